@@ -1,0 +1,47 @@
+# Every target works on a fresh machine that has Rust: redis-server is found or fetched by scripts/get-redis.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo run test bench soak fmt servers cargo
+
+# Where rustup puts cargo, for shells that have not read its env file yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# How many operations `make soak` runs.
+OPS ?= 2000000
+
+# `$(call with_redis,COMMAND)` runs a command that finds a server's program in ANARCHO_REDIS_SERVER.
+with_redis = server=$$(scripts/get-redis) && ANARCHO_REDIS_SERVER="$$server" $(1)
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 14
+
+demo: cargo ## Three real nodes: kill one, hang one, empty one, and count what was lost (nothing)
+	@$(call with_redis,cargo run --release --example demo)
+
+run: cargo ## Start three local nodes, print their URLs and leave them running until Ctrl-C
+	@$(call with_redis,cargo run --release --example run_nodes)
+
+test: cargo servers ## Everything that must hold before a commit: format, lints, tests, docs
+	cargo fmt --all -- --check
+	cargo clippy --locked --all-targets -- -D warnings
+	$(call with_redis,cargo test --locked)
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+bench: cargo ## Throughput and latency, next to what plain Redis does
+	$(call with_redis,cargo bench)
+
+soak: cargo servers ## A long random run under faults: make soak OPS=2000000
+	$(call with_redis,ANARCHO_SOAK_OPS=$(OPS) cargo test --release --test soak -- --nocapture)
+
+fmt: cargo ## Format the code
+	cargo fmt --all
+
+# The four server versions that the tests run against.
+servers:
+	@scripts/get-redis --all >/dev/null
+
+cargo:
+	@command -v cargo >/dev/null || { \
+	  echo "cargo is missing: install Rust 1.88 or newer (rustup.rs, or your system's package), then try again" >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+	  echo "a C compiler is missing (Rust links with cc): install gcc or clang, e.g. apt-get install gcc" >&2; exit 1; }
