@@ -1,0 +1,151 @@
+-- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
+-- USES    fence text expiry deadline state
+-- KEYS    1 record; 2.. every key that the commands name, each once
+-- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies);
+--         6 digest that the op holds at, or '*'; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
+--         10 max clock offset ms; 11 lowest absolute expiry ms that the commands set (0 none); 12 number of commands; 13.. argc, args of each
+-- REPLY   {'ACK', accepted, settled, version, digest, ran, base digest, replies, states} `ran` is the ballot under which this history holds the op, '' where it does not;
+--         replies: one each command, false where they were too long to remember, 'MISMATCH' where the digest was another
+--         {'ABSENT', replies} no record, and none left behind: no promise
+--         {'NACK', promised} {'EXPIRING', expiry ms} {'STRAY', key} {'AHEAD', now ms} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}: nothing changed
+-- ERRORS  none of its own
+local record = KEYS[1]
+local ballot, op, flags, expected = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local state_limit, reply_limit, retry_window_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local max_offset_ms, lowest_expiry_ms, commands = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local keep, read_only, hash = string.find(flags, 'k', 1, true), string.find(flags, 'r', 1, true), string.find(flags, 'h', 1, true)
+
+local function ms_of(text) return math.floor(tonumber(string.sub(text, 1, 16)) / 1000) end
+local op_ms = ms_of(ballot)
+
+local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm')
+local exists, promised, accepted, settled = head[1], head[1] or '', head[2] or '', head[3] or '0'
+local version, digest, multi = head[4] or '0', head[5] or '', head[7]
+if ballot <= promised then return {'NACK', promised} end -- I1
+if op_ms > now_ms + max_offset_ms then return {'AHEAD', as_text(now_ms)} end
+
+local function states()
+  if state_limit == 0 then return {} end
+  local all = {}
+  for i = 2, #KEYS do
+    local key, form = KEYS[i], form_of(KEYS[i])
+    local elements = elements_within(key, form, state_limit)
+    if not elements then return {} end
+    all[i - 1] = {key, form, as_text(math.max(expiry_of(key), 0)), elements}
+  end
+  return all
+end
+local function ack(ran, base, replies)
+  return {'ACK', accepted, settled, version, digest, ran, base, replies, states()}
+end
+-- The promise alone; it is the first write of the script, so a full node says so here.
+local function promise()
+  return error_of(redis.pcall('HSET', record, 'p', ballot))
+end
+
+-- The op ids that this history remembers: {op id, ballot it ran under, packed replies or false}, one per coordinator. (I5)
+local remembered = {}
+if head[6] and not read_only then
+  local coordinator = string.sub(op, 1, 16)
+  for _, entry in ipairs(cmsgpack.unpack(head[6])) do
+    if string.sub(entry[1], 1, 16) ~= coordinator then
+      if ms_of(entry[2]) >= op_ms - retry_window_ms then remembered[#remembered + 1] = entry end
+    elseif entry[1] == op then
+      local refused = promise()
+      if refused then return {'REFUSED', refused} end
+      return ack(entry[2], '', entry[3] and cmsgpack.unpack(entry[3]))
+    elseif op < entry[1] then
+      return {'NACK', promised} -- a copy that arrives after its coordinator went on to the next op
+    end
+  end
+end
+
+-- Decide, then write: all checks stand above the first write, because nothing rolls back.
+local entries, due = {}, {}
+for i = 2, #KEYS do
+  local entry, give_up, is_due = entry_of(record, exists, KEYS[i], op_ms)
+  if give_up then return give_up end
+  entries[i] = entry
+  if is_due then due[#due + 1] = KEYS[i] end
+end
+if lowest_expiry_ms > op_ms and lowest_expiry_ms <= now_ms + 5 then return {'EXPIRING', ARGV[11]} end
+if expected ~= '*' and expected ~= digest then
+  if not exists and not keep then return {'ABSENT', 'MISMATCH'} end
+  local refused = promise()
+  if refused then return {'REFUSED', refused} end
+  return ack('', digest, 'MISMATCH')
+end
+
+for i = 1, #due do redis.call('DEL', due[i]) end
+-- Integers are exact to 2^53 here; beyond it the value itself is read back as text.
+local function exact(reply, at)
+  if type(reply) ~= 'number' or (reply < 9007199254740992 and reply > -9007199254740992) then return reply end
+  if ARGV[at] == 'HINCRBY' then return redis.call('HGET', ARGV[at + 1], ARGV[at + 2]) end
+  if string.find(ARGV[at], '^INCR') or string.find(ARGV[at], '^DECR') then return redis.call('GET', ARGV[at + 1]) end
+  return as_text(reply)
+end
+local replies, succeeded, at = {}, false, 13
+for i = 1, commands do
+  local argc = tonumber(ARGV[at])
+  local reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
+  local failure = error_of(reply)
+  if not failure then
+    succeeded = true
+    reply = exact(reply, at + 1)
+  elseif not succeeded and is_refusal(failure) then
+    return {'REFUSED', failure}
+  else
+    reply = {err = failure}
+  end
+  replies[i] = reply
+  at = at + 1 + argc
+end
+
+if read_only or not succeeded then
+  if not exists and not keep then return {'ABSENT', replies} end
+  local refused = promise()
+  if refused then return {'REFUSED', refused} end
+  return ack('', digest, replies)
+end
+
+local fields, lost, alive = {}, {}, false
+for i = 2, #KEYS do
+  local key, expiry = KEYS[i], expiry_of(KEYS[i])
+  if expiry >= 0 and expiry <= op_ms then
+    redis.call('DEL', key)
+    expiry = -2
+  end
+  if expiry ~= -2 then
+    alive = true
+    local entry = expiry == -1 and '0' or as_text(expiry)
+    if entry ~= entries[i] then
+      fields[#fields + 1] = 'k' .. key
+      fields[#fields + 1] = entry
+    end
+  elseif entries[i] then
+    lost[#lost + 1] = 'k' .. key
+  end
+end
+if not exists and not alive and not keep then return {'ABSENT', replies} end
+
+local base = digest
+local packed = cmsgpack.pack(replies)
+version = as_text(tonumber(version) + 1)
+digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '')), 1, 32) -- I2
+remembered[#remembered + 1] = {op, ballot, #packed <= reply_limit and packed}
+if not multi then
+  for i = 2, #KEYS do
+    if record ~= 'anrcho_version:{' .. KEYS[i] .. '}' then multi = '1' end
+  end
+end
+if multi then
+  local changed = {}
+  for i = 2, #KEYS do changed[i - 1] = KEYS[i] end
+  redis.call('HSET', record, 'm', '1', 'l' .. tonumber(version) % 32, cmsgpack.pack({version, digest, changed}))
+end
+for i = 1, #fields, 2 do
+  if i > 2 then redis.call('HSET', record, fields[i], fields[i + 1]) end
+end
+for i = 1, #lost do redis.call('HDEL', record, lost[i]) end
+redis.call('HSET', record, 'p', ballot, 'v', version, 'd', digest, 'o', cmsgpack.pack(remembered), fields[1] or 'v', fields[2] or version)
+return ack(ballot, base, replies)

@@ -1,0 +1,29 @@
+-- read: run read-only commands and tell what history they saw. Writes nothing.
+-- USES    fence text expiry
+-- KEYS    1 record; 2.. every key that the commands name, each once
+-- ARGV    1 fence; 2 deadline ms; 3 time ms that the read is at; 4 number of commands; 5.. argc, args of each
+-- REPLY   {'READ', promised, accepted, settled, version, digest, replies}
+--         {'ABSENT', replies} no record
+--         {'EXPIRING', expiry ms} this node's clock and the read's time disagree on whether a key is alive: use the slow read
+--         {'STRAY', key} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}
+-- ERRORS  none of its own
+local record, at_ms, commands = KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4])
+local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd')
+local exists = head[1]
+for i = 2, #KEYS do
+  local entry, give_up, is_due = entry_of(record, exists, KEYS[i], at_ms)
+  if give_up then return give_up end
+  if is_due and redis.call('EXISTS', KEYS[i]) == 1 then return {'EXPIRING', entry} end
+end
+local replies, at = {}, 5
+for i = 1, commands do
+  local argc = tonumber(ARGV[at])
+  local reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
+  local failure = error_of(reply)
+  if failure and is_refusal(failure) then return {'REFUSED', failure} end
+  if failure then reply = {err = failure} end
+  replies[i] = reply
+  at = at + 1 + argc
+end
+if not exists then return {'ABSENT', replies} end
+return {'READ', head[1], head[2] or '', head[3] or '0', head[4] or '0', head[5] or '', replies}

@@ -1,0 +1,84 @@
+-- snapshot: a register's state for a repair: all of it, what changed since a digest, some keys, or a slice of one large key. Writes nothing.
+-- USES    fence text deadline state
+-- KEYS    1 record; 2.. the keys wanted ('all' and 'since': none; 'slice': one)
+-- ARGV    1 fence; 2 deadline ms; 3 what (all, since, keys, slice); 4 limit bytes of the answer;
+--         since: 5 digest that the other node is at; slice: 5 position ('0' first), 6 number of elements (bytes of a string)
+-- REPLY   {'SNAPSHOT', promised, accepted, settled, version, digest, ops, multi, mode, log, states} mode is full or delta; of each key {name, form, expiry ms, elements},
+--         form 'large' with {form, length} where the key alone, or 'later' where the answer so far, reaches the limit
+--         {'SLICE', version, digest, next position ('0' last), elements}
+--         {'ABSENT'} no record; {'LOST', key} the record lists a key that the server no longer has; {'FENCED'} {'EXPIRED', now ms}
+-- ERRORS  none of its own
+local record, what, limit = KEYS[1], ARGV[3], tonumber(ARGV[4])
+local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm')
+if not head[1] then return {'ABSENT'} end
+local version, digest = head[4] or '0', head[5] or ''
+
+if what == 'slice' then
+  local key, position, count = KEYS[2], ARGV[5], tonumber(ARGV[6])
+  local form, from = form_of(key), tonumber(ARGV[5])
+  local elements, following
+  if form == 'hash' or form == 'set' then
+    local page = redis.call(form == 'hash' and 'HSCAN' or 'SSCAN', key, position, 'COUNT', count)
+    elements, following = page[2], page[1]
+  else
+    local to = from + count - 1
+    if form == 'string' then elements = {redis.call('GETRANGE', key, from, to)}
+    elseif form == 'list' then elements = redis.call('LRANGE', key, from, to)
+    else elements = redis.call('ZRANGE', key, from, to, 'WITHSCORES') end
+    following = as_text(to + 1 < redis.call(lengths[form], key) and to + 1 or 0)
+  end
+  return {'SLICE', version, digest, following, elements}
+end
+
+-- The keys that changed after the given digest, where the log reaches back to it.
+local function changed_since(base)
+  local names, seen, log = {}, {}, {}
+  local number = tonumber(version)
+  for back = 0, math.min(31, number) do
+    local packed = redis.call('HGET', record, 'l' .. (number - back) % 32)
+    local entry = packed and cmsgpack.unpack(packed)
+    if not entry or entry[1] ~= as_text(number - back) then return nil end
+    log[#log + 1] = packed
+    if entry[2] == base then return names, log end
+    for _, name in ipairs(entry[3]) do
+      if not seen[name] then names[#names + 1] = name end
+      seen[name] = true
+    end
+  end
+end
+local function every_key()
+  local names, log = {}, {}
+  for _, field in ipairs(redis.call('HKEYS', record)) do
+    local sort = string.sub(field, 1, 1)
+    if sort == 'k' then names[#names + 1] = string.sub(field, 2) end
+    if sort == 'l' then log[#log + 1] = redis.call('HGET', record, field) end
+  end
+  return names, log
+end
+local mode, names, log = 'delta', nil, {}
+if what == 'since' then names, log = changed_since(ARGV[5]) end
+if what == 'keys' then
+  names = {}
+  for i = 2, #KEYS do names[i - 1] = KEYS[i] end
+end
+if not names then
+  mode = 'full'
+  names, log = every_key()
+end
+
+local states, total = {}, 0
+for i = 1, #names do
+  local name = names[i]
+  local entry, form = redis.call('HGET', record, 'k' .. name) or '0', form_of(name)
+  local listed = redis.call('HEXISTS', record, 'k' .. name) == 1
+  if form == 'gone' and listed and (entry == '0' or tonumber(entry) > now_ms) then return {'LOST', name} end
+  if not listed then form = 'gone' end
+  if total >= limit then
+    states[i] = {name, 'later', entry, {}}
+  else
+    local elements, size = elements_within(name, form, limit)
+    states[i] = elements and {name, form, entry, elements} or {name, 'large', entry, {form, as_text(size)}}
+    total = total + (elements and size or 0) + #name
+  end
+end
+return {'SNAPSHOT', head[1], head[2] or '', head[3] or '0', version, digest, head[6] or '', head[7] or '0', mode, log, states}

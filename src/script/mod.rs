@@ -1,0 +1,111 @@
+//! The scripts that a node runs: embedded Lua, pasted from its fragments, and the arguments and replies as types.
+//!
+//! A script's text is the fragments that its `USES` header line names, in that order, followed by the file itself. Every
+//! coordinator in every language pastes by that one rule, so all of them share one SHA-1 and one cached copy per node.
+//! `lua/README.md` is the contract.
+
+mod answer;
+mod call;
+mod parse;
+mod state;
+
+pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
+pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
+pub use parse::{Malformed, bytes, fields, integer, text};
+pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, snapshot_call, stage_call};
+
+use include_dir::{Dir, include_dir};
+use std::sync::OnceLock;
+
+static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
+
+/// The scripts, by name: the same list, in the same order, for every node.
+pub const NAMES: [Name; 7] =
+    [Name::Apply, Name::Read, Name::Settle, Name::Snapshot, Name::Stage, Name::Digest, Name::Admit];
+
+/// One of the scripts in `lua/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Promise a ballot and run one op.
+    Apply,
+    /// Run read-only commands.
+    Read,
+    /// Accept a history under a ballot.
+    Settle,
+    /// Fetch a register's state.
+    Snapshot,
+    /// Collect the slices of a large key.
+    Stage,
+    /// Version digests, page by page.
+    Digest,
+    /// Who a node is.
+    Admit,
+}
+
+impl Name {
+    /// The file's name in `lua/`, without its ending.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Name::Apply => "apply",
+            Name::Read => "read",
+            Name::Settle => "settle",
+            Name::Snapshot => "snapshot",
+            Name::Stage => "stage",
+            Name::Digest => "digest",
+            Name::Admit => "admit",
+        }
+    }
+}
+
+/// A script as a node caches it.
+#[derive(Debug)]
+pub struct Script {
+    /// The pasted text, as `SCRIPT LOAD` takes it.
+    pub source: String,
+    /// Its SHA-1 in lower-case hex, as `EVALSHA` takes it.
+    pub sha: String,
+}
+
+/// The pasted script of that name.
+pub fn script(name: Name) -> &'static Script {
+    static SCRIPTS: OnceLock<Vec<Script>> = OnceLock::new();
+    &SCRIPTS.get_or_init(|| NAMES.iter().map(|name| paste(*name)).collect())[name as usize]
+}
+
+fn file(path: &str) -> &'static str {
+    LUA.get_file(path).and_then(|file| file.contents_utf8()).unwrap_or_default()
+}
+
+fn paste(name: Name) -> Script {
+    let body = file(&format!("{}.lua", name.as_str()));
+    let uses = body.lines().find_map(|line| line.strip_prefix("-- USES")).unwrap_or_default();
+    let mut source = String::new();
+    for fragment in uses.split_whitespace() {
+        source.push_str(file(&format!("lib/{fragment}.lua")));
+    }
+    source.push_str(body);
+    let sha = sha1_smol::Sha1::from(source.as_bytes()).hexdigest();
+    Script { source, sha }
+}
+
+/// The first 16 hex digits of the SHA-1 of the parts, with a line break between: ids that every client derives alike.
+pub fn short_hash(parts: &[&str]) -> String {
+    let mut digest = sha1_smol::Sha1::from(parts.join("\n").as_bytes()).hexdigest();
+    digest.truncate(16);
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_is_embedded_with_its_fragments() {
+        for name in NAMES {
+            let script = script(name);
+            assert!(script.source.contains(&format!("-- {}: ", name.as_str())), "{name:?}");
+            assert_eq!(script.sha.len(), 40);
+        }
+        assert!(script(Name::Apply).source.starts_with("-- fence: "));
+    }
+}
