@@ -1,0 +1,66 @@
+//! Settings, with their defaults and what each is for.
+
+use std::time::Duration;
+
+/// How much a reply promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consistency {
+    /// Every op takes effect at one moment between call and reply; nothing acknowledged is lost while a majority keeps its data.
+    #[default]
+    Linearizable,
+    /// Reads answer from any majority in one round trip: every acknowledged write is in them, but they may show one that
+    /// never commits. Writes as `Linearizable`.
+    Quorum,
+    /// Reads ask the nearest node; writes answer after the first acknowledgement. Stale reads and lost writes are possible.
+    One,
+}
+
+/// Settings of a client. Made by the builder; every field has a default.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How much replies promise where the call does not say.
+    pub consistency: Consistency,
+    /// After how long an operation gives up. Default 5 s.
+    pub operation_timeout: Duration,
+    /// After how long opening and admitting a connection gives up. Default 1 s.
+    pub connect_timeout: Duration,
+    /// After how long a node's answer is no longer awaited. Default 2 s.
+    pub answer_timeout: Duration,
+    /// Bounds of the hedge delay: how long a round waits for its slowest node once a majority has answered. The delay itself
+    /// follows the nodes' recent latencies. Default 5 ms to 200 ms.
+    pub hedge: (Duration, Duration),
+    /// Largest difference between the clocks of a node and of this client. Default 500 ms.
+    pub max_clock_offset: Duration,
+    /// How long nodes remember an op's reply for a retry; longer than `operation_timeout`, and the same for all clients. Default 60 s.
+    pub retry_window: Duration,
+    /// Largest reply that nodes remember for a retry, in bytes; the same for all clients. Default 4 KiB.
+    pub remembered_reply: usize,
+    /// Largest command, in bytes with its arguments. Default 300 MiB.
+    pub max_command: usize,
+    /// How many queued ops of one register share a round. Default 128.
+    pub batch: usize,
+    /// How many repairs wait in the background before further ones are only marked dirty. Default 10,000.
+    pub repair_queue: usize,
+    /// How many repairs run at once. Default 16.
+    pub repairs_at_once: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            consistency: Consistency::Linearizable,
+            operation_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(1),
+            answer_timeout: Duration::from_secs(2),
+            hedge: (Duration::from_millis(5), Duration::from_millis(200)),
+            max_clock_offset: Duration::from_millis(500),
+            retry_window: Duration::from_secs(60),
+            remembered_reply: 4 * 1024,
+            max_command: 300 * 1024 * 1024,
+            batch: 128,
+            repair_queue: 10_000,
+            repairs_at_once: 16,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Admission: what becomes of a server at every (re)connect, before the first call.
+
+use super::error::Refusal;
+use super::session::{Opened, Session, admit_cmd, ask};
+use crate::protocol::{Admission, Epoch, Facts, Fence};
+use crate::script::{fields, text};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The cluster that a client belongs to, known once its nodes have formed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// The cluster's id.
+    pub id: String,
+    /// The ids of its nodes.
+    pub members: Vec<String>,
+}
+
+/// A new token of admission: the epoch, and what nobody can guess or repeat.
+pub fn new_fence(epoch: Epoch) -> String {
+    format!("{:010}-{:016x}", epoch.0, rand::random::<u64>())
+}
+
+/// One call of `admit.lua` that changes something: the status word, and what came with it.
+pub async fn admit_call(
+    connection: &mut redis::aio::MultiplexedConnection,
+    args: &[&str],
+) -> Result<(String, Vec<String>), Refusal> {
+    let reply = ask(connection, &admit_cmd(args)).await?;
+    let malformed = |error: crate::script::Malformed| Refusal::Unreachable(error.to_string());
+    let mut items = fields(reply).map_err(malformed)?;
+    let mut words = Vec::new();
+    for item in items.by_ref() {
+        words.push(text(item).map_err(malformed)?);
+    }
+    let mut words = words.into_iter();
+    Ok((words.next().unwrap_or_default(), words.collect()))
+}
+
+fn facts(opened: &Opened, cluster: &Cluster) -> Facts {
+    let look = &opened.look;
+    let fence = if look.is_unknown() || look.fence.is_empty() {
+        Fence::Missing
+    } else if look.cluster == cluster.id {
+        Fence::Ours
+    } else {
+        Fence::Foreign
+    };
+    Facts {
+        fence,
+        role: look.role(),
+        same_run: look.run_id == opened.info.run_id,
+        fsyncs_every_write: opened.fsyncs_every_write,
+        is_empty: look.keys == 0,
+    }
+}
+
+/// Admits an opened connection to the cluster, or says why not. A server that restarted and may have lost writes is marked
+/// before anything else can be asked of it (P06).
+pub async fn admit(opened: Opened, cluster: &Cluster) -> Result<Session, Refusal> {
+    let look = opened.look.clone();
+    match facts(&opened, cluster).admission() {
+        Admission::Votes | Admission::Joins => Ok(session(opened)),
+        Admission::Readmit => {
+            let fence = new_fence(look.epoch);
+            let args = ["readmit", &look.node, &opened.info.run_id.clone(), &fence, &look.run_id];
+            change_and_look(opened, &args).await
+        }
+        Admission::Demote => {
+            tracing::warn!(node = %look.node, "the server restarted and may hold older data: it does not vote until healed");
+            let fence = new_fence(look.epoch);
+            change_and_look(opened, &["demote", &look.node, &fence, &look.run_id]).await
+        }
+        Admission::Rejoins => Err(Refusal::Emptied),
+        Admission::HoldsOtherData if look.is_claimed() => Err(Refusal::Claimed { members: look.members.join(",") }),
+        Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: look.keys }),
+        Admission::Foreign => Err(Refusal::OtherCluster { found: look.cluster, expected: cluster.id.clone() }),
+    }
+}
+
+/// Another client may have been quicker: what counts is what the node says afterwards.
+async fn change_and_look(mut opened: Opened, args: &[&str]) -> Result<Session, Refusal> {
+    let (status, words) = admit_call(&mut opened.connection, args).await?;
+    if status == "REFUSED" {
+        return Err(Refusal::Unreachable(words.join(" ")));
+    }
+    let reply = ask(&mut opened.connection, &admit_cmd(&["look"])).await?;
+    opened.look = super::Look::parse(reply).map_err(|error| Refusal::Unreachable(error.to_string()))?;
+    Ok(session(opened))
+}
+
+fn session(opened: Opened) -> Session {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    Session {
+        connection: opened.connection,
+        fence: Arc::from(opened.look.fence.as_str()),
+        epoch: opened.look.epoch,
+        role: opened.look.role(),
+        node: Arc::from(opened.look.node.as_str()),
+        cluster: Arc::from(opened.look.cluster.as_str()),
+        run_id: Arc::from(opened.info.run_id.as_str()),
+        offset_ms: opened.offset_ms,
+        number: NUMBER.fetch_add(1, Ordering::Relaxed),
+    }
+}

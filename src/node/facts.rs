@@ -1,0 +1,117 @@
+//! What a server says of itself: INFO and the `look` of `admit.lua`.
+
+use super::error::Refusal;
+use crate::protocol::{Epoch, Role};
+use crate::script::{Malformed, fields, integer, text};
+use redis::Value;
+use std::collections::BTreeMap;
+
+/// What INFO says that matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Changes at every start of the server.
+    pub run_id: String,
+    /// As the server names it.
+    pub version: String,
+    role: String,
+    policy: String,
+    cluster_mode: bool,
+    /// Whether it keeps an append-only file.
+    pub appends: bool,
+}
+
+impl Info {
+    /// Reads the text of INFO.
+    pub fn parse(info: &str) -> Info {
+        let all: BTreeMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+        let field = |name: &str| all.get(name).copied().unwrap_or_default().to_owned();
+        Info {
+            run_id: field("run_id"),
+            version: field("redis_version"),
+            role: field("role"),
+            policy: field("maxmemory_policy"),
+            cluster_mode: field("cluster_enabled") == "1",
+            appends: field("aof_enabled") == "1",
+        }
+    }
+
+    /// Refuses a server that cannot be a node, whatever it holds.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let mut numbers = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if version < (6, 2) {
+            return Err(Refusal::TooOld(self.version.clone()));
+        }
+        if self.cluster_mode {
+            return Err(Refusal::ClusterMode);
+        }
+        if self.role != "master" {
+            return Err(Refusal::Replica);
+        }
+        match self.policy.as_str() {
+            "noeviction" | "" => Ok(()),
+            other => Err(Refusal::Evicts(other.to_owned())),
+        }
+    }
+}
+
+/// What the node's own bookkeeping says; empty texts where it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The cluster's id.
+    pub cluster: String,
+    /// The node's id.
+    pub node: String,
+    /// The epoch of its admission.
+    pub epoch: Epoch,
+    /// voter, joining, or claimed.
+    pub role: String,
+    /// The server's run id at its last admission.
+    pub run_id: String,
+    /// Ids of all nodes of the cluster.
+    pub members: Vec<String>,
+    /// The token of its admission.
+    pub fence: String,
+    /// DBSIZE.
+    pub keys: u64,
+    /// The node's clock, in µs.
+    pub now_us: u64,
+}
+
+impl Look {
+    /// Reads the script's reply.
+    pub fn parse(value: Value) -> Result<Look, Malformed> {
+        let mut items = fields(value)?;
+        let mut next = || items.next().ok_or_else(|| Malformed("a look that ends too early".into()));
+        let status = text(next()?)?;
+        if status != "NODE" {
+            return Err(Malformed(status));
+        }
+        Ok(Look {
+            cluster: text(next()?)?,
+            node: text(next()?)?,
+            epoch: Epoch(text(next()?)?.parse().unwrap_or(0)),
+            role: text(next()?)?,
+            run_id: text(next()?)?,
+            members: text(next()?)?.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+            fence: text(next()?)?,
+            keys: integer(next()?)?,
+            now_us: integer(next()?)?,
+        })
+    }
+
+    /// Whether the server knows nothing of any cluster.
+    pub fn is_unknown(&self) -> bool {
+        self.cluster.is_empty()
+    }
+
+    /// Whether an initialisation took the node and has not finished.
+    pub fn is_claimed(&self) -> bool {
+        self.role == "claimed"
+    }
+
+    /// Voter or joining.
+    pub fn role(&self) -> Role {
+        if self.role == "voter" { Role::Voter } else { Role::Joining }
+    }
+}

@@ -1,0 +1,190 @@
+//! The first connect: the listed nodes are looked at together, and a new cluster is started where all of them are fresh.
+//!
+//! All ids follow from the servers' run ids, so two clients with the same list do the same and do not collide; with different
+//! lists they meet at a node that one of them has claimed, and that claim is never taken over.
+
+use super::admission::{Cluster, admit_call, new_fence};
+use super::error::{ConnectError, Refusal};
+use super::session::{self, Opened};
+use crate::config::Config;
+use crate::error::{Failures, NodeFailure};
+use crate::protocol::Epoch;
+use crate::script::short_hash;
+use futures_util::future::join_all;
+use redis::Client;
+
+/// One node of the list, as the first look found it.
+pub struct Probe {
+    /// Its address without the password.
+    pub name: String,
+    /// For connecting to it.
+    pub client: Client,
+    /// What was found.
+    pub found: Result<Opened, Refusal>,
+}
+
+/// The address of a URL, without user and password.
+pub fn address_of(client: &Client) -> String {
+    client.get_connection_info().addr().to_string()
+}
+
+/// Opens every URL of the list at once. An URL that cannot be used is an error; a node that cannot be reached is not.
+pub async fn probe_all(urls: &[String], config: &Config) -> Result<Vec<Probe>, ConnectError> {
+    let mut clients = Vec::new();
+    for url in urls {
+        let client = Client::open(url.as_str()).map_err(|error| ConnectError::Node {
+            node: without_password(url),
+            refusal: Refusal::Url(error.to_string()),
+        })?;
+        clients.push(client);
+    }
+    let found = join_all(clients.iter().map(|client| session::open(client, config))).await;
+    let probes = clients.into_iter().zip(found);
+    Ok(probes.map(|(client, found)| Probe { name: address_of(&client), client, found }).collect())
+}
+
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Decides which cluster the probed nodes are, and starts a new one where all are fresh.
+pub async fn form(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
+    check_list(probes)?;
+    if let Some(cluster) = known_cluster(probes)? {
+        return Ok(cluster);
+    }
+    check_fresh(probes)?;
+    initialise(probes).await
+}
+
+fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
+    probes.iter().filter_map(|probe| Some((probe, probe.found.as_ref().ok()?)))
+}
+
+fn of_node(probe: &Probe, refusal: Refusal) -> ConnectError {
+    ConnectError::Node { node: probe.name.clone(), refusal }
+}
+
+/// No server twice (P45), and none that is refused for what it is.
+fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
+    if probes.is_empty() {
+        return Err(ConnectError::List("the list of nodes is empty; name at least one, better three".into()));
+    }
+    for (place, probe) in probes.iter().enumerate() {
+        match &probe.found {
+            Ok(opened) => {
+                let twin = probes[..place].iter().find(|earlier| {
+                    earlier.found.as_ref().is_ok_and(|other| other.info.run_id == opened.info.run_id)
+                });
+                if let Some(twin) = twin {
+                    return Err(of_node(probe, Refusal::SameServer(twin.name.clone())));
+                }
+            }
+            Err(Refusal::Unreachable(_)) => {}
+            Err(refusal) => return Err(of_node(probe, refusal.clone())),
+        }
+    }
+    Ok(())
+}
+
+/// The cluster that some node is a started member of. Nodes of two clusters are refused.
+fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
+    let mut cluster: Option<Cluster> = None;
+    for (probe, opened) in opened(probes) {
+        let look = &opened.look;
+        if look.is_unknown() || look.is_claimed() {
+            continue;
+        }
+        match &cluster {
+            Some(known) if known.id != look.cluster => {
+                let refusal = Refusal::OtherCluster { found: look.cluster.clone(), expected: known.id.clone() };
+                return Err(of_node(probe, refusal));
+            }
+            Some(_) => {}
+            None => cluster = Some(Cluster { id: look.cluster.clone(), members: look.members.clone() }),
+        }
+    }
+    let Some(cluster) = cluster else { return Ok(None) };
+    if cluster.members.len() != probes.len() {
+        return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
+    }
+    let unfinished = opened(probes).any(|(_, opened)| opened.look.is_claimed());
+    // A started node among claimed ones: the client that initialises them has not finished, or did not live to.
+    Ok((!unfinished).then_some(cluster))
+}
+
+/// A new cluster takes all N nodes, each empty or claimed before by this very list.
+fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
+    let missing = probes.iter().filter_map(|probe| {
+        let reason = probe.found.as_ref().err()?.to_string();
+        Some(NodeFailure { node: probe.name.clone(), reason })
+    });
+    let missing: Vec<NodeFailure> = missing.collect();
+    if !missing.is_empty() {
+        return Err(ConnectError::NotAllThere(Failures(missing)));
+    }
+    let cluster = planned_cluster(probes).id;
+    for (probe, opened) in opened(probes) {
+        if opened.look.is_unknown() && opened.look.keys > 0 {
+            return Err(of_node(probe, Refusal::HoldsData { keys: opened.look.keys }));
+        }
+        if !opened.look.is_unknown() && opened.look.cluster != cluster {
+            return Err(of_node(probe, Refusal::Claimed { members: opened.look.members.join(",") }));
+        }
+    }
+    Ok(())
+}
+
+fn node_id(run_id: &str) -> String {
+    short_hash(&["node", run_id])
+}
+
+fn planned_cluster(probes: &[Probe]) -> Cluster {
+    let mut members: Vec<String> = opened(probes).map(|(_, opened)| node_id(&opened.info.run_id)).collect();
+    members.sort();
+    let mut parts = vec!["cluster"];
+    parts.extend(members.iter().map(String::as_str));
+    Cluster { id: short_hash(&parts), members }
+}
+
+/// Claims every node, then starts every node: no node votes before all are claimed.
+async fn initialise(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
+    let cluster = planned_cluster(probes);
+    let members = cluster.members.join(",");
+    for probe in probes.iter_mut() {
+        let Ok(opened) = &mut probe.found else { continue };
+        let run_id = opened.info.run_id.clone();
+        let args = ["claim", &cluster.id, &node_id(&run_id), &members, &run_id];
+        let answer = admit_call(&mut opened.connection, &args).await;
+        let refusal = match answer {
+            Ok((status, _)) if status == "OK" => continue,
+            Ok((status, words)) if status == "CLAIMED" => Refusal::Claimed { members: words.concat() },
+            Ok((status, words)) if status == "NOT_EMPTY" => {
+                Refusal::HoldsData { keys: words.concat().parse().unwrap_or_default() }
+            }
+            Ok((status, words)) => Refusal::Forbidden(format!("{status} {}", words.join(" "))),
+            Err(refusal) => refusal,
+        };
+        return Err(of_node(probe, refusal));
+    }
+    start(probes, &cluster).await?;
+    Ok(cluster)
+}
+
+async fn start(probes: &mut [Probe], cluster: &Cluster) -> Result<(), ConnectError> {
+    for probe in probes.iter_mut() {
+        let name = probe.name.clone();
+        let failed = |refusal| ConnectError::Node { node: name.clone(), refusal };
+        let Ok(opened) = &mut probe.found else { continue };
+        let fence = new_fence(Epoch(1));
+        let (status, words) =
+            admit_call(&mut opened.connection, &["start", &cluster.id, &fence]).await.map_err(failed)?;
+        if status != "OK" {
+            return Err(failed(Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
+        }
+    }
+    Ok(())
+}

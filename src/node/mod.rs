@@ -1,0 +1,67 @@
+//! One node: its connection, its admission, its health.
+//!
+//! [`RemoteNode`] keeps one multiplexed connection to one server, and a supervisor task that opens it, admits the node at every
+//! (re)connect and probes it while it hangs. The coordinator sees nodes through the [`Node`] trait, which tests fake.
+
+mod admission;
+mod error;
+mod facts;
+mod formation;
+mod latency;
+mod remote;
+mod session;
+mod supervisor;
+
+pub use admission::{Cluster, admit_call};
+pub use error::{CallError, ConnectError, Refusal};
+pub use facts::{Info, Look};
+pub use formation::{Probe, form, probe_all};
+pub use latency::Latency;
+pub use remote::RemoteNode;
+pub use session::Session;
+
+use crate::protocol::Epoch;
+use crate::script::Ticket;
+use redis::{Cmd, Value};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A call under way. It owns all that it needs, so the round that made it may go.
+pub type Calling = Pin<Box<dyn Future<Output = Result<Value, CallError>> + Send + 'static>>;
+
+/// Makes a call for one admission: fence and deadline are each node's own.
+pub type Encode<'a> = &'a (dyn Fn(&Ticket<'_>) -> Cmd + Sync);
+
+/// What a node counts as at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// Connected, admitted under this epoch, and answering.
+    Voter(Epoch),
+    /// Connected, but being filled from the voters: repairs go to it, its answers do not count.
+    Joining,
+    /// Not to be asked now, and why: down, hanging, refused.
+    Away(String),
+}
+
+/// One node as a coordinator uses it.
+pub trait Node: Send + Sync + 'static {
+    /// Its address, for errors and logs.
+    fn name(&self) -> &str;
+
+    /// What it counts as.
+    fn seat(&self) -> Seat;
+
+    /// Sends one call. `encode` makes it for the node's present admission; `time_left` becomes the deadline, in the node's
+    /// clock, after which the node must not run it.
+    fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling;
+
+    /// The node said FENCED: its admission changed, and must be learnt again before the next call.
+    fn fenced(&self);
+
+    /// A round stopped waiting for this node.
+    fn missed(&self);
+
+    /// How long the node usually takes to answer.
+    fn usual_latency(&self) -> Duration;
+}

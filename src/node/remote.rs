@@ -1,0 +1,196 @@
+//! A node behind a connection: what it counts as now, and how calls reach it.
+
+use super::admission::Cluster;
+use super::error::{CallError, Refusal};
+use super::session::{Session, call_error, load_scripts};
+use super::{Calling, Encode, Latency, Node, Seat, supervisor};
+use crate::config::Config;
+use crate::protocol::Role;
+use crate::script::Ticket;
+use redis::{Client, Cmd, ServerErrorKind, Value};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
+
+/// After how many rounds in a row that did not wait for it a node is not sent to until it answers a probe.
+const MISSES: u32 = 3;
+
+/// How a node is right now.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// No admitted connection, and why.
+    Away(Refusal),
+    /// Admitted.
+    Up(Arc<Session>),
+}
+
+/// One server of the list, with its supervisor task.
+#[derive(Debug)]
+pub struct RemoteNode {
+    name: String,
+    pub(super) client: Client,
+    pub(super) config: Arc<Config>,
+    pub(super) cluster: Cluster,
+    state: Mutex<State>,
+    misses: AtomicU32,
+    latency: Latency,
+    /// Wakes the supervisor: the connection broke, the node hangs, or its admission changed.
+    pub(super) wake: Notify,
+    /// Counts the supervisor's findings, so that others can wait for one.
+    pub(super) news: watch::Sender<u64>,
+}
+
+impl RemoteNode {
+    /// A node of this cluster, not yet connected; its supervisor starts at once and ends when the last handle is gone.
+    pub fn start(name: String, client: Client, config: Arc<Config>, cluster: Cluster) -> Arc<RemoteNode> {
+        let node = Arc::new(RemoteNode {
+            name,
+            client,
+            config,
+            cluster,
+            state: Mutex::new(State::Away(Refusal::Unreachable("not connected yet".into()))),
+            misses: AtomicU32::new(0),
+            latency: Latency::default(),
+            wake: Notify::new(),
+            news: watch::Sender::new(0),
+        });
+        tokio::spawn(supervisor::supervise(Arc::downgrade(&node)));
+        node
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The admitted connection, if there is one.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        match &*self.lock() {
+            State::Up(session) => Some(Arc::clone(session)),
+            State::Away(_) => None,
+        }
+    }
+
+    /// Why there is none.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match &*self.lock() {
+            State::Up(_) => None,
+            State::Away(refusal) => Some(refusal.clone()),
+        }
+    }
+
+    pub(super) fn set(&self, state: State) {
+        let was_up = self.session().is_some();
+        match &state {
+            State::Up(session) => {
+                self.misses.store(0, Ordering::Relaxed);
+                tracing::debug!(node = %self.name, epoch = session.epoch.0, role = ?session.role, "admitted");
+            }
+            State::Away(refusal) if was_up => tracing::warn!(node = %self.name, %refusal, "away"),
+            State::Away(_) => {}
+        }
+        *self.lock() = state;
+        self.news.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until the supervisor has looked at the node at least once.
+    pub async fn first_look(&self) {
+        let mut news = self.news.subscribe();
+        // An error would mean that the sender is gone; it is part of self.
+        let _ = news.wait_for(|count| *count > 0).await;
+    }
+
+    /// Learns the admission again and waits for the result, as after a change that this client itself made.
+    pub async fn refresh(&self) {
+        let mut news = self.news.subscribe();
+        news.mark_unchanged();
+        self.wake.notify_one();
+        let _ = news.changed().await;
+    }
+
+    pub(super) fn hangs(&self) -> bool {
+        self.misses.load(Ordering::Relaxed) >= MISSES
+    }
+
+    pub(super) fn answered_probe(&self) {
+        self.misses.store(0, Ordering::Relaxed);
+    }
+
+    /// The connection of this session broke: no call goes there until the supervisor has a new one.
+    fn broken(&self, session: &Session, why: &str) {
+        let same = self.session().is_some_and(|now| now.number == session.number);
+        if same {
+            self.set(State::Away(Refusal::Unreachable(why.to_owned())));
+            self.wake.notify_one();
+        }
+    }
+
+    async fn call(self: Arc<Self>, session: Arc<Session>, cmd: Cmd) -> Result<Value, CallError> {
+        let began = Instant::now();
+        let mut connection = session.connection.clone();
+        let mut reply = connection.send_packed_command(&cmd).await;
+        if is_noscript(&reply) {
+            // The node's cache was emptied (SCRIPT FLUSH). Nothing ran; the same call, under the same ballot, goes again, and
+            // whatever overtook it meanwhile has promised a higher one.
+            load_scripts(&mut connection).await.map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
+            reply = connection.send_packed_command(&cmd).await;
+        }
+        match reply {
+            Ok(value) => {
+                self.latency.record(began.elapsed());
+                self.misses.store(0, Ordering::Relaxed);
+                Ok(value)
+            }
+            Err(error) => {
+                if error.is_connection_dropped() || error.is_unrecoverable_error() {
+                    self.broken(&session, &error.to_string());
+                }
+                Err(call_error(&error))
+            }
+        }
+    }
+}
+
+fn is_noscript(reply: &redis::RedisResult<Value>) -> bool {
+    matches!(reply, Ok(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// Calls own their node, so that a round that has decided can leave them behind.
+impl Node for Arc<RemoteNode> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn seat(&self) -> Seat {
+        match &*self.lock() {
+            State::Away(refusal) => Seat::Away(refusal.to_string()),
+            State::Up(_) if self.hangs() => Seat::Away("it has stopped answering".into()),
+            State::Up(session) if session.role == Role::Voter => Seat::Voter(session.epoch),
+            State::Up(_) => Seat::Joining,
+        }
+    }
+
+    fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
+        let Some(session) = self.session() else {
+            let reason = self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default();
+            return Box::pin(std::future::ready(Err(CallError::NotSent(reason))));
+        };
+        let cmd = encode(&Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(time_left) });
+        Box::pin(Arc::clone(self).call(session, cmd))
+    }
+
+    fn fenced(&self) {
+        self.wake.notify_one();
+    }
+
+    fn missed(&self) {
+        if self.misses.fetch_add(1, Ordering::Relaxed) + 1 == MISSES {
+            tracing::warn!(node = %self.name, "hangs: not asked until it answers a probe");
+            self.wake.notify_one();
+        }
+    }
+
+    fn usual_latency(&self) -> Duration {
+        self.latency.usual()
+    }
+}

@@ -1,0 +1,171 @@
+//! One connection to one server, with the scripts loaded and the server looked at.
+
+use super::error::{CallError, Refusal};
+use super::facts::{Info, Look};
+use crate::config::Config;
+use crate::protocol::{Epoch, Role};
+use crate::script::{self, Name};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Microseconds since 1970 by this machine's clock.
+pub fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A connection that is open, has the scripts, and whose server was looked at. Not yet admitted.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The connection.
+    pub connection: MultiplexedConnection,
+    /// What INFO says.
+    pub info: Info,
+    /// What the node's bookkeeping says.
+    pub look: Look,
+    /// The node's clock less ours, in milliseconds, as far as it is certain.
+    pub offset_ms: i64,
+    /// Whether every write is on disk before it is answered.
+    pub fsyncs_every_write: bool,
+}
+
+/// An admitted connection.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub(super) connection: MultiplexedConnection,
+    /// The token that every call names.
+    pub fence: Arc<str>,
+    /// The epoch under which answers count.
+    pub epoch: Epoch,
+    /// Whether they count.
+    pub role: Role,
+    /// The node's id.
+    pub node: Arc<str>,
+    /// The cluster's id.
+    pub cluster: Arc<str>,
+    /// The server's run id.
+    pub run_id: Arc<str>,
+    pub(super) offset_ms: i64,
+    /// Tells one connection from the next.
+    pub(super) number: u64,
+}
+
+impl Session {
+    /// The deadline of a call, in the node's clock.
+    pub fn deadline_ms(&self, time_left: Duration) -> u64 {
+        let left = u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX / 4);
+        (now_us() / 1_000).saturating_add(left).saturating_add_signed(self.offset_ms)
+    }
+}
+
+/// Opens a connection, loads the scripts, looks at the server, and refuses what cannot be a node.
+pub async fn open(client: &Client, config: &Config) -> Result<Opened, Refusal> {
+    let opening = async {
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(config.connect_timeout))
+            .set_response_timeout(Some(config.answer_timeout));
+        let mut connection =
+            client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|error| refusal_of(&error))?;
+        load_scripts(&mut connection).await?;
+        look_at(connection, config).await
+    };
+    let patience = config.connect_timeout * 2;
+    let timed_out = || Refusal::Unreachable(format!("no answer within {patience:?}"));
+    tokio::time::timeout(patience, opening).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+/// Loads every script, in the order of their names, before any of them is used.
+pub async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), Refusal> {
+    for name in script::NAMES {
+        let script = script::script(name);
+        let mut cmd = redis::cmd("SCRIPT");
+        cmd.arg("LOAD").arg(&script.source);
+        ask(connection, &cmd).await?;
+    }
+    Ok(())
+}
+
+/// Looks at a server over a connection that has the scripts.
+pub async fn look_at(mut connection: MultiplexedConnection, config: &Config) -> Result<Opened, Refusal> {
+    let info = match ask(&mut connection, &redis::cmd("INFO")).await? {
+        Value::BulkString(bytes) => Info::parse(&String::from_utf8_lossy(&bytes)),
+        Value::VerbatimString { text, .. } => Info::parse(&text),
+        other => return Err(Refusal::Unreachable(format!("INFO answered {other:?}"))),
+    };
+    info.check()?;
+    let before = now_us();
+    let reply = ask(&mut connection, &admit_cmd(&["look"])).await?;
+    let after = now_us();
+    let look = Look::parse(reply).map_err(|error| Refusal::Unreachable(error.to_string()))?;
+    let offset_ms = certain_offset_ms(look.now_us, before, after);
+    let limit_ms = u64::try_from(config.max_clock_offset.as_millis()).unwrap_or(u64::MAX);
+    if offset_ms.unsigned_abs() > limit_ms {
+        return Err(Refusal::ClockOffset { offset_ms, limit_ms });
+    }
+    let fsyncs_every_write = info.appends && appendfsync_always(&mut connection).await;
+    Ok(Opened { connection, info, look, offset_ms, fsyncs_every_write })
+}
+
+/// The part of the clocks' difference that the call's own duration does not explain.
+fn certain_offset_ms(node_us: u64, before_us: u64, after_us: u64) -> i64 {
+    let signed = |us: u64| i64::try_from(us).unwrap_or(i64::MAX / 2);
+    if node_us > after_us {
+        signed(node_us - after_us) / 1_000
+    } else if node_us < before_us {
+        -(signed(before_us - node_us) / 1_000)
+    } else {
+        0
+    }
+}
+
+/// A server that does not tell is taken for one that does not fsync.
+async fn appendfsync_always(connection: &mut MultiplexedConnection) -> bool {
+    let mut cmd = redis::cmd("CONFIG");
+    cmd.arg("GET").arg("appendfsync");
+    match connection.send_packed_command(&cmd).await {
+        Ok(Value::Array(items)) => items.get(1) == Some(&Value::BulkString(b"always".to_vec())),
+        Ok(Value::Map(items)) => items.first().is_some_and(|(_, value)| *value == Value::BulkString(b"always".to_vec())),
+        _ => false,
+    }
+}
+
+/// A call of `admit.lua`, which names no fence.
+pub fn admit_cmd(args: &[&str]) -> Cmd {
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(&script::script(Name::Admit).sha).arg(0);
+    for arg in args {
+        cmd.arg(*arg);
+    }
+    cmd
+}
+
+/// Sends a command of the admission; an error of the server is a refusal.
+pub async fn ask(connection: &mut MultiplexedConnection, cmd: &Cmd) -> Result<Value, Refusal> {
+    match connection.send_packed_command(cmd).await {
+        Ok(Value::ServerError(error)) => {
+            let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
+            Err(refusal_of_text(text))
+        }
+        Ok(value) => Ok(value),
+        Err(error) => Err(refusal_of(&error)),
+    }
+}
+
+fn refusal_of(error: &RedisError) -> Refusal {
+    refusal_of_text(error.to_string())
+}
+
+fn refusal_of_text(text: String) -> Refusal {
+    let forbids = ["NOPERM", "unknown command", "NOAUTH", "WRONGPASS", "AuthenticationFailed", "authentication failed"];
+    if forbids.iter().any(|word| text.to_lowercase().contains(&word.to_lowercase())) {
+        return Refusal::Forbidden(text);
+    }
+    Refusal::Unreachable(text)
+}
+
+/// What a failed send says of the call's fate.
+pub fn call_error(error: &RedisError) -> CallError {
+    CallError::Unknown(error.to_string())
+}
