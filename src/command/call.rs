@@ -1,0 +1,82 @@
+//! What a command becomes.
+
+use super::fold::{Fold, Join};
+use super::key::Register;
+use super::pick::Pick;
+use redis::{ServerError, Value};
+
+/// Whether a call changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Changes nothing: may run as a read round.
+    Read,
+    /// May change something: runs as an op.
+    Write,
+}
+
+/// How a command is to be run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// A read of one register.
+    Read(Call),
+    /// An op on one register.
+    Write(Call),
+    /// A node's choice, made once: a read, then an op that holds only at the digest that was read.
+    Pick(Pick),
+    /// One call per register, all of the same access; the replies are joined.
+    Split(Vec<Part>, Join),
+    /// The answer, without any node.
+    Local(Value),
+}
+
+/// One register's share of a command on several.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Read or write; the same for all parts of a plan.
+    pub access: Access,
+    /// What to run.
+    pub call: Call,
+    /// For each element of this part's reply, its place in the whole reply (used by [`Join::Places`]).
+    pub places: Vec<usize>,
+}
+
+/// Commands to run as one on one register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Whose record it goes by.
+    pub register: Register,
+    /// The keys that the commands name, each once, in the order of their first mention.
+    pub keys: Vec<Vec<u8>>,
+    /// Deterministic commands, each with its name first.
+    pub commands: Vec<Vec<Vec<u8>>>,
+    /// The earliest absolute expiry that the commands set, in ms since 1970; 0 if they set none.
+    pub lowest_expiry_ms: u64,
+    /// The replies belong to the history: servers could compute them, and the values behind them, differently.
+    pub hash_replies: bool,
+    /// How the replies of `commands` become the one reply.
+    pub fold: Fold,
+    /// A bulk string reply is an integer above 2^53 that a script had to send as text.
+    pub integer_reply: bool,
+    /// Order or bytes of the reply are the node's own: replies of several nodes must not be compared.
+    pub unordered: bool,
+}
+
+impl Call {
+    /// The reply to the caller, from the replies of `commands`.
+    pub fn reply(&self, replies: Vec<Value>) -> Result<Value, ServerError> {
+        let reply = self.fold.fold(replies)?;
+        Ok(if self.integer_reply {
+            as_integer(reply)
+        } else {
+            reply
+        })
+    }
+}
+
+fn as_integer(reply: Value) -> Value {
+    let parsed = match &reply {
+        Value::BulkString(text) => super::request::integer(text),
+        _ => None,
+    };
+    parsed.map_or(reply, Value::Int)
+}

@@ -1,0 +1,170 @@
+//! From a request and its row to a plan.
+
+use super::call::{Access, Call, Plan};
+use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
+use super::fold::Fold;
+use super::key::{Register, is_reserved, shown};
+use super::refusal::Refusal;
+use super::request::Request;
+use super::row::{KeyRule, Kind, Row};
+use super::spec::Spec;
+use super::split::split;
+use super::table::Table;
+use std::collections::HashSet;
+
+/// A call in the making, which a row's treatment may change.
+pub(super) struct Draft<'a> {
+    pub request: Request<'a>,
+    pub table: &'a Table,
+    pub now_ms: u64,
+    pub name: &'a str,
+    /// The indices of the keys in the request.
+    pub keys: &'a [usize],
+    pub access: Access,
+    pub command: Vec<Vec<u8>>,
+    /// Commands after it whose replies bear witness of what it stored.
+    pub witness: Option<Vec<Vec<u8>>>,
+    pub lowest_expiry_ms: u64,
+    pub hash_replies: bool,
+    pub unordered: bool,
+    pub chunk: Option<Chunk>,
+}
+
+pub(super) fn plan(
+    table: &Table,
+    row: &'static Row,
+    spec: &Spec,
+    request: &Request<'_>,
+    now_ms: u64,
+) -> Result<Plan, Refusal> {
+    check_size(row.name, request)?;
+    let indices = match row.keys {
+        KeyRule::Table => spec.key_indices(request),
+        KeyRule::At(index) => index_of_key(row.name, request, index)?,
+        KeyRule::By(rule) => rule(row.name, request)?,
+    };
+    for index in &indices {
+        if is_reserved(request.arg(*index)) {
+            return Err(Refusal::ReservedKey {
+                key: shown(request.arg(*index)),
+            });
+        }
+    }
+    match row.kind {
+        Kind::Local(answer) => answer(request).map(Plan::Local),
+        Kind::Pick(pick) => pick(request).map(Plan::Pick),
+        Kind::Split(join) if elsewhere(request, &indices).is_some() => split(row, join, request, &indices),
+        Kind::Split(_) | Kind::Call => one_register(table, row, request, &indices, now_ms),
+    }
+}
+
+fn one_register(
+    table: &Table,
+    row: &'static Row,
+    request: &Request<'_>,
+    indices: &[usize],
+    now_ms: u64,
+) -> Result<Plan, Refusal> {
+    if let Some((first, second)) = elsewhere(request, indices) {
+        return Err(Refusal::cross_register(row.name, first, second));
+    }
+    let mut draft = Draft::new(table, row, *request, indices, now_ms);
+    if let Some(treat) = row.treat {
+        treat(&mut draft)?;
+    }
+    let access = draft.access;
+    let call = draft.into_call(row)?;
+    Ok(match access {
+        Access::Read => Plan::Read(call),
+        Access::Write => Plan::Write(call),
+    })
+}
+
+impl<'a> Draft<'a> {
+    fn new(
+        table: &'a Table,
+        row: &'static Row,
+        request: Request<'a>,
+        keys: &'a [usize],
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            request,
+            table,
+            now_ms,
+            name: row.name,
+            keys,
+            access: row.access,
+            command: Vec::new(),
+            witness: None,
+            lowest_expiry_ms: 0,
+            hash_replies: row.hash_replies,
+            unordered: row.unordered,
+            chunk: row.chunk,
+        }
+    }
+
+    fn into_call(self, row: &Row) -> Result<Call, Refusal> {
+        let command = if self.command.is_empty() {
+            self.request.to_command()
+        } else {
+            self.command
+        };
+        let mut batch = Batch::of(row.name, command, self.chunk)?;
+        if let Some(witness) = self.witness {
+            batch.commands.push(witness);
+            batch.fold = Fold::First;
+        }
+        Ok(Call {
+            register: Register::of(self.keys.first().map_or(b"", |index| self.request.arg(*index))),
+            keys: unique(self.keys.iter().map(|index| self.request.arg(*index))),
+            commands: batch.commands,
+            lowest_expiry_ms: self.lowest_expiry_ms,
+            hash_replies: self.hash_replies,
+            fold: batch.fold,
+            integer_reply: row.integer_reply,
+            unordered: self.unordered,
+        })
+    }
+}
+
+/// Each key once, in the order of its first mention.
+pub(super) fn unique<'k>(keys: impl Iterator<Item = &'k [u8]>) -> Vec<Vec<u8>> {
+    let mut seen = HashSet::new();
+    keys.filter(|key| seen.insert(*key)).map(<[u8]>::to_vec).collect()
+}
+
+/// The first key, and the first one that is not in its register.
+fn elsewhere<'a>(request: &Request<'a>, indices: &[usize]) -> Option<(&'a [u8], &'a [u8])> {
+    let mut keys = indices.iter().map(|index| request.arg(*index));
+    let first = keys.next()?;
+    let second = keys.find(|key| Register::id_of(key) != Register::id_of(first))?;
+    Some((first, second))
+}
+
+fn index_of_key(name: &str, request: &Request<'_>, index: usize) -> Result<Vec<usize>, Refusal> {
+    if request.len() > index {
+        Ok(vec![index])
+    } else {
+        Err(Refusal::Arity {
+            name: name.to_owned(),
+        })
+    }
+}
+
+fn check_size(name: &str, request: &Request<'_>) -> Result<(), Refusal> {
+    if request.len() > MAX_GIVEN {
+        return Err(Refusal::TooManyArguments {
+            name: name.to_owned(),
+            count: request.len(),
+            limit: MAX_GIVEN,
+        });
+    }
+    match request.args().iter().find(|arg| arg.len() > MAX_BYTES) {
+        Some(arg) => Err(Refusal::invalid(format!(
+            "an argument of '{name}' is {} bytes long: servers take at most {MAX_BYTES}",
+            arg.len()
+        ))),
+        None => Ok(()),
+    }
+}

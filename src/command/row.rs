@@ -1,0 +1,138 @@
+//! What a row of our table says of a command.
+
+use super::call::Access;
+use super::chunk::Chunk;
+use super::fold::{Fold, Join};
+use super::pick::Pick;
+use super::plan::Draft;
+use super::refusal::Refusal;
+use super::request::Request;
+use redis::Value;
+
+/// Changes a call in the making.
+pub(super) type Treatment = fn(&mut Draft<'_>) -> Result<(), Refusal>;
+
+/// How one command is run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub access: Access,
+    pub keys: KeyRule,
+    /// Rewrites the command, or refuses some of its forms.
+    pub treat: Option<Treatment>,
+    /// How it divides if it has very many arguments.
+    pub chunk: Option<Chunk>,
+    pub hash_replies: bool,
+    pub integer_reply: bool,
+    pub unordered: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Call,
+    /// Keys of several registers: one call each.
+    Split(Join),
+    Pick(fn(&Request<'_>) -> Result<Pick, Refusal>),
+    Local(fn(&Request<'_>) -> Result<Value, Refusal>),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KeyRule {
+    /// Where COMMAND says.
+    Table,
+    /// One key at this index.
+    At(usize),
+    /// The indices that the function finds, given the command's name.
+    By(fn(&str, &Request<'_>) -> Result<Vec<usize>, Refusal>),
+}
+
+pub(super) const fn row(name: &'static str, kind: Kind, access: Access) -> Row {
+    let keys = KeyRule::Table;
+    Row {
+        name,
+        kind,
+        access,
+        keys,
+        treat: None,
+        chunk: None,
+        hash_replies: false,
+        integer_reply: false,
+        unordered: false,
+    }
+}
+
+pub(super) const fn read(name: &'static str) -> Row {
+    row(name, Kind::Call, Access::Read)
+}
+
+pub(super) const fn write(name: &'static str) -> Row {
+    row(name, Kind::Call, Access::Write)
+}
+
+pub(super) const fn local(name: &'static str, answer: fn(&Request<'_>) -> Result<Value, Refusal>) -> Row {
+    row(name, Kind::Local(answer), Access::Read)
+}
+
+impl Row {
+    /// Keys of several registers are served register by register.
+    pub const fn split(self, join: Join) -> Self {
+        Self {
+            kind: Kind::Split(join),
+            ..self
+        }
+    }
+
+    pub const fn at(self, index: usize) -> Self {
+        Self {
+            keys: KeyRule::At(index),
+            ..self
+        }
+    }
+
+    pub const fn keys(self, rule: fn(&str, &Request<'_>) -> Result<Vec<usize>, Refusal>) -> Self {
+        Self {
+            keys: KeyRule::By(rule),
+            ..self
+        }
+    }
+
+    pub const fn by(self, treat: Treatment) -> Self {
+        Self {
+            treat: Some(treat),
+            ..self
+        }
+    }
+
+    pub const fn chunked(self, head: usize, stride: usize, fold: Fold) -> Self {
+        Self {
+            chunk: Some(Chunk { head, stride, fold }),
+            ..self
+        }
+    }
+
+    /// An integer that may be above 2^53, where a script's own integers end.
+    pub const fn integer(self) -> Self {
+        Self {
+            integer_reply: true,
+            ..self
+        }
+    }
+
+    /// Order or bytes of the reply are the node's own.
+    pub const fn unordered(self) -> Self {
+        Self {
+            unordered: true,
+            ..self
+        }
+    }
+
+    /// Arithmetic in the server's own `long double`, which is not the same on every processor (pitfall P25): the reply,
+    /// which is the value stored, becomes part of the digest.
+    pub const fn hashed(self) -> Self {
+        Self {
+            hash_replies: true,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Our table: every command that we run, one row each, and how.
+//!
+//! Redis 7.0's commands on strings, bitmaps, HyperLogLog, hashes, lists, sets, sorted sets, geo and keys of any type. A
+//! row says only what `COMMAND` does not: `read`/`write` as we run it (not as a server flags it), and what makes it
+//! deterministic. Keys are where `COMMAND` says, unless a row has a rule of its own.
+
+use super::arguments as a;
+use super::call::Access;
+use super::expiry as e;
+use super::fold::{Fold, Join};
+use super::local::{echo, ping, select};
+use super::movable as m;
+use super::pick::spop;
+use super::restore::restore;
+use super::row::{Kind, Row, local, read, row, write};
+
+/// The row of a command (lower case; a subcommand as `object|encoding`).
+pub(super) fn row_of(name: &str) -> Option<&'static Row> {
+    ROWS.iter().copied().flatten().find(|row| row.name == name)
+}
+
+/// The names of all rows.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().copied().flatten().map(|row| row.name)
+}
+
+static ROWS: &[&[Row]] = &[
+    CONNECTION,
+    KEYS,
+    STRINGS,
+    BITMAPS,
+    HASHES,
+    LISTS,
+    SETS,
+    SORTED_SETS,
+    GEO,
+];
+
+const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
+
+const KEYS: &[Row] = &[
+    write("copy").by(a::copy),
+    write("del").split(Join::Sum).chunked(1, 1, Fold::Sum),
+    // Bytes depend on insertion order and on the server's version (pitfall P27).
+    read("dump").unordered(),
+    read("exists").split(Join::Sum).chunked(1, 1, Fold::Sum),
+    write("expire").by(e::expire),
+    write("expireat").by(e::expireat),
+    read("expiretime"),
+    read("memory|usage").at(2).unordered(),
+    read("object|encoding").at(2).unordered(),
+    read("object|refcount").at(2).unordered(),
+    write("persist"),
+    write("pexpire").by(e::pexpire),
+    write("pexpireat").by(e::pexpireat),
+    read("pexpiretime"),
+    // What is left is counted on the node's own clock, as any Redis does. Computing it here from PEXPIRETIME would be
+    // exact to the coordinator's clock instead, which is no truer, and Redis 6.2 does not have it.
+    read("pttl").unordered(),
+    write("rename"),
+    write("renamenx"),
+    write("restore").by(restore),
+    write("sort").keys(m::sort).by(a::sort),
+    read("sort_ro").keys(m::sort).by(a::sort).unordered(),
+    read("touch").split(Join::Sum).chunked(1, 1, Fold::Sum),
+    read("ttl").unordered(),
+    read("type"),
+    write("unlink").split(Join::Sum).chunked(1, 1, Fold::Sum),
+];
+
+const STRINGS: &[Row] = &[
+    write("append"),
+    write("decr").integer(),
+    write("decrby").integer(),
+    read("get"),
+    write("getdel"),
+    write("getex").by(e::getex),
+    read("getrange"),
+    write("getset"),
+    write("incr").integer(),
+    write("incrby").integer(),
+    write("incrbyfloat").hashed(),
+    read("lcs"),
+    read("mget").split(Join::Places).chunked(1, 1, Fold::Concat),
+    write("mset").split(Join::Ok).chunked(1, 2, Fold::Last),
+    // All or nothing: cannot be split, nor divided.
+    write("msetnx"),
+    write("psetex").by(e::psetex),
+    write("set").by(e::set),
+    write("setex").by(e::setex),
+    write("setnx"),
+    write("setrange"),
+    read("strlen"),
+    read("substr"),
+];
+
+const BITMAPS: &[Row] = &[
+    read("bitcount"),
+    write("bitfield").by(a::bitfield),
+    read("bitfield_ro").by(a::bitfield_ro),
+    write("bitop"),
+    read("bitpos"),
+    read("getbit"),
+    write("setbit"),
+    write("pfadd").chunked(2, 1, Fold::Max),
+    // It rewrites the cached cardinality inside the value (pitfall P26).
+    write("pfcount"),
+    write("pfmerge").chunked(2, 1, Fold::Last),
+];
+
+const HASHES: &[Row] = &[
+    write("hdel").chunked(2, 1, Fold::Sum),
+    read("hexists"),
+    read("hget"),
+    read("hgetall").unordered(),
+    write("hincrby").integer(),
+    write("hincrbyfloat").hashed(),
+    read("hkeys").unordered(),
+    read("hlen"),
+    read("hmget").chunked(2, 1, Fold::Concat),
+    write("hmset").chunked(2, 2, Fold::Last),
+    read("hrandfield").unordered(),
+    write("hset").chunked(2, 2, Fold::Sum),
+    write("hsetnx"),
+    read("hstrlen"),
+    read("hvals").unordered(),
+];
+
+const LISTS: &[Row] = &[
+    read("lindex"),
+    write("linsert"),
+    read("llen"),
+    write("lmove"),
+    write("lmpop").keys(m::popped),
+    write("lpop"),
+    read("lpos"),
+    write("lpush").chunked(2, 1, Fold::Last),
+    write("lpushx").chunked(2, 1, Fold::Last),
+    read("lrange"),
+    write("lrem"),
+    write("lset"),
+    write("ltrim"),
+    write("rpop"),
+    write("rpoplpush"),
+    write("rpush").chunked(2, 1, Fold::Last),
+    write("rpushx").chunked(2, 1, Fold::Last),
+];
+
+const SETS: &[Row] = &[
+    write("sadd").chunked(2, 1, Fold::Sum),
+    read("scard"),
+    read("sdiff").unordered(),
+    write("sdiffstore"),
+    read("sinter").unordered(),
+    read("sintercard").keys(m::sintercard),
+    write("sinterstore"),
+    read("sismember"),
+    read("smembers").unordered(),
+    read("smismember").chunked(2, 1, Fold::Concat),
+    write("smove"),
+    row("spop", Kind::Pick(spop), Access::Write),
+    read("srandmember").unordered(),
+    write("srem").chunked(2, 1, Fold::Sum),
+    read("sunion").unordered(),
+    write("sunionstore"),
+];
+
+/// Scores are IEEE doubles, the same everywhere; how many digits a reply shows differs between server versions.
+const SORTED_SETS: &[Row] = &[
+    write("zadd").by(a::zadd).chunked(2, 2, Fold::Sum),
+    read("zcard"),
+    read("zcount"),
+    read("zdiff").keys(m::combined).by(a::scores),
+    write("zdiffstore").keys(m::stored),
+    write("zincrby").unordered(),
+    read("zinter").keys(m::combined).by(a::scores),
+    read("zintercard").keys(m::combined),
+    write("zinterstore").keys(m::stored).by(a::weighted),
+    read("zlexcount"),
+    write("zmpop").keys(m::popped).unordered(),
+    read("zmscore").chunked(2, 1, Fold::Concat).unordered(),
+    write("zpopmax").unordered(),
+    write("zpopmin").unordered(),
+    read("zrandmember").unordered(),
+    read("zrange").by(a::scores),
+    read("zrangebylex"),
+    read("zrangebyscore").by(a::scores),
+    write("zrangestore"),
+    read("zrank").by(a::scores),
+    write("zrem").chunked(2, 1, Fold::Sum),
+    write("zremrangebylex"),
+    write("zremrangebyrank"),
+    write("zremrangebyscore"),
+    read("zrevrange").by(a::scores),
+    read("zrevrangebylex"),
+    read("zrevrangebyscore").by(a::scores),
+    read("zrevrank").by(a::scores),
+    read("zscore").unordered(),
+    read("zunion").keys(m::combined).by(a::scores),
+    write("zunionstore").keys(m::stored).by(a::weighted),
+];
+
+/// Distances come from the server's `sin`, `cos` and `asin`, which may differ in the last digit.
+const GEO: &[Row] = &[
+    write("geoadd").by(a::geoadd).chunked(2, 3, Fold::Sum),
+    read("geodist").unordered(),
+    read("geohash").chunked(2, 1, Fold::Concat).unordered(),
+    read("geopos").chunked(2, 1, Fold::Concat).unordered(),
+    write("georadius").keys(m::georadius).by(a::georadius).unordered(),
+    read("georadius_ro").unordered(),
+    write("georadiusbymember")
+        .keys(m::georadiusbymember)
+        .by(a::georadius)
+        .unordered(),
+    read("georadiusbymember_ro").unordered(),
+    read("geosearch").unordered(),
+    write("geosearchstore").by(a::geosearchstore),
+];
