@@ -12,6 +12,7 @@
 --         epoch: 2 node, 3 epoch, 4 fence: never down; joining nodes keep their role
 --         promote: 2 node, 3 epoch, 4 run id, 5 new fence, 6 fence of the whole heal pass: a joining node that holds all that the voters hold becomes one
 --         forget: 2 fence: drop a register that no voter has; only on a joining node
+--         mark: 2 fence, 3 register, 4 ballot: remember that a node misses the register's last settle
 --         clean: 2 fence, 3 register, 4 ballot: take a register off the dirty set unless it was marked again
 -- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs}; '' where unknown
 --         {'OK'} {'CLAIMED', cluster, members} {'NOT_EMPTY', number of keys} {'OTHER', field, value} {'REFUSED', error}
@@ -85,6 +86,9 @@ if what == 'forget' then
     if string.sub(field, 1, 1) == 'k' then redis.call('DEL', string.sub(field, 2)) end
   end
   redis.call('DEL', KEYS[1])
+  return {'OK'}
+elseif what == 'mark' then
+  redis.call('HSET', 'anrcho_dirty', ARGV[3], ARGV[4])
   return {'OK'}
 elseif what == 'clean' then
   if redis.call('HGET', 'anrcho_dirty', ARGV[3]) == ARGV[4] then redis.call('HDEL', 'anrcho_dirty', ARGV[3]) end

@@ -26,11 +26,12 @@ if op_ms > now_ms + max_offset_ms then return {'AHEAD', as_text(now_ms)} end
 
 local function states()
   if state_limit == 0 then return {} end
-  local all = {}
+  local all, total = {}, 0
   for i = 2, #KEYS do
     local key, form = KEYS[i], form_of(KEYS[i])
-    local elements = elements_within(key, form, state_limit)
-    if not elements then return {} end
+    local elements, size = elements_within(key, form, state_limit - total)
+    if not elements or total + size > state_limit then return {} end
+    total = total + size
     all[i - 1] = {key, form, as_text(math.max(expiry_of(key), 0)), elements}
   end
   return all
@@ -61,6 +62,12 @@ if head[6] and not read_only then
 end
 
 -- Decide, then write: all checks stand above the first write, because nothing rolls back.
+local first = 13
+for _ = 1, commands do
+  local argc = tonumber(ARGV[first])
+  if argc > 7900 then return {'REFUSED', 'ERR a command of ' .. argc .. ' arguments: a script takes 7900, split it'} end
+  first = first + 1 + argc
+end
 local entries, due = {}, {}
 for i = 2, #KEYS do
   local entry, give_up, is_due = entry_of(record, exists, KEYS[i], op_ms)
@@ -80,8 +87,9 @@ for i = 1, #due do redis.call('DEL', due[i]) end
 -- Integers are exact to 2^53 here; beyond it the value itself is read back as text.
 local function exact(reply, at)
   if type(reply) ~= 'number' or (reply < 9007199254740992 and reply > -9007199254740992) then return reply end
-  if ARGV[at] == 'HINCRBY' then return redis.call('HGET', ARGV[at + 1], ARGV[at + 2]) end
-  if string.find(ARGV[at], '^INCR') or string.find(ARGV[at], '^DECR') then return redis.call('GET', ARGV[at + 1]) end
+  local name = string.upper(ARGV[at])
+  if name == 'HINCRBY' then return redis.call('HGET', ARGV[at + 1], ARGV[at + 2]) end
+  if string.find(name, '^INCR') or string.find(name, '^DECR') then return redis.call('GET', ARGV[at + 1]) end
   return as_text(reply)
 end
 local replies, succeeded, at = {}, false, 13

@@ -40,6 +40,20 @@ if mode ~= 'confirm' then
   end
 end
 
+-- A server refuses the DUMP of a newer one (P28): try each under another name, before anything is replaced.
+for i = 1, #keys do
+  if keys[i].form == 'dump' then
+    keys[i].stage = 'anrcho_stage:' .. string.sub(record, 16) .. ':' .. i
+    local refused = error_of(redis.pcall('RESTORE', keys[i].stage, 0, ARGV[keys[i].first], 'REPLACE'))
+    if refused then
+      for j = 1, i - 1 do
+        if keys[j].stage then redis.call('DEL', keys[j].stage) end
+      end
+      return {'REFUSED', refused}
+    end
+  end
+end
+
 local refused = error_of(redis.pcall('HSET', record, 'p', ballot, 'a', ballot, 's', version, 'v', version, 'd', digest))
 if refused then return {'REFUSED', refused} end
 if dirty == '1' then redis.call('HSET', 'anrcho_dirty', string.sub(record, 17, -2), ballot) end
@@ -57,7 +71,7 @@ local function store(key)
   elseif key.form == 'list' then build('RPUSH', key)
   elseif key.form == 'hash' then build('HSET', key)
   elseif key.form == 'set' then build('SADD', key)
-  elseif key.form == 'dump' then redis.call('RESTORE', key.name, 0, ARGV[key.first])
+  elseif key.form == 'dump' then redis.call('RENAME', key.stage, key.name)
   elseif key.form == 'staged' then
     redis.call('RENAME', ARGV[key.first], key.name)
     redis.call('PERSIST', key.name)

@@ -6,7 +6,7 @@
 -- REPLY   {'SNAPSHOT', promised, accepted, settled, version, digest, ops, multi, mode, log, states} mode is full or delta; of each key {name, form, expiry ms, elements},
 --         form 'large' with {form, length} where the key alone, or 'later' where the answer so far, reaches the limit
 --         {'SLICE', version, digest, next position ('0' last), elements}
---         {'ABSENT'} no record; {'LOST', key} the record lists a key that the server no longer has; {'FENCED'} {'EXPIRED', now ms}
+--         {'ABSENT'} no record; {'LOST', key} the record lists a key that the server no longer has, or there is nothing to slice; {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
 local record, what, limit = KEYS[1], ARGV[3], tonumber(ARGV[4])
 local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm')
@@ -16,6 +16,7 @@ local version, digest = head[4] or '0', head[5] or ''
 if what == 'slice' then
   local key, position, count = KEYS[2], ARGV[5], tonumber(ARGV[6])
   local form, from = form_of(key), tonumber(ARGV[5])
+  if not lengths[form] then return {'LOST', key} end
   local elements, following
   if form == 'hash' or form == 'set' then
     local page = redis.call(form == 'hash' and 'HSCAN' or 'SSCAN', key, position, 'COUNT', count)

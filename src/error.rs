@@ -1,30 +1,8 @@
 //! Errors that say which nodes, what happened to the data, and what to do.
 
+pub use crate::node::{Failures, NodeFailure};
+
 use redis::{ErrorKind, RedisError, ServerError};
-use std::fmt;
-
-/// What one node said, or why it said nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeFailure {
-    /// The node's address.
-    pub node: String,
-    /// Why it does not count.
-    pub reason: String,
-}
-
-/// The nodes that did not help, as one line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failures(pub Vec<NodeFailure>);
-
-impl fmt::Display for Failures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, failure) in self.0.iter().enumerate() {
-            let comma = if place == 0 { "" } else { "; " };
-            write!(f, "{comma}{}: {}", failure.node, failure.reason)?;
-        }
-        Ok(())
-    }
-}
 
 /// What happened to the data of an operation that did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +26,9 @@ pub enum Error {
     #[error("{0}")]
     Refused(#[from] crate::command::Refusal),
     /// Fewer than a majority of the nodes could be asked. Nothing changed.
-    #[error("no quorum: {reached} of the {needed} nodes that are needed answered, nothing was applied ({failures}); it is safe to try again")]
+    #[error(
+        "no quorum: {reached} of the {needed} nodes that are needed answered, nothing was applied ({failures}); it is safe to try again"
+    )]
     NoQuorum {
         /// A majority.
         needed: usize,
@@ -74,7 +54,9 @@ pub enum Error {
         failures: Failures,
     },
     /// Applied, but the reply was too long to be remembered until the retry that learnt of it.
-    #[error("applied, but its reply is lost: the first answer did not arrive, and the reply was too long to be remembered for the retry")]
+    #[error(
+        "applied, but its reply is lost: the first answer did not arrive, and the reply was too long to be remembered for the retry"
+    )]
     ReplyLost,
     /// The register was at another version than the operation holds at. Nothing changed.
     #[error("not applied: the key is at another version than the expected one; read it again")]
@@ -121,9 +103,11 @@ impl From<Error> for RedisError {
         match error {
             Error::Command(server) => server.into(),
             Error::Refused(refusal) => refusal.into(),
-            Error::Connect(connect) => {
-                RedisError::from((ErrorKind::InvalidClientConfig, "anarchoredis cannot connect", connect.to_string()))
-            }
+            Error::Connect(connect) => RedisError::from((
+                ErrorKind::InvalidClientConfig,
+                "anarchoredis cannot connect",
+                connect.to_string(),
+            )),
             other => redis::make_extension_error(other.code().into(), Some(other.to_string())),
         }
     }

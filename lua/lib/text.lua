@@ -4,7 +4,14 @@ local function as_text(number) return string.format('%.0f', number) end
 local refusals = {OOM = true, MISCONF = true, READONLY = true, NOPERM = true, BUSY = true, LOADING = true, MASTERDOWN = true,
   NOREPLICAS = true}
 local function error_of(reply)
-  if type(reply) == 'table' and reply.err then return reply.err end
-  return nil
+  if type(reply) ~= 'table' or not reply.err then return nil end
+  -- Redis 6.2 says where in the script its own errors came up: '@user_script: 12: -OOM ...\r\n'.
+  local text = string.match(reply.err, '^@[^:]*: %d+: %-?(.-)%s*$')
+  if not text then return reply.err end
+  return string.match(text, '^%u+ ') and text or 'ERR ' .. text
 end
-local function is_refusal(text) return refusals[string.match(text, '^%-?(%u+)')] or false end
+-- What the node's access rules forbid has a code of its own only outside of scripts.
+local function is_refusal(text)
+  return refusals[string.match(text, '^%u+')] or string.find(text, 'ACL failure in script', 1, true) ~= nil
+    or string.find(text, 'The user executing the script', 1, true) ~= nil
+end

@@ -1,5 +1,6 @@
 //! What can be wrong with a node, each with what to do.
 
+use std::fmt;
 use std::time::Duration;
 
 /// A call that got no answer.
@@ -18,13 +19,17 @@ pub enum CallError {
 #[non_exhaustive]
 pub enum Refusal {
     /// The address cannot be used.
-    #[error("the URL is not valid: {0}; write redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
+    #[error(
+        "the URL is not valid: {0}; write redis://[user:password@]host[:port][/db], or rediss:// for TLS"
+    )]
     Url(String),
     /// No connection, or none that answers.
     #[error("not reachable: {0}")]
     Unreachable(String),
     /// The server follows another one.
-    #[error("it is a replica of another server; nodes follow nobody: send it REPLICAOF NO ONE, or name its master")]
+    #[error(
+        "it is a replica of another server; nodes follow nobody: send it REPLICAOF NO ONE, or name its master"
+    )]
     Replica,
     /// The server may drop keys by itself.
     #[error("its maxmemory-policy is {0}, which drops keys that were acknowledged; set it to noeviction")]
@@ -36,7 +41,9 @@ pub enum Refusal {
     #[error("it runs in Redis Cluster mode; nodes are independent servers: set cluster-enabled no")]
     ClusterMode,
     /// The clocks differ too much.
-    #[error("its clock differs from this machine's by {offset_ms} ms, more than the {limit_ms} ms that are allowed; run NTP on both")]
+    #[error(
+        "its clock differs from this machine's by {offset_ms} ms, more than the {limit_ms} ms that are allowed; run NTP on both"
+    )]
     ClockOffset {
         /// The node's clock less ours.
         offset_ms: i64,
@@ -44,7 +51,9 @@ pub enum Refusal {
         limit_ms: u64,
     },
     /// It holds keys that the cluster did not put there.
-    #[error("it holds {keys} keys and no admission of ours, so nothing was changed; empty it, or adopt its data once `anarcho-heal adopt` is there")]
+    #[error(
+        "it holds {keys} keys and no admission of ours, so nothing was changed; empty it, or adopt its data once `anarcho-heal adopt` is there"
+    )]
     HoldsData {
         /// DBSIZE.
         keys: u64,
@@ -66,7 +75,9 @@ pub enum Refusal {
         members: String,
     },
     /// It is a node of ours without its data.
-    #[error("it lost its data (restarted empty, or was flushed), so it does not vote; run `anarcho-heal --once` to fill it from the others")]
+    #[error(
+        "it lost its data (restarted empty, or was flushed), so it does not vote; run `anarcho-heal --once` to fill it from the others"
+    )]
     Emptied,
     /// Two addresses lead to one server.
     #[error("it is the same server as {0}; name each server once")]
@@ -93,7 +104,7 @@ pub enum ConnectError {
     },
     /// A new cluster needs every node.
     #[error("a new cluster starts only when all nodes answer and are empty; {0}")]
-    NotAllThere(crate::error::Failures),
+    NotAllThere(Failures),
     /// The list does not name all nodes of the cluster.
     #[error("the cluster has {members} nodes and the list names {named}; name each of them")]
     Members {
@@ -112,9 +123,32 @@ pub enum ConnectError {
         /// A majority.
         needed: usize,
         /// The others.
-        failures: crate::error::Failures,
+        failures: Failures,
     },
     /// Nothing answered in time.
     #[error("no decision within {0:?}")]
     TimedOut(Duration),
+}
+
+/// What one node said, or why it said nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFailure {
+    /// The node's address.
+    pub node: String,
+    /// Why it does not count.
+    pub reason: String,
+}
+
+/// The nodes that did not help, as one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures(pub Vec<NodeFailure>);
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, failure) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "; " };
+            write!(f, "{comma}{}: {}", failure.node, failure.reason)?;
+        }
+        Ok(())
+    }
 }

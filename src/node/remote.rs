@@ -2,19 +2,21 @@
 
 use super::admission::Cluster;
 use super::error::{CallError, Refusal};
-use super::session::{Session, call_error, load_scripts};
+use super::session::{Opened, Session, call_error, load_scripts, now_us, open};
 use super::{Calling, Encode, Latency, Node, Seat, supervisor};
 use crate::config::Config;
 use crate::protocol::Role;
 use crate::script::Ticket;
 use redis::{Client, Cmd, ServerErrorKind, Value};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 /// After how many rounds in a row that did not wait for it a node is not sent to until it answers a probe.
 const MISSES: u32 = 3;
+/// ... provided that it has answered nobody for this long.
+const QUIET_US: u64 = 50_000;
 
 /// How a node is right now.
 #[derive(Clone, Debug)]
@@ -34,7 +36,10 @@ pub struct RemoteNode {
     pub(super) cluster: Cluster,
     state: Mutex<State>,
     misses: AtomicU32,
+    /// When the node last answered, in µs since 1970.
+    answered_us: AtomicU64,
     latency: Latency,
+    told_hanging: AtomicBool,
     /// Wakes the supervisor: the connection broke, the node hangs, or its admission changed.
     pub(super) wake: Notify,
     /// Counts the supervisor's findings, so that others can wait for one.
@@ -51,7 +56,9 @@ impl RemoteNode {
             cluster,
             state: Mutex::new(State::Away(Refusal::Unreachable("not connected yet".into()))),
             misses: AtomicU32::new(0),
+            answered_us: AtomicU64::new(0),
             latency: Latency::default(),
+            told_hanging: AtomicBool::new(false),
             wake: Notify::new(),
             news: watch::Sender::new(0),
         });
@@ -103,16 +110,36 @@ impl RemoteNode {
     /// Learns the admission again and waits for the result, as after a change that this client itself made.
     pub async fn refresh(&self) {
         let mut news = self.news.subscribe();
-        news.mark_unchanged();
-        self.wake.notify_one();
-        let _ = news.changed().await;
+        // The first finding may come from a look that began before the change; the second cannot.
+        for _ in 0..2 {
+            news.mark_unchanged();
+            self.wake.notify_one();
+            let _ = news.changed().await;
+        }
+    }
+
+    /// Opens a connection of its own and looks at the server, whatever its admission: for changes of admission.
+    pub async fn look(&self) -> Result<Opened, Refusal> {
+        open(&self.client, &self.config).await
+    }
+
+    /// The cluster that this client takes the node for a part of.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     pub(super) fn hangs(&self) -> bool {
-        self.misses.load(Ordering::Relaxed) >= MISSES
+        self.misses.load(Ordering::Relaxed) >= MISSES && self.is_quiet()
+    }
+
+    /// Rounds that all stop waiting in one busy moment say nothing of a node that answers others in between.
+    fn is_quiet(&self) -> bool {
+        now_us().saturating_sub(self.answered_us.load(Ordering::Relaxed)) > QUIET_US
     }
 
     pub(super) fn answered_probe(&self) {
+        self.answered_us.store(now_us(), Ordering::Relaxed);
+        self.told_hanging.store(false, Ordering::Relaxed);
         self.misses.store(0, Ordering::Relaxed);
     }
 
@@ -132,13 +159,15 @@ impl RemoteNode {
         if is_noscript(&reply) {
             // The node's cache was emptied (SCRIPT FLUSH). Nothing ran; the same call, under the same ballot, goes again, and
             // whatever overtook it meanwhile has promised a higher one.
-            load_scripts(&mut connection).await.map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
+            load_scripts(&mut connection)
+                .await
+                .map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
             reply = connection.send_packed_command(&cmd).await;
         }
         match reply {
             Ok(value) => {
                 self.latency.record(began.elapsed());
-                self.misses.store(0, Ordering::Relaxed);
+                self.answered_probe();
                 Ok(value)
             }
             Err(error) => {
@@ -172,10 +201,16 @@ impl Node for Arc<RemoteNode> {
 
     fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
         let Some(session) = self.session() else {
-            let reason = self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default();
+            let reason = self
+                .refusal()
+                .map(|refusal| refusal.to_string())
+                .unwrap_or_default();
             return Box::pin(std::future::ready(Err(CallError::NotSent(reason))));
         };
-        let cmd = encode(&Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(time_left) });
+        let cmd = encode(&Ticket {
+            fence: &session.fence,
+            deadline_ms: session.deadline_ms(time_left),
+        });
         Box::pin(Arc::clone(self).call(session, cmd))
     }
 
@@ -184,7 +219,8 @@ impl Node for Arc<RemoteNode> {
     }
 
     fn missed(&self) {
-        if self.misses.fetch_add(1, Ordering::Relaxed) + 1 == MISSES {
+        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
+        if misses >= MISSES && self.is_quiet() && !self.told_hanging.swap(true, Ordering::Relaxed) {
             tracing::warn!(node = %self.name, "hangs: not asked until it answers a probe");
             self.wake.notify_one();
         }

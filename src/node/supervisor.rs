@@ -2,7 +2,7 @@
 
 use super::admission::admit;
 use super::remote::{RemoteNode, State};
-use super::session::{look_at, open};
+use super::session::{Session, look_at, open};
 use crate::protocol::Role;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -67,9 +67,13 @@ async fn stay_connected(node: &Weak<RemoteNode>) {
             Err(refusal) => Err(refusal),
         };
         match looked {
-            Ok(session) => {
+            Ok(looked) => {
                 strong.answered_probe();
-                strong.set(State::Up(Arc::new(session)));
+                // The connection is the same one: a call that finds it broken must be able to say so.
+                strong.set(State::Up(Arc::new(Session {
+                    number: session.number,
+                    ..looked
+                })));
             }
             Err(refusal) => {
                 strong.set(State::Away(refusal));

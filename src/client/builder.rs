@@ -1,0 +1,159 @@
+//! From a list of URLs to a client.
+
+use super::{Client, Inner};
+use crate::command::Table;
+use crate::config::{Config, Consistency};
+use crate::coordinator::Coordinator;
+use crate::error::{Error, Failures, NodeFailure};
+use crate::node::{ConnectError, Node, RemoteNode, Seat, form, probe_all};
+use crate::protocol::Quorum;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Settings of a client in the making. Every setting has a default, see [`Config`].
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    nodes: Vec<String>,
+    config: Config,
+    without_quorum: bool,
+}
+
+impl Builder {
+    /// The nodes' URLs: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS. All of them, each once; three or five are usual.
+    #[must_use]
+    pub fn nodes<I, S>(mut self, urls: I) -> Builder
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.nodes.extend(urls.into_iter().map(Into::into));
+        self
+    }
+
+    /// What replies promise where the call does not say. Default: linearizable.
+    #[must_use]
+    pub fn consistency(mut self, consistency: Consistency) -> Builder {
+        self.config.consistency = consistency;
+        self
+    }
+
+    /// After how long an operation gives up. Default 5 s; at most half the retry window.
+    #[must_use]
+    pub fn operation_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.operation_timeout = timeout;
+        self
+    }
+
+    /// After how long opening a connection gives up. Default 1 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.connect_timeout = timeout;
+        self
+    }
+
+    /// After how long a node's answer is no longer awaited. Default 2 s.
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Builder {
+        self.config.answer_timeout = timeout;
+        self
+    }
+
+    /// All settings at once.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
+        self
+    }
+
+    /// Connect also where fewer than a majority can vote: for tools that mend that.
+    #[must_use]
+    pub(crate) fn even_without_quorum(mut self) -> Builder {
+        self.without_quorum = true;
+        self
+    }
+
+    /// Looks at every node, starts a new cluster where all of them answer and are empty, and connects.
+    pub async fn connect(self) -> Result<Client, Error> {
+        self.check()?;
+        let config = Arc::new(self.config);
+        let mut probes = probe_all(&self.nodes, &config).await?;
+        let cluster = form(&mut probes).await?;
+        let start = |probe: crate::node::Probe| {
+            RemoteNode::start(probe.name, probe.client, Arc::clone(&config), cluster.clone())
+        };
+        let nodes: Vec<Arc<RemoteNode>> = probes.into_iter().map(start).collect();
+        futures_util::future::join_all(nodes.iter().map(|node| node.first_look())).await;
+        if !self.without_quorum {
+            check_quorum(&nodes)?;
+        }
+        let table = command_table(&nodes, &config).await?;
+        let seen = nodes
+            .iter()
+            .map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>)
+            .collect();
+        let coordinator = Coordinator::start(seen, Arc::clone(&config));
+        let consistency = config.consistency;
+        Ok(Client {
+            inner: Arc::new(Inner {
+                coordinator,
+                nodes,
+                table,
+                config,
+            }),
+            consistency,
+        })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.config.operation_timeout * 2 > self.config.retry_window {
+            let text = "operation_timeout must be at most half of retry_window, so that no retry outlives the memory of its op";
+            return Err(ConnectError::List(text.into()).into());
+        }
+        Ok(())
+    }
+}
+
+fn check_quorum(nodes: &[Arc<RemoteNode>]) -> Result<(), ConnectError> {
+    let needed = Quorum::of(nodes.len()).majority();
+    let mut failures = Vec::new();
+    for node in nodes {
+        let reason = match node.seat() {
+            Seat::Voter(_) => continue,
+            Seat::Joining => "it is being filled from the others; run `anarcho-heal --once`".to_owned(),
+            Seat::Away(reason) => reason,
+        };
+        failures.push(NodeFailure {
+            node: node.name().to_owned(),
+            reason,
+        });
+    }
+    let voters = nodes.len() - failures.len();
+    if voters >= needed {
+        Ok(())
+    } else {
+        Err(ConnectError::NoQuorum {
+            voters,
+            needed,
+            failures: Failures(failures),
+        })
+    }
+}
+
+/// What the servers themselves say of their commands; what not all of them know is refused by name.
+async fn command_table(nodes: &[Arc<RemoteNode>], config: &Config) -> Result<Table, ConnectError> {
+    let mut whole: Option<Table> = None;
+    for node in nodes {
+        if matches!(node.seat(), Seat::Away(_)) {
+            continue;
+        }
+        let Ok(reply) = node.send(&|_| redis::cmd("COMMAND"), config.answer_timeout).await else {
+            continue;
+        };
+        let table = Table::from_reply(&reply).map_err(|error| ConnectError::List(error.to_string()))?;
+        whole = Some(match whole {
+            Some(whole) => whole.merge(table),
+            None => table,
+        });
+    }
+    whole.ok_or_else(|| ConnectError::List("no node answered COMMAND".into()))
+}

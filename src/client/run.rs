@@ -1,0 +1,126 @@
+//! Runs one command: plan, rounds, reply.
+
+use super::{Client, Result};
+use crate::command::{Access, Call, Effect, Join, Part, Pick, Plan};
+use crate::config::Consistency;
+use crate::coordinator::{Done, Work};
+use crate::error::Error;
+use crate::protocol::Digest;
+use futures_util::future::join_all;
+use redis::Value;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Client {
+    /// Runs one command, given as its words. This is what `redis::AsyncCommands` ends in.
+    pub async fn run(&self, args: &[&[u8]]) -> Result<Value> {
+        let plan = self.plan(args)?;
+        self.run_plan(plan).await
+    }
+
+    pub(super) fn plan(&self, args: &[&[u8]]) -> Result<Plan> {
+        let bytes: usize = args.iter().map(|arg| arg.len()).sum();
+        if bytes > self.inner.config.max_command {
+            let limit = self.inner.config.max_command;
+            let refusal = crate::command::Refusal::Invalid(format!(
+                "the command has {bytes} bytes, more than the {limit} that one command may have"
+            ));
+            return Err(refusal.into());
+        }
+        Ok(self.inner.table.plan(args, now_ms())?)
+    }
+
+    pub(super) async fn run_plan(&self, plan: Plan) -> Result<Value> {
+        match plan {
+            Plan::Local(value) => Ok(value),
+            Plan::Read(call) => self.run_call(Access::Read, call).await,
+            Plan::Write(call) => self.run_call(Access::Write, call).await,
+            Plan::Pick(pick) => self.run_pick(&pick).await,
+            Plan::Split(parts, join) => self.run_split(parts, join).await,
+        }
+    }
+
+    pub(super) async fn run_call(&self, access: Access, call: Call) -> Result<Value> {
+        let done = self.run_work(self.work(access, call.clone())).await?;
+        call.reply(done.replies).map_err(Error::Command)
+    }
+
+    pub(super) fn work(&self, access: Access, call: Call) -> Work {
+        let mut work = Work::new(access, call);
+        work.early = access == Access::Write && self.consistency == Consistency::One;
+        work
+    }
+
+    pub(super) async fn run_work(&self, work: Work) -> Result<Done> {
+        match work.access {
+            Access::Read => self.inner.coordinator.read(work, self.consistency).await,
+            Access::Write => self.inner.coordinator.write(work).await,
+        }
+    }
+
+    /// A choice is made once, by a linearizable read, and holds only at the digest that it was made from (P19).
+    async fn run_pick(&self, pick: &Pick) -> Result<Value> {
+        let deadline = Instant::now() + self.inner.config.operation_timeout;
+        let coordinator = &self.inner.coordinator;
+        loop {
+            let seen = coordinator
+                .read(
+                    Work::new(Access::Read, pick.read.clone()),
+                    Consistency::Linearizable,
+                )
+                .await?;
+            let digest = seen.position.map_or(Digest::EMPTY, |position| position.digest);
+            let chosen = pick.read.reply(seen.replies).map_err(Error::Command)?;
+            let (call, reply) = match pick.effect(chosen) {
+                Effect::Nothing(reply) => return Ok(reply),
+                Effect::Write { call, reply } => (call, reply),
+            };
+            let work = Work {
+                expected: Some(digest),
+                ..Work::new(Access::Write, call.clone())
+            };
+            match coordinator.write(work).await {
+                Ok(done) => return call.reply(done.replies).map(|_| reply).map_err(Error::Command),
+                Err(Error::VersionMismatch) if Instant::now() < deadline => {}
+                Err(Error::VersionMismatch) => {
+                    let why = "the key changed after every choice";
+                    return Err(Error::NotApplied {
+                        why,
+                        failures: Default::default(),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Each part is linearizable; the whole is not atomic, as in Redis Cluster clients.
+    async fn run_split(&self, parts: Vec<Part>, join: Join) -> Result<Value> {
+        let running = parts
+            .iter()
+            .map(|part| self.run_call(part.access, part.call.clone()));
+        let mut replies = Vec::with_capacity(parts.len());
+        for reply in join_all(running).await {
+            match reply {
+                Ok(reply) => replies.push(reply),
+                Err(Error::Command(error)) => replies.push(Value::ServerError(error)),
+                Err(error) => return Err(partly(error, parts.len())),
+            }
+        }
+        join.join(&parts, replies).map_err(Error::Command)
+    }
+}
+
+/// One part failed: others may have been applied, so the whole is not "not applied".
+fn partly(error: Error, parts: usize) -> Error {
+    match error {
+        Error::NoQuorum { failures, .. } | Error::NotApplied { failures, .. } if parts > 1 => {
+            Error::Indeterminate { failures }
+        }
+        error => error,
+    }
+}

@@ -1,0 +1,98 @@
+//! What a node's reply means to a round, and what it tells of the node.
+
+use super::Coordinator;
+use crate::node::CallError;
+use crate::protocol::{Ack, ApplyAnswer, NoVote, NodeIndex, SettleAnswer};
+use crate::script::{ApplyReply, Executed, Replies, SettleReply};
+use redis::Value;
+
+/// Reads the answer to an apply; where it is no vote, `reason` says why.
+pub(super) fn apply_answer(
+    coordinator: &Coordinator,
+    index: NodeIndex,
+    reply: Result<Value, CallError>,
+    reason: &mut Option<String>,
+) -> ApplyAnswer<Executed> {
+    let reply = match reply {
+        Err(error) => {
+            *reason = Some(error.to_string());
+            let no_vote = if matches!(error, CallError::NotSent(_)) {
+                NoVote::NotSent
+            } else {
+                NoVote::Unknown
+            };
+            return ApplyAnswer::NoVote(no_vote);
+        }
+        Ok(value) => ApplyReply::parse(value),
+    };
+    match reply {
+        Ok(ApplyReply::Ack {
+            standing,
+            ran,
+            executed,
+        }) => ApplyAnswer::Ack(Ack {
+            standing,
+            ran,
+            reply: executed,
+        }),
+        Ok(ApplyReply::Absent(replies)) => ApplyAnswer::Absent {
+            reply: nothing_but(replies),
+        },
+        Ok(ApplyReply::Nack(promised)) => ApplyAnswer::Nack { promised },
+        Ok(ApplyReply::Expiring(at_ms)) => ApplyAnswer::Expiring { at_ms },
+        Ok(ApplyReply::Fenced) => {
+            coordinator.node(index).fenced();
+            *reason = Some("FENCED its admission changed".into());
+            ApplyAnswer::NoVote(NoVote::Refused)
+        }
+        Ok(ApplyReply::Refused(why)) => {
+            *reason = Some(why);
+            ApplyAnswer::NoVote(NoVote::Refused)
+        }
+        Err(malformed) => {
+            *reason = Some(malformed.to_string());
+            ApplyAnswer::NoVote(NoVote::Unknown)
+        }
+    }
+}
+
+fn nothing_but(replies: Replies) -> Executed {
+    Executed {
+        base: crate::protocol::Digest::EMPTY,
+        replies,
+        states: Vec::new(),
+    }
+}
+
+/// Reads the answer to a settle.
+pub(super) fn settle_answer(
+    coordinator: &Coordinator,
+    index: NodeIndex,
+    reply: Result<Value, CallError>,
+    reason: &mut Option<String>,
+) -> SettleAnswer {
+    let reply = match reply.map(SettleReply::parse) {
+        Err(error) => {
+            *reason = Some(error.to_string());
+            return SettleAnswer::NoVote;
+        }
+        Ok(Err(malformed)) => {
+            *reason = Some(malformed.to_string());
+            return SettleAnswer::NoVote;
+        }
+        Ok(Ok(reply)) => reply,
+    };
+    match reply {
+        SettleReply::Settled => SettleAnswer::Accepted,
+        SettleReply::Nack(promised) => SettleAnswer::Nack { promised },
+        SettleReply::NeedsState(_) => SettleAnswer::NeedsState,
+        SettleReply::Fenced => {
+            coordinator.node(index).fenced();
+            SettleAnswer::NoVote
+        }
+        SettleReply::Refused(why) => {
+            *reason = Some(why);
+            SettleAnswer::NoVote
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! One write round over the nodes: sends, takes the answers in the order in which they arrive, and does what the round says.
+
+use super::answers::{apply_answer, settle_answer};
+use super::transfer::Goal;
+use super::{Coordinator, Done, Voters, Work};
+use crate::command::Access;
+use crate::node::CallError;
+use crate::protocol::{
+    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Kind, NoVote, NodeIndex, OpId, RepairNeed, Retry,
+    SettleAnswer, SettlePlan, WriteRound, WriteStep,
+};
+use crate::script::{ApplyCall, Executed, Flags, Replies, SettleCall, SettleMode};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::Value;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// An answer, as it arrives.
+enum Event {
+    Applied(NodeIndex, Result<Value, CallError>),
+    Settled(NodeIndex, Result<Value, CallError>),
+    /// A settle with state, which took several calls.
+    Moved(NodeIndex, SettleAnswer),
+}
+
+type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>>;
+
+/// A round under way.
+pub(super) struct Attempt {
+    pub(super) coordinator: Arc<Coordinator>,
+    pub(super) record: Vec<u8>,
+    pub(super) ballot: Ballot,
+    pub(super) round: WriteRound<Executed>,
+    /// Hears of the first acknowledgement.
+    pub(super) early: Option<oneshot::Sender<Done>>,
+    work: Arc<Work>,
+    deadline: Instant,
+    calls: Calls,
+    reasons: Vec<Option<String>>,
+    sent: Vec<bool>,
+    hedge: Duration,
+    /// A node is known to miss the settle, so those that take it remember the register as dirty.
+    dirty: bool,
+}
+
+/// How a round ended.
+pub(super) enum Ended {
+    Decided(Decided),
+    Retry(Retry),
+    OutOfTime,
+}
+
+impl Attempt {
+    /// Sends apply to every voter.
+    pub(super) fn begin(
+        coordinator: &Arc<Coordinator>,
+        work: &Arc<Work>,
+        op: OpId,
+        keep: bool,
+        deadline: Instant,
+    ) -> Attempt {
+        let voters = coordinator.voters();
+        let ballot = coordinator.next_ballot();
+        let kind = if work.access == Access::Read {
+            Kind::SlowRead
+        } else {
+            Kind::Mutation
+        };
+        // Without a majority nothing can be decided; what is not sent has not run.
+        let voters = if voters.together.len() < coordinator.quorum.majority() {
+            Voters::default()
+        } else {
+            voters
+        };
+        let mut attempt = Attempt {
+            coordinator: Arc::clone(coordinator),
+            record: work.register.record_key(),
+            ballot,
+            round: WriteRound::new(kind, ballot, coordinator.quorum, keep),
+            early: None,
+            work: Arc::clone(work),
+            deadline,
+            calls: Calls::new(),
+            reasons: vec![None; coordinator.nodes.len()],
+            sent: coordinator.indices().map(|index| voters.count(index)).collect(),
+            hedge: coordinator.hedge_delay(&voters),
+            dirty: voters.together.len() < coordinator.nodes.len(),
+        };
+        attempt.send(&voters, op, keep);
+        attempt
+    }
+
+    fn send(&mut self, voters: &Voters, op: OpId, keep: bool) {
+        let config = &self.coordinator.config;
+        let call = ApplyCall {
+            record: &self.record,
+            keys: &self.work.keys,
+            ballot: self.ballot,
+            op,
+            flags: Flags {
+                keep,
+                read_only: self.work.access == Access::Read,
+                hash_replies: self.work.hash_replies,
+            },
+            expected: self.work.expected,
+            state_limit: self.work.state_limit,
+            reply_limit: config.remembered_reply,
+            retry_window_ms: u64::try_from(config.retry_window.as_millis()).unwrap_or(u64::MAX),
+            max_clock_offset_ms: u64::try_from(config.max_clock_offset.as_millis()).unwrap_or(u64::MAX),
+            lowest_expiry_ms: self.work.lowest_expiry_ms,
+            commands: &self.work.commands,
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        for index in self.coordinator.indices() {
+            if !voters.count(index) {
+                continue;
+            }
+            let calling = self
+                .coordinator
+                .node(index)
+                .send(&|ticket| call.encode(ticket), left);
+            self.calls
+                .push(Box::pin(async move { Event::Applied(index, calling.await) }));
+        }
+    }
+
+    /// Takes the round to its end.
+    pub(super) async fn run(&mut self) -> Ended {
+        let hedge = tokio::time::sleep(self.hedge);
+        let deadline = tokio::time::sleep_until(self.deadline.into());
+        tokio::pin!(hedge, deadline);
+        let mut hedged = false;
+        let mut step = self.report_absentees();
+        loop {
+            match step {
+                WriteStep::Decided(decided) => return Ended::Decided(decided),
+                WriteStep::Retry(retry) => return Ended::Retry(retry),
+                WriteStep::Settle(plan) => {
+                    step = self.settle(&plan);
+                    continue;
+                }
+                WriteStep::Wait => {}
+            }
+            step = tokio::select! {
+                biased;
+                Some(event) = self.calls.next() => self.take(event),
+                () = &mut hedge, if !hedged => {
+                    hedged = true;
+                    self.note_missing();
+                    self.round.on_hedge()
+                }
+                () = &mut deadline => return Ended::OutOfTime,
+            };
+        }
+    }
+
+    /// The nodes that were not sent to answer nothing, and nobody waits for them.
+    fn report_absentees(&mut self) -> WriteStep {
+        let mut step = WriteStep::Wait;
+        for index in self.coordinator.indices() {
+            if !self.sent[index.0] {
+                let taken = self.round.on_answer(index, ApplyAnswer::NoVote(NoVote::NotSent));
+                step = if taken == WriteStep::Wait { step } else { taken };
+            }
+        }
+        step
+    }
+
+    fn note_missing(&mut self) {
+        for index in self.coordinator.indices() {
+            if self.round.answer(index).is_none() {
+                self.coordinator.node(index).missed();
+                self.dirty = true;
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) -> WriteStep {
+        match event {
+            Event::Applied(index, reply) => {
+                let answer = apply_answer(&self.coordinator, index, reply, &mut self.reasons[index.0]);
+                self.tell_early(&answer);
+                self.round.on_answer(index, answer)
+            }
+            Event::Settled(index, reply) => {
+                let answer = settle_answer(&self.coordinator, index, reply, &mut self.reasons[index.0]);
+                self.round.on_settle_answer(index, answer)
+            }
+            Event::Moved(index, answer) => self.round.on_settle_answer(index, answer),
+        }
+    }
+
+    fn tell_early(&mut self, answer: &ApplyAnswer<Executed>) {
+        let ApplyAnswer::Ack(Ack { standing, reply, .. }) = answer else {
+            return;
+        };
+        let Replies::Each(replies) = &reply.replies else {
+            return;
+        };
+        if let Some(early) = self.early.take() {
+            // Whoever asked may be gone.
+            let _ = early.send(Done {
+                replies: replies.clone(),
+                position: Some(standing.position),
+                states: Vec::new(),
+            });
+        }
+    }
+
+    /// W2: confirmations go out at once; states only where the confirmations cannot reach a majority, the others get theirs as
+    /// repairs after the decision.
+    fn settle(&mut self, plan: &SettlePlan) -> WriteStep {
+        let voters = self.coordinator.voters();
+        let confirms = plan
+            .sends
+            .iter()
+            .filter(|(index, need)| *need == RepairNeed::Confirm && voters.count(*index))
+            .count();
+        let with_state = confirms < self.coordinator.quorum.majority();
+        let record = self.record.clone();
+        let call = SettleCall {
+            record: &record,
+            ballot: plan.ballot,
+            position: plan.position,
+            mode: SettleMode::Confirm,
+            dirty: self.dirty,
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let mut step = WriteStep::Wait;
+        for (index, need) in plan.sends.iter().copied() {
+            if !voters.count(index) || (need == RepairNeed::State && !with_state) {
+                let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
+                step = if taken == WriteStep::Wait { step } else { taken };
+            } else if need == RepairNeed::Confirm {
+                let calling = self
+                    .coordinator
+                    .node(index)
+                    .send(&|ticket| call.encode(ticket), left);
+                self.calls
+                    .push(Box::pin(async move { Event::Settled(index, calling.await) }));
+            } else {
+                self.push_transfer(plan, index);
+            }
+        }
+        step
+    }
+
+    fn push_transfer(&mut self, plan: &SettlePlan, index: NodeIndex) {
+        let coordinator = Arc::clone(&self.coordinator);
+        let goal = Goal {
+            register: self.work.register.clone(),
+            ballot: plan.ballot,
+            position: plan.position,
+            source: plan.winner,
+            dirty: self.dirty,
+            whole: false,
+        };
+        let deadline = self.deadline;
+        self.calls.push(Box::pin(async move {
+            let answer = coordinator.transfer(&goal, index, deadline).await;
+            Event::Moved(index, answer)
+        }));
+    }
+
+    /// Waits for the answers that came after the decision, so that the repairs know them.
+    pub(super) async fn finish(&mut self) {
+        let patience = tokio::time::sleep(self.coordinator.config.answer_timeout);
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                event = self.calls.next() => match event {
+                    Some(event) => { self.take(event); }
+                    None => return,
+                },
+                () = &mut patience => return,
+            }
+        }
+    }
+
+    /// Whether answers are still to come.
+    pub(super) fn has_stragglers(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    pub(super) fn may_have_run(&self) -> bool {
+        self.round.outcome_if_abandoned() == Abandoned::Indeterminate
+    }
+
+    pub(super) fn reasons(&self) -> Vec<Option<String>> {
+        // Stragglers may still add theirs.
+        self.reasons.clone()
+    }
+
+    pub(super) fn work(&self) -> &Work {
+        &self.work
+    }
+}

@@ -1,0 +1,296 @@
+//! Commits one op: round after round under the same op id, until one decides or the time is over (W3, W4).
+
+use super::attempt::{Attempt, Ended};
+use super::repair::Repair;
+use super::{Coordinator, Done, Work, now_us, work::is_inline};
+use crate::command::Access;
+use crate::error::Error;
+use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, OpId, Position, Retry, Rule};
+use crate::script::{Executed, Replies};
+use redis::Value;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// The longest pause between two rounds of one op.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a decided round says, beside its reply.
+pub(super) struct Committed {
+    pub(super) ballot: Ballot,
+    pub(super) rule: Rule,
+    pub(super) source: NodeIndex,
+    /// None where the register does not exist (R3).
+    pub(super) position: Option<Position>,
+    pub(super) executed: Executed,
+}
+
+/// An op on its way: what survives from one round to the next.
+struct Journey {
+    op: OpId,
+    keep: bool,
+    rounds: u32,
+    may_have_run: bool,
+    deadline: Instant,
+    reasons: Vec<Option<String>>,
+    /// Since when fewer than a majority can be asked.
+    alone_since: Option<Instant>,
+}
+
+impl Coordinator {
+    /// Commits the work as one op.
+    /// `early` hears of the first acknowledgement.
+    pub(super) async fn commit(
+        self: &Arc<Self>,
+        work: &Work,
+        deadline: Instant,
+        early: Option<oneshot::Sender<Done>>,
+    ) -> Result<Done, Error> {
+        let (committed, attempt) = self.decide(work, false, deadline, early).await?;
+        self.after(attempt, &committed);
+        done(committed)
+    }
+
+    /// Rounds until one decides. The attempt comes back with it: answers may still be on their way.
+    pub(super) async fn decide(
+        self: &Arc<Self>,
+        work: &Work,
+        keep: bool,
+        deadline: Instant,
+        mut early: Option<oneshot::Sender<Done>>,
+    ) -> Result<(Committed, Attempt), Error> {
+        let work = Arc::new(work.clone());
+        let mut journey = Journey {
+            op: self.next_op(),
+            keep,
+            rounds: 0,
+            may_have_run: false,
+            deadline,
+            reasons: Vec::new(),
+            alone_since: None,
+        };
+        loop {
+            let mut attempt = Attempt::begin(self, &work, journey.op, journey.keep, deadline);
+            attempt.early = early.take();
+            let ended = attempt.run().await;
+            early = attempt.early.take();
+            match ended {
+                Ended::Decided(decided) => {
+                    let committed = committed(&attempt, decided);
+                    self.compare_replies(&attempt, &committed);
+                    return Ok((committed, attempt));
+                }
+                Ended::OutOfTime => {
+                    journey.take_note(&attempt);
+                    return Err(journey.give_up(self));
+                }
+                Ended::Retry(retry) => {
+                    journey.take_note(&attempt);
+                    self.leave(attempt);
+                    self.prepare(&mut journey, retry).await?;
+                }
+            }
+        }
+    }
+
+    /// What must be true before the next round: a higher ballot, a later time, a majority to ask, and a pause, so that two
+    /// coordinators do not overtake each other for ever.
+    async fn prepare(&self, journey: &mut Journey, retry: Retry) -> Result<(), Error> {
+        journey.keep |= retry.keep;
+        journey.rounds += 1;
+        if let Some(above) = retry.above {
+            self.observe(above);
+        }
+        if let Some(at_ms) = retry.expiring_at_ms {
+            let ahead_ms = (at_ms + 1).saturating_sub(now_us() / 1_000);
+            self.observe_ms(at_ms);
+            tokio::time::sleep(Duration::from_millis(ahead_ms)).await;
+        }
+        let now = Instant::now();
+        if self.voters().together.len() >= self.quorum.majority() {
+            journey.alone_since = None;
+        } else if now - *journey.alone_since.get_or_insert(now) > self.config.connect_timeout {
+            return Err(journey.give_up(self));
+        }
+        tokio::time::sleep(journey.pause()).await;
+        if Instant::now() >= journey.deadline {
+            Err(journey.give_up(self))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A round without a decision: its late answers change nothing, but its calls must all be sent (P55).
+    fn leave(&self, mut attempt: Attempt) {
+        if attempt.has_stragglers() {
+            tokio::spawn(async move { attempt.finish().await });
+        }
+    }
+
+    /// After a decision: waits for the stragglers in the background, then repairs whoever differs.
+    fn after(self: &Arc<Self>, mut attempt: Attempt, committed: &Committed) {
+        let Some(position) = committed.position else {
+            self.leave(attempt);
+            return;
+        };
+        let (ballot, source) = (committed.ballot, committed.source);
+        if attempt.has_stragglers() {
+            let coordinator = Arc::clone(self);
+            tokio::spawn(async move {
+                attempt.finish().await;
+                coordinator.repair_after(&attempt, ballot, position, source);
+            });
+        } else if committed.rule == Rule::W2 {
+            self.repair_after(&attempt, ballot, position, source);
+        }
+    }
+
+    fn repair_after(
+        self: &Arc<Self>,
+        attempt: &Attempt,
+        ballot: Ballot,
+        position: Position,
+        source: NodeIndex,
+    ) {
+        let targets: Vec<NodeIndex> = attempt
+            .round
+            .repairs()
+            .into_iter()
+            .map(|(node, _)| node)
+            .collect();
+        if !targets.is_empty() {
+            self.request_repair(Repair::Settle {
+                register: attempt.work().register.clone(),
+                ballot,
+                position,
+                source,
+                targets,
+            });
+        }
+    }
+
+    /// Equal digests and another reply: that node's data was changed behind the protocol's back (I2, P54). Said, and repaired.
+    fn compare_replies(self: &Arc<Self>, attempt: &Attempt, committed: &Committed) {
+        if attempt.work().unordered || committed.rule != Rule::W1 {
+            return;
+        }
+        let reply_of = |index| match attempt.round.answer(index) {
+            Some(ApplyAnswer::Ack(ack)) => Some(&ack.reply.replies),
+            _ => None,
+        };
+        // A retry may find replies that were too long to remember; only replies that are there can differ.
+        let known = |replies: &Replies| matches!(replies, Replies::Each(_));
+        let odd = self.indices().any(|index| {
+            reply_of(index).is_some_and(|replies| {
+                known(replies) && known(&committed.executed.replies) && *replies != committed.executed.replies
+            })
+        });
+        if odd {
+            let register = attempt.work().register.clone();
+            tracing::error!(%register, "nodes with the same history answer differently: data was changed behind the protocol");
+            self.request_repair(Repair::Rewrite { register });
+        }
+    }
+}
+
+impl Journey {
+    fn take_note(&mut self, attempt: &Attempt) {
+        self.may_have_run |= attempt.may_have_run();
+        self.reasons = attempt.reasons();
+    }
+
+    /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.
+    fn pause(&self) -> Duration {
+        let ceiling = Duration::from_micros(500)
+            .saturating_mul(1 << self.rounds.min(7))
+            .min(LONGEST_PAUSE);
+        ceiling.mul_f64(rand::random())
+    }
+
+    fn give_up(&self, coordinator: &Coordinator) -> Error {
+        let failures = coordinator.failures(&self.reasons);
+        let reached = coordinator.voters().together.len();
+        let needed = coordinator.quorum.majority();
+        if self.may_have_run {
+            Error::Indeterminate { failures }
+        } else if reached < needed {
+            Error::NoQuorum {
+                needed,
+                reached,
+                failures,
+            }
+        } else {
+            Error::NotApplied {
+                why: "no round decided in time",
+                failures,
+            }
+        }
+    }
+}
+
+fn committed(attempt: &Attempt, decided: Decided) -> Committed {
+    let (position, executed) = match attempt.round.answer(decided.from) {
+        Some(ApplyAnswer::Ack(ack)) => (Some(ack.standing.position), ack.reply.clone()),
+        Some(ApplyAnswer::Absent { reply }) => (None, reply.clone()),
+        _ => (
+            None,
+            Executed {
+                base: Default::default(),
+                replies: Replies::Lost,
+                states: Vec::new(),
+            },
+        ),
+    };
+    // W1: any node's reply will do, but one that is remembered.
+    let executed = if executed.replies == Replies::Lost {
+        remembered(attempt).unwrap_or(executed)
+    } else {
+        executed
+    };
+    Committed {
+        ballot: attempt.ballot,
+        rule: decided.rule,
+        source: decided.from,
+        position,
+        executed,
+    }
+}
+
+/// Another node with the same history may still know the reply.
+fn remembered(attempt: &Attempt) -> Option<Executed> {
+    let (_, winner) = attempt.round.winner()?;
+    let same = attempt
+        .coordinator
+        .indices()
+        .filter_map(|index| match attempt.round.answer(index) {
+            Some(ApplyAnswer::Ack(ack)) if ack.standing.position == winner.standing.position => {
+                Some(&ack.reply)
+            }
+            _ => None,
+        });
+    same.into_iter()
+        .find(|executed| executed.replies != Replies::Lost)
+        .cloned()
+}
+
+fn done(committed: Committed) -> Result<Done, Error> {
+    let Committed {
+        position, executed, ..
+    } = committed;
+    let replies: Vec<Value> = match executed.replies {
+        Replies::Each(replies) => replies,
+        Replies::Lost => return Err(Error::ReplyLost),
+        Replies::Mismatch => return Err(Error::VersionMismatch),
+    };
+    let states = executed.states.into_iter().filter(is_inline).collect();
+    Ok(Done {
+        replies,
+        position,
+        states,
+    })
+}
+
+/// Whether a plan of this access may be answered by a read round.
+pub(super) fn is_read(work: &Work) -> bool {
+    work.access == Access::Read && work.expected.is_none() && work.state_limit == 0
+}

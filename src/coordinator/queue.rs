@@ -1,0 +1,237 @@
+//! One op in flight per register; what arrives meanwhile is queued and shares the next round.
+
+use super::{Coordinator, Done, Work};
+use crate::command::Register;
+use crate::error::Error;
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap, RandomState};
+use std::hash::BuildHasher;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+const SHARDS: usize = 64;
+/// A batch takes no further op once its commands have this many arguments in all.
+const BATCH_ARGUMENTS: usize = 4_000;
+
+/// An op that waits for its round.
+struct Pending {
+    work: Work,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Done, Error>>,
+}
+
+/// The registers that have an op in flight, each with what waits behind it.
+pub(super) struct Queues {
+    shards: Vec<Mutex<HashMap<Register, VecDeque<Pending>>>>,
+    hasher: RandomState,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Queues {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Queues {
+    fn shard(&self, register: &Register) -> MutexGuard<'_, HashMap<Register, VecDeque<Pending>>> {
+        let place = usize::try_from(self.hasher.hash_one(register) % SHARDS as u64).unwrap_or(0);
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an op is in flight on the register.
+    pub(super) fn is_busy(&self, register: &Register) -> bool {
+        self.shard(register).contains_key(register)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.shards
+            .iter()
+            .all(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+    }
+
+    /// Queues behind the op in flight, or says that there is none and the caller must drive this one.
+    fn enter(&self, pending: Pending) -> Option<Pending> {
+        match self
+            .shard(&pending.work.register)
+            .entry(pending.work.register.clone())
+        {
+            Entry::Occupied(mut waiting) => {
+                waiting.get_mut().push_back(pending);
+                None
+            }
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                Some(pending)
+            }
+        }
+    }
+
+    /// The next batch for the register; none, and the register is free, when nothing waits.
+    fn next_batch(&self, register: &Register, at_most: usize) -> Option<Vec<Pending>> {
+        let mut shard = self.shard(register);
+        let waiting = shard.get_mut(register)?;
+        let Some(first) = waiting.pop_front() else {
+            shard.remove(register);
+            return None;
+        };
+        let mut arguments = argument_count(&first.work);
+        let mut shares = first.work.shares();
+        let mut batch = vec![first];
+        while shares && batch.len() < at_most && arguments < BATCH_ARGUMENTS {
+            match waiting.front() {
+                Some(next) if next.work.shares() => arguments += argument_count(&next.work),
+                _ => shares = false,
+            }
+            if shares && arguments < BATCH_ARGUMENTS {
+                batch.extend(waiting.pop_front());
+            }
+        }
+        Some(batch)
+    }
+}
+
+fn argument_count(work: &Work) -> usize {
+    work.commands.iter().map(Vec::len).sum()
+}
+
+impl Coordinator {
+    /// Queues an op and gives where its result will come. It is committed, or fails, whether or not anyone waits.
+    pub(super) fn submit(self: &Arc<Self>, work: Work) -> oneshot::Receiver<Result<Done, Error>> {
+        let (reply, result) = oneshot::channel();
+        if self.closing.load(Ordering::Relaxed) {
+            // Nobody may be waiting; then nobody needs to know.
+            let _ = reply.send(Err(Error::Closed));
+            return result;
+        }
+        let deadline = Instant::now() + self.config.operation_timeout;
+        let register = work.register.clone();
+        if let Some(first) = self.queues.enter(Pending {
+            work,
+            deadline,
+            reply,
+        }) {
+            tokio::spawn(Arc::clone(self).drive(register, first));
+        }
+        result
+    }
+
+    /// Runs a mutation, or a read that must be in line with one.
+    pub async fn write(self: &Arc<Self>, work: Work) -> Result<Done, Error> {
+        self.submit(work).await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Queues at once, before the result is awaited: calls made one after the other run in that order.
+    pub fn submit_now(
+        self: &Arc<Self>,
+        work: Work,
+    ) -> impl Future<Output = Result<Done, Error>> + Send + use<> {
+        let result = self.submit(work);
+        async move { result.await.unwrap_or(Err(Error::Closed)) }
+    }
+
+    async fn drive(self: Arc<Self>, register: Register, first: Pending) {
+        let mut batch = vec![first];
+        loop {
+            self.run(batch).await;
+            match self.queues.next_batch(&register, self.config.batch) {
+                Some(next) => batch = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Commits a batch as one op and hands every caller its part.
+    async fn run(self: &Arc<Self>, mut batch: Vec<Pending>) {
+        let Some(mut deadline) = batch.iter().map(|pending| pending.deadline).min() else {
+            return;
+        };
+        if batch.len() > 1 {
+            // What has waited too long must not cut the others short.
+            let now = Instant::now();
+            batch = give_up_expired(batch, now);
+            deadline = batch
+                .iter()
+                .map(|pending| pending.deadline)
+                .min()
+                .unwrap_or(deadline);
+        }
+        if batch.first().is_some_and(|pending| pending.work.early) {
+            return self.run_early(batch, deadline).await;
+        }
+        let Some((first, rest)) = batch.split_first() else {
+            return;
+        };
+        let result = if rest.is_empty() {
+            self.commit(&first.work, deadline, None).await
+        } else {
+            let mut whole = first.work.clone();
+            rest.iter().for_each(|pending| whole.absorb(&pending.work));
+            self.commit(&whole, deadline, None).await
+        };
+        hand_out(batch, result);
+    }
+}
+
+impl Coordinator {
+    /// The caller is answered by the first acknowledgement; what becomes of the op afterwards nobody hears.
+    async fn run_early(self: &Arc<Self>, batch: Vec<Pending>, deadline: Instant) {
+        for pending in batch {
+            let (early, first) = oneshot::channel();
+            let committing = self.commit(&pending.work, deadline, Some(early));
+            let answering = async {
+                if let Ok(done) = first.await {
+                    let _ = pending.reply.send(Ok(done));
+                    return None;
+                }
+                Some(pending.reply)
+            };
+            let (result, unanswered) = tokio::join!(committing, answering);
+            if let Some(reply) = unanswered {
+                let _ = reply.send(result);
+            }
+        }
+    }
+}
+
+fn give_up_expired(batch: Vec<Pending>, now: Instant) -> Vec<Pending> {
+    let (alive, expired): (Vec<_>, Vec<_>) = batch.into_iter().partition(|pending| pending.deadline > now);
+    for pending in expired {
+        let error = Error::NotApplied {
+            why: "it waited too long behind others on the same key",
+            failures: Default::default(),
+        };
+        let _ = pending.reply.send(Err(error));
+    }
+    alive
+}
+
+fn hand_out(batch: Vec<Pending>, result: Result<Done, Error>) {
+    let done = match result {
+        Err(error) => {
+            for pending in batch {
+                let _ = pending.reply.send(Err(error.clone()));
+            }
+            return;
+        }
+        Ok(done) => done,
+    };
+    let Done {
+        replies,
+        position,
+        mut states,
+    } = done;
+    let mut replies = replies.into_iter();
+    for pending in batch {
+        let replies = replies.by_ref().take(pending.work.commands.len()).collect();
+        let _ = pending.reply.send(Ok(Done {
+            replies,
+            position,
+            states: std::mem::take(&mut states),
+        }));
+    }
+}

@@ -1,0 +1,242 @@
+//! Reads: one round where the nodes agree, again where a write was under way, and the slow read where they stay apart (R1-R4).
+
+use super::commit::is_read;
+use super::{Coordinator, Done, Work, now_us};
+use crate::command::Register;
+use crate::config::Consistency;
+use crate::error::Error;
+use crate::node::CallError;
+use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, ReadStep};
+use crate::script::{ReadCall, ReadReply};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::Value;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often a read is repeated before it asks for promises: most disagreement is a write in flight.
+const READS: u32 = 2;
+
+type Answered = (NodeIndex, Result<Value, CallError>);
+type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
+
+/// A read round with the calls that are still under way.
+pub(super) struct Reading {
+    pub(super) round: ReadRound<Vec<Value>>,
+    pub(super) calls: Calls,
+    left: Duration,
+}
+
+impl Coordinator {
+    /// Answers a read at the given level.
+    pub async fn read(self: &Arc<Self>, work: Work, level: Consistency) -> Result<Done, Error> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
+        // In line behind this coordinator's own op on the register, the read shares that op's successor's round.
+        let in_line = level == Consistency::Linearizable && self.queues.is_busy(&work.register);
+        if !is_read(&work) || in_line {
+            return self.write(work).await;
+        }
+        let deadline = Instant::now() + self.config.operation_timeout;
+        if level == Consistency::One {
+            return self.read_nearest(&work, deadline).await;
+        }
+        for _ in 0..READS {
+            let mut reading = self.begin_read(&work, level, deadline);
+            match self.run_read(&mut reading, deadline).await {
+                ReadStep::Decided(decided) => return Ok(self.decided_read(&work, reading, decided)),
+                ReadStep::Disagree(disagreement) => {
+                    if let Some(above) = disagreement.above {
+                        self.observe(above);
+                    }
+                    if disagreement.expiring_at_ms.is_some()
+                        || disagreement.reachable < self.quorum.majority()
+                    {
+                        break;
+                    }
+                }
+                ReadStep::Wait => break,
+            }
+        }
+        self.write(work).await
+    }
+
+    /// One node's word, from the node that usually answers first; the next one's where it has none.
+    async fn read_nearest(&self, work: &Work, deadline: Instant) -> Result<Done, Error> {
+        let mut near = self.voters().together;
+        near.sort_by_key(|index| self.node(*index).usual_latency());
+        let record = work.register.record_key();
+        let call = ReadCall {
+            record: &record,
+            keys: &work.keys,
+            at_ms: now_us() / 1_000,
+            commands: &work.commands,
+        };
+        let mut reasons = vec![None; self.nodes.len()];
+        for index in near {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let reply = self.node(index).send(&|ticket| call.encode(ticket), left).await;
+            reasons[index.0] = reply.as_ref().err().map(ToString::to_string);
+            match self.read_answer(index, reply) {
+                ReadAnswer::Report { standing, reply, .. } => {
+                    return Ok(Done {
+                        replies: reply,
+                        position: Some(standing.position),
+                        states: Vec::new(),
+                    });
+                }
+                ReadAnswer::Absent { reply } => {
+                    return Ok(Done {
+                        replies: reply,
+                        position: None,
+                        states: Vec::new(),
+                    });
+                }
+                ReadAnswer::Expiring { .. } | ReadAnswer::NoVote => {}
+            }
+        }
+        Err(Error::NoQuorum {
+            needed: 1,
+            reached: 0,
+            failures: self.failures(&reasons),
+        })
+    }
+
+    fn begin_read(&self, work: &Work, level: Consistency, deadline: Instant) -> Reading {
+        let voters = self.voters();
+        let record = work.register.record_key();
+        let call = ReadCall {
+            record: &record,
+            keys: &work.keys,
+            at_ms: now_us() / 1_000,
+            commands: &work.commands,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let calls = Calls::new();
+        let mut round = match level {
+            Consistency::Linearizable => ReadRound::new(self.quorum),
+            Consistency::Quorum | Consistency::One => ReadRound::quorum_level(self.quorum),
+        };
+        for index in self.indices() {
+            if voters.count(index) {
+                let calling = self.node(index).send(&|ticket| call.encode(ticket), left);
+                calls.push(Box::pin(async move { (index, calling.await) }) as Pin<Box<_>>);
+            } else {
+                // What this step says is said again with the first answer.
+                round.on_answer(index, ReadAnswer::NoVote);
+            }
+        }
+        Reading {
+            round,
+            calls,
+            left: self.hedge_delay(&voters),
+        }
+    }
+
+    /// Whether a read finds nothing to mend about the register.
+    pub(super) async fn is_alike(self: &Arc<Self>, register: &Register) -> bool {
+        let work = Work::nothing(register.clone());
+        let deadline = Instant::now() + self.config.answer_timeout;
+        let mut reading = self.begin_read(&work, Consistency::Linearizable, deadline);
+        let step = self.run_read(&mut reading, deadline).await;
+        while let Some((index, reply)) = reading.calls.next().await {
+            let answer = self.read_answer(index, reply);
+            reading.round.on_answer(index, answer);
+        }
+        matches!(step, ReadStep::Decided(_))
+            && !reading.round.is_in_doubt()
+            && reading.round.repairs().is_empty()
+    }
+
+    async fn run_read(&self, reading: &mut Reading, deadline: Instant) -> ReadStep {
+        let hedge = tokio::time::sleep(reading.left);
+        let deadline = tokio::time::sleep_until(deadline.into());
+        tokio::pin!(hedge, deadline);
+        let mut hedged = false;
+        loop {
+            let step = tokio::select! {
+                biased;
+                Some((index, reply)) = reading.calls.next() => reading.round.on_answer(index, self.read_answer(index, reply)),
+                () = &mut hedge, if !hedged => {
+                    hedged = true;
+                    self.note_missing_reads(&reading.round);
+                    reading.round.on_hedge()
+                }
+                () = &mut deadline => return ReadStep::Wait,
+            };
+            if step != ReadStep::Wait {
+                return step;
+            }
+            if reading.calls.is_empty() {
+                return ReadStep::Wait;
+            }
+        }
+    }
+
+    fn note_missing_reads(&self, round: &ReadRound<Vec<Value>>) {
+        for index in self.indices() {
+            if round.answer(index).is_none() {
+                self.node(index).missed();
+            }
+        }
+    }
+
+    pub(super) fn read_answer(
+        &self,
+        index: NodeIndex,
+        reply: Result<Value, CallError>,
+    ) -> ReadAnswer<Vec<Value>> {
+        let Ok(Ok(reply)) = reply.map(ReadReply::parse) else {
+            return ReadAnswer::NoVote;
+        };
+        match reply {
+            ReadReply::Report {
+                promised,
+                standing,
+                replies,
+            } => ReadAnswer::Report {
+                promised,
+                standing,
+                reply: replies,
+            },
+            ReadReply::Absent(replies) => ReadAnswer::Absent { reply: replies },
+            ReadReply::Expiring(at_ms) => ReadAnswer::Expiring { at_ms },
+            ReadReply::Refused(_) => ReadAnswer::NoVote,
+            ReadReply::Fenced => {
+                self.node(index).fenced();
+                ReadAnswer::NoVote
+            }
+        }
+    }
+
+    fn decided_read(self: &Arc<Self>, work: &Work, reading: Reading, decided: Decided) -> Done {
+        self.compare_reads(work, &reading.round, decided);
+        let done = match reading.round.answer(decided.from) {
+            Some(ReadAnswer::Report { standing, reply, .. }) => Done {
+                replies: reply.clone(),
+                position: Some(standing.position),
+                states: Vec::new(),
+            },
+            Some(ReadAnswer::Absent { reply }) => Done {
+                replies: reply.clone(),
+                position: None,
+                states: Vec::new(),
+            },
+            _ => Done {
+                replies: Vec::new(),
+                position: None,
+                states: Vec::new(),
+            },
+        };
+        if reading.calls.is_empty() {
+            self.repair_after_read(work, &reading.round, decided);
+        } else {
+            self.finish_later(work.clone(), reading, decided);
+        }
+        done
+    }
+}

@@ -1,0 +1,102 @@
+//! What a decided read leaves to be mended.
+
+use super::Coordinator;
+use super::Work;
+use super::read::Reading;
+use super::repair::Repair;
+use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, RepairNeed, Rule};
+use futures_util::StreamExt;
+use redis::Value;
+use std::sync::Arc;
+
+impl Coordinator {
+    /// The answers that come after the decision tell who needs a repair.
+    pub(super) fn finish_later(self: &Arc<Self>, work: Work, mut reading: Reading, decided: Decided) {
+        let coordinator = Arc::clone(self);
+        tokio::spawn(async move {
+            let patience = coordinator.config.answer_timeout;
+            let rest = async {
+                while let Some((index, reply)) = reading.calls.next().await {
+                    let answer = coordinator.read_answer(index, reply);
+                    reading.round.on_answer(index, answer);
+                }
+            };
+            // A node that says nothing in that time is found by the next sweep.
+            let _ = tokio::time::timeout(patience, rest).await;
+            coordinator.repair_after_read(&work, &reading.round, decided);
+        });
+    }
+
+    pub(super) fn repair_after_read(
+        self: &Arc<Self>,
+        work: &Work,
+        round: &ReadRound<Vec<Value>>,
+        decided: Decided,
+    ) {
+        if round.is_in_doubt() {
+            self.request_repair(Repair::Doubt {
+                register: work.register.clone(),
+            });
+            return;
+        }
+        let Some(ReadAnswer::Report { standing, .. }) = round.answer(decided.from) else {
+            return;
+        };
+        let Some(ballot) = standing.accepted else { return };
+        // Nodes that are known to be away were marked dirty by the settle that they missed.
+        let answered = |node: &NodeIndex| {
+            matches!(
+                round.answer(*node),
+                Some(ReadAnswer::Report { .. } | ReadAnswer::Absent { .. })
+            )
+        };
+        let targets = round
+            .repairs()
+            .into_iter()
+            .filter(|(node, need)| answered(node) || *need == RepairNeed::State);
+        let targets: Vec<NodeIndex> = targets.map(|(node, _)| node).collect();
+        if !targets.is_empty() {
+            let register = work.register.clone();
+            let (position, source) = (standing.position, decided.from);
+            self.request_repair(Repair::Settle {
+                register,
+                ballot,
+                position,
+                source,
+                targets,
+            });
+        }
+    }
+
+    /// As `compare_replies` of a write: equal histories, other replies (P54).
+    pub(super) fn compare_reads(
+        self: &Arc<Self>,
+        work: &Work,
+        round: &ReadRound<Vec<Value>>,
+        decided: Decided,
+    ) {
+        if work.unordered || !matches!(decided.rule, Rule::R1 | Rule::R2) {
+            return;
+        }
+        let Some(ReadAnswer::Report {
+            standing: ours,
+            reply: reply_here,
+            ..
+        }) = round.answer(decided.from)
+        else {
+            return;
+        };
+        let odd = self.indices().any(|index| match round.answer(index) {
+            Some(ReadAnswer::Report { standing, reply, .. }) => {
+                standing.position == ours.position && reply != reply_here
+            }
+            _ => false,
+        });
+        if odd {
+            tracing::error!(register = %work.register, "nodes with the same history answer differently: data was changed behind the protocol");
+            self.request_repair(Repair::Rewrite {
+                register: work.register.clone(),
+            });
+        }
+    }
+}

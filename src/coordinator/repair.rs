@@ -1,0 +1,210 @@
+//! Read repair in the background: a bounded queue; what overflows or fails is marked dirty on the nodes, where healers find it.
+
+use super::Coordinator;
+use super::transfer::Goal;
+use crate::command::Register;
+use crate::node::Seat;
+use crate::protocol::{Ballot, NodeIndex, Position, SettleAnswer};
+use crate::script::mark_call;
+use futures_util::StreamExt;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Something that a round left to be mended.
+#[derive(Clone, Debug)]
+pub(super) enum Repair {
+    /// These nodes do not hold what was settled.
+    Settle {
+        register: Register,
+        ballot: Ballot,
+        position: Position,
+        source: NodeIndex,
+        targets: Vec<NodeIndex>,
+    },
+    /// Nodes differ, and no settle says who is right: a slow read decides.
+    Doubt { register: Register },
+    /// Nodes hold equal histories and unequal values: the majority's value goes to all.
+    Rewrite { register: Register },
+}
+
+impl Repair {
+    fn register(&self) -> &Register {
+        match self {
+            Repair::Settle { register, .. } | Repair::Doubt { register } | Repair::Rewrite { register } => {
+                register
+            }
+        }
+    }
+}
+
+/// What the background repair has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepairCounts {
+    /// Asked for.
+    pub requested: u64,
+    /// Done: the node holds what was decided.
+    pub done: u64,
+    /// Failed, or overtaken by a later write; marked dirty.
+    pub failed: u64,
+    /// Not taken because the queue was full; marked dirty.
+    pub overflowed: u64,
+    /// Waiting or under way.
+    pub waiting: u64,
+}
+
+/// The queue. A register waits in it once, however often it is asked for.
+pub(super) struct RepairQueue {
+    jobs: mpsc::Sender<Repair>,
+    waiting: Mutex<HashSet<Register>>,
+    requested: AtomicU64,
+    done: AtomicU64,
+    failed: AtomicU64,
+    overflowed: AtomicU64,
+}
+
+impl RepairQueue {
+    pub(super) fn new(at_most: usize) -> (RepairQueue, mpsc::Receiver<Repair>) {
+        let (jobs, receiver) = mpsc::channel(at_most.max(1));
+        let queue = RepairQueue {
+            jobs,
+            waiting: Mutex::default(),
+            requested: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+        };
+        (queue, receiver)
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashSet<Register>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a repair in; says whether there was room.
+    fn take(&self, repair: Repair) -> bool {
+        self.requested.fetch_add(1, Ordering::Relaxed);
+        let register = repair.register().clone();
+        if !self.waiting().insert(register.clone()) {
+            return true;
+        }
+        let room = self.jobs.try_send(repair).is_ok();
+        if !room {
+            self.waiting().remove(&register);
+            self.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+        room
+    }
+
+    pub(super) fn counts(&self) -> RepairCounts {
+        RepairCounts {
+            requested: self.requested.load(Ordering::Relaxed),
+            done: self.done.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            overflowed: self.overflowed.load(Ordering::Relaxed),
+            waiting: u64::try_from(self.waiting().len()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Works the queue off until the coordinator is gone.
+pub(super) async fn run(coordinator: Weak<Coordinator>, mut jobs: mpsc::Receiver<Repair>) {
+    let at_once = coordinator
+        .upgrade()
+        .map_or(1, |coordinator| coordinator.config.repairs_at_once.max(1));
+    let stream = futures_util::stream::poll_fn(move |context| jobs.poll_recv(context));
+    let work = |job: Repair| {
+        let coordinator = coordinator.clone();
+        async move {
+            if let Some(coordinator) = coordinator.upgrade() {
+                coordinator.carry_out(job).await;
+            }
+        }
+    };
+    stream.for_each_concurrent(at_once, work).await;
+}
+
+/// How long a doubt is left alone: most are a write under way, which a ballot would disturb.
+const DOUBT_RESTS: Duration = Duration::from_millis(50);
+
+impl Coordinator {
+    /// Asks for a repair. Never waits; what finds no room is marked dirty on the nodes.
+    pub(super) fn request_repair(self: &Arc<Self>, repair: Repair) {
+        let register = repair.register().clone();
+        if !self.repairs.take(repair) {
+            let coordinator = Arc::clone(self);
+            tokio::spawn(async move { coordinator.mark_dirty(&register).await });
+        }
+    }
+
+    async fn clear_doubt(self: &Arc<Self>, register: &Register) -> bool {
+        tokio::time::sleep(DOUBT_RESTS).await;
+        if self.is_alike(register).await {
+            return true;
+        }
+        self.mend(register).await.is_ok_and(|mended| mended.complete)
+    }
+
+    async fn carry_out(self: Arc<Self>, repair: Repair) {
+        let register = repair.register().clone();
+        // From here on a new finding about the register is a new request.
+        self.repairs.waiting().remove(&register);
+        let mended = match repair {
+            Repair::Settle {
+                register,
+                ballot,
+                position,
+                source,
+                targets,
+            } => {
+                let goal = Goal {
+                    register,
+                    ballot,
+                    position,
+                    source,
+                    dirty: false,
+                    whole: false,
+                };
+                self.settle_on(&goal, &targets).await
+            }
+            Repair::Doubt { register } => self.clear_doubt(&register).await,
+            Repair::Rewrite { register } => self.rewrite(&register).await.is_ok_and(|mended| mended.complete),
+        };
+        if mended {
+            self.repairs.done.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.repairs.failed.fetch_add(1, Ordering::Relaxed);
+            self.mark_dirty(&register).await;
+        }
+    }
+
+    /// Settles the goal on each target that can be reached; says whether all of them hold it now, or a later ballot.
+    pub(super) async fn settle_on(&self, goal: &Goal, targets: &[NodeIndex]) -> bool {
+        let deadline = Instant::now() + self.config.operation_timeout;
+        let mut all = true;
+        for target in targets {
+            if matches!(self.node(*target).seat(), Seat::Away(_)) {
+                all = false;
+                continue;
+            }
+            let answer = self.transfer(goal, *target, deadline).await;
+            // A higher promise: another round is at work there, and repairs what it decides.
+            all &= matches!(answer, SettleAnswer::Accepted | SettleAnswer::Nack { .. });
+        }
+        all
+    }
+
+    /// Remembers on every node that answers that the register wants a healer.
+    pub(super) async fn mark_dirty(&self, register: &Register) {
+        let mark = self.next_ballot().to_string();
+        for node in &self.nodes {
+            let patience = self.config.answer_timeout;
+            let calling = node.send(&|ticket| mark_call(ticket.fence, register.id(), &mark), patience);
+            if let Err(error) = calling.await {
+                tracing::debug!(node = node.name(), %error, "could not mark a register dirty");
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Moves a register's state from one node to another: only what differs where the log allows it, large keys in slices,
+//! visible only with the settle at the end.
+
+use super::Coordinator;
+use super::answers::settle_answer;
+use crate::command::Register;
+use crate::node::{CallError, Encode};
+use crate::protocol::{Ballot, Digest, NodeIndex, Position, SettleAnswer};
+use crate::script::{
+    DigestPage, Form, KeyState, SettleCall, SettleMode, Slice, Snapshot, SnapshotReply, Ticket, Want,
+    digest_of_call, snapshot_call, stage_call,
+};
+use redis::Value;
+use std::time::{Duration, Instant};
+
+/// Largest answer of one snapshot call, in bytes: what a node copies at a time.
+const SNAPSHOT_BYTES: usize = 1024 * 1024;
+/// Elements of a large collection that move at a time; bytes of a large string.
+const SLICE_ELEMENTS: usize = 1_000;
+const SLICE_BYTES: usize = 1024 * 1024;
+/// After how long an abandoned stage is dropped by the node itself.
+const STAGE_TTL_MS: u64 = 60_000;
+
+/// What a node is to hold in the end.
+#[derive(Clone, Debug)]
+pub(super) struct Goal {
+    pub(super) register: Register,
+    pub(super) ballot: Ballot,
+    pub(super) position: Position,
+    pub(super) source: NodeIndex,
+    pub(super) dirty: bool,
+    /// Send all of it, also to a node whose digest is right: its values may not be.
+    pub(super) whole: bool,
+}
+
+/// Why a state could not be moved; nothing of it is visible.
+pub(super) enum Stopped {
+    /// The source is no longer at that history, or cannot be its source.
+    Moved,
+    /// A call failed.
+    Failed,
+}
+
+impl From<CallError> for Stopped {
+    fn from(_: CallError) -> Stopped {
+        Stopped::Failed
+    }
+}
+
+impl From<crate::script::Malformed> for Stopped {
+    fn from(_: crate::script::Malformed) -> Stopped {
+        Stopped::Failed
+    }
+}
+
+impl Coordinator {
+    /// Settles the goal on a node that does not hold it; only what the node lacks, where the source's log reaches back to it.
+    pub(super) async fn transfer(&self, goal: &Goal, to: NodeIndex, deadline: Instant) -> SettleAnswer {
+        let known = if goal.whole {
+            None
+        } else {
+            self.digest_at(&goal.register, to, deadline).await
+        };
+        match self.try_transfer(goal, to, known, deadline).await {
+            // Its log says that it can start from there, and it cannot: the whole register, then.
+            Ok(SettleAnswer::NeedsState) if known.is_some() => self
+                .try_transfer(goal, to, None, deadline)
+                .await
+                .unwrap_or(SettleAnswer::NoVote),
+            Ok(answer) => answer,
+            Err(Stopped::Moved | Stopped::Failed) => SettleAnswer::NoVote,
+        }
+    }
+
+    /// The digest that a node is at; none where it has no record or does not say.
+    async fn digest_at(&self, register: &Register, node: NodeIndex, deadline: Instant) -> Option<Digest> {
+        let records = [register.record_key()];
+        let reply = self
+            .call(node, &|ticket| digest_of_call(ticket, &records), deadline)
+            .await
+            .ok()?;
+        let held = DigestPage::parse(reply).ok()?.rows.into_iter().next()?.held?;
+        Some(held.digest)
+    }
+
+    async fn try_transfer(
+        &self,
+        goal: &Goal,
+        to: NodeIndex,
+        known: Option<Digest>,
+        deadline: Instant,
+    ) -> Result<SettleAnswer, Stopped> {
+        let record = goal.register.record_key();
+        let snapshot = self.fetch(goal, &record, known, deadline).await?;
+        let states = self
+            .stage_large(goal, &record, snapshot.states.clone(), to, deadline)
+            .await?;
+        let snapshot = Snapshot { states, ..snapshot };
+        let mode = match known {
+            Some(base) if snapshot.delta => SettleMode::Delta(&snapshot, base),
+            _ => SettleMode::Full(&snapshot),
+        };
+        let call = SettleCall {
+            record: &record,
+            ballot: goal.ballot,
+            position: goal.position,
+            mode,
+            dirty: goal.dirty,
+        };
+        let reply = self
+            .node(to)
+            .send(&|ticket| call.encode(ticket), left(deadline))
+            .await;
+        let mut reason = None;
+        let answer = settle_answer(self, to, reply, &mut reason);
+        if let Some(reason) = reason {
+            tracing::debug!(node = self.node(to).name(), register = %goal.register, reason, "settle with state failed");
+        }
+        Ok(answer)
+    }
+
+    /// The state at the goal's position, keys that did not fit into the first answer included.
+    pub(super) async fn fetch(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        known: Option<Digest>,
+        deadline: Instant,
+    ) -> Result<Snapshot, Stopped> {
+        let want = known
+            .filter(|digest| !digest.is_empty())
+            .map_or(Want::All, Want::Since);
+        let mut snapshot = self.snapshot_from(goal, record, &want, deadline).await?;
+        loop {
+            let later = snapshot.states.iter().filter(|state| state.form == Form::Later);
+            let later: Vec<Vec<u8>> = later.map(|state| state.key.clone()).take(1_000).collect();
+            if later.is_empty() {
+                return Ok(snapshot);
+            }
+            let more = self
+                .snapshot_from(goal, record, &Want::Keys(&later), deadline)
+                .await?;
+            snapshot.states.retain(|state| !later.contains(&state.key));
+            snapshot.states.extend(more.states);
+        }
+    }
+
+    async fn snapshot_from(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        want: &Want<'_>,
+        deadline: Instant,
+    ) -> Result<Snapshot, Stopped> {
+        let encode = |ticket: &Ticket<'_>| snapshot_call(ticket, record, want, SNAPSHOT_BYTES);
+        let reply = self.call(goal.source, &encode, deadline).await?;
+        match SnapshotReply::parse(reply)? {
+            SnapshotReply::Snapshot(snapshot) if snapshot.standing.position == goal.position => Ok(snapshot),
+            SnapshotReply::Lost(key) => {
+                let (node, key) = (self.node(goal.source).name(), key.escape_ascii().to_string());
+                tracing::error!(
+                    node,
+                    key,
+                    "a key is gone that the record lists: data was changed behind the protocol"
+                );
+                Err(Stopped::Moved)
+            }
+            _ => Err(Stopped::Moved),
+        }
+    }
+
+    /// Brings large keys over in slices and puts a pointer to the stage in their place.
+    async fn stage_large(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        states: Vec<KeyState>,
+        to: NodeIndex,
+        deadline: Instant,
+    ) -> Result<Vec<KeyState>, Stopped> {
+        let mut all = Vec::with_capacity(states.len());
+        for (place, state) in states.into_iter().enumerate() {
+            if state.form == Form::Large {
+                all.push(self.stage_key(goal, record, state, place, to, deadline).await?);
+            } else {
+                all.push(state);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn stage_key(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        state: KeyState,
+        place: usize,
+        to: NodeIndex,
+        deadline: Instant,
+    ) -> Result<KeyState, Stopped> {
+        let [form, length] = state.elements.as_slice() else {
+            return Err(Stopped::Failed);
+        };
+        let form = large_form(form).ok_or(Stopped::Failed)?;
+        let stage = format!("anrcho_stage:{:016x}:{place}", rand::random::<u64>()).into_bytes();
+        let key = [state.key.clone()];
+        let count = if form == Form::String {
+            SLICE_BYTES
+        } else {
+            SLICE_ELEMENTS
+        };
+        let mut position = Some("0".to_owned());
+        let mut first = true;
+        while let Some(from) = position {
+            let encode = |ticket: &Ticket<'_>| {
+                snapshot_call(ticket, record, &Want::Slice(&key, &from, count), SNAPSHOT_BYTES)
+            };
+            let slice =
+                Slice::parse(self.call(goal.source, &encode, deadline).await?)?.ok_or(Stopped::Moved)?;
+            if slice.digest != goal.position.digest {
+                return Err(Stopped::Moved);
+            }
+            if !slice.elements.is_empty() {
+                let encode = |ticket: &Ticket<'_>| {
+                    stage_call(ticket, record, &stage, form, first, STAGE_TTL_MS, &slice.elements)
+                };
+                self.call(to, &encode, deadline).await?;
+                first = false;
+            }
+            position = slice.next;
+        }
+        let elements = vec![stage, form.as_str().into(), length.clone()];
+        Ok(KeyState {
+            form: Form::Staged,
+            elements,
+            ..state
+        })
+    }
+
+    async fn call(&self, node: NodeIndex, encode: Encode<'_>, deadline: Instant) -> Result<Value, CallError> {
+        self.node(node).send(encode, left(deadline)).await
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn large_form(word: &[u8]) -> Option<Form> {
+    [Form::String, Form::List, Form::Hash, Form::Set, Form::Zset]
+        .into_iter()
+        .find(|form| form.as_str().as_bytes() == word)
+}
