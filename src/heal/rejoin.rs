@@ -1,0 +1,216 @@
+//! Brings nodes back that came up empty, flushed, or with older data (P05, P06, P56).
+
+use super::{Healer, Progress, Summary};
+use crate::error::Error;
+use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call, new_fence};
+use crate::protocol::Epoch;
+use std::sync::Arc;
+
+/// A node that is being filled.
+struct Joiner {
+    place: usize,
+    node: String,
+    run_id: String,
+    /// The token of this pass: whoever changed the node meanwhile replaced it.
+    fence: String,
+}
+
+/// A rejoin under way.
+pub(super) struct Rejoin {
+    epoch: Epoch,
+    joiners: Vec<Joiner>,
+}
+
+fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
+    ConnectError::Node {
+        node: node.name().to_owned(),
+        refusal,
+    }
+    .into()
+}
+
+impl Healer {
+    /// Steps 1 and 2: a new epoch on the voters, then the nodes that do not vote are marked as joining. None where all vote
+    /// under one epoch already.
+    pub(super) async fn begin_rejoin(&self, progress: &dyn Progress) -> Result<Option<Rejoin>, Error> {
+        let nodes = self.client.remote_nodes();
+        let mut voters = Vec::new();
+        let mut joining = Vec::new();
+        let mut newest = Epoch(0);
+        let mut uneven = false;
+        for (place, node) in nodes.iter().enumerate() {
+            let emptied = node.refusal() == Some(Refusal::Emptied);
+            match node.seat() {
+                Seat::Voter(epoch) => {
+                    uneven |= !voters.is_empty() && epoch != newest;
+                    newest = newest.max(epoch);
+                    voters.push(place);
+                }
+                Seat::Joining => joining.push(place),
+                Seat::Away(_) if emptied => joining.push(place),
+                Seat::Away(_) => {}
+            }
+        }
+        if joining.is_empty() && !uneven {
+            return Ok(None);
+        }
+        if voters.len() < self.client.coordinator().quorum().majority() {
+            return Err(self.no_quorum(voters.len()));
+        }
+        let epoch = self.next_epoch(&joining, newest).await;
+        self.move_voters(&voters, epoch).await?;
+        let mut joiners = Vec::new();
+        for place in joining {
+            progress.note(&format!(
+                "{} is being filled from the voters",
+                nodes[place].name()
+            ));
+            joiners.push(self.enter(place, epoch).await?);
+        }
+        self.refresh_all().await;
+        Ok(Some(Rejoin { epoch, joiners }))
+    }
+
+    /// Above every epoch that a voter or a joining node holds.
+    async fn next_epoch(&self, joining: &[usize], newest: Epoch) -> Epoch {
+        let mut highest = newest;
+        for place in joining {
+            if let Ok(opened) = self.client.remote_nodes()[*place].look().await {
+                highest = highest.max(opened.look.epoch);
+            }
+        }
+        Epoch(highest.0 + 1)
+    }
+
+    async fn move_voters(&self, voters: &[usize], epoch: Epoch) -> Result<(), Error> {
+        for place in voters {
+            let node = &self.client.remote_nodes()[*place];
+            let mut opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
+            let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), new_fence(epoch));
+            let (status, words) = admit_call(&mut opened.connection, &["epoch", &id, &number, &fence])
+                .await
+                .map_err(|refusal| of_node(node, refusal))?;
+            if status != "OK" {
+                let text = format!(
+                    "another heal pass is under way ({status} {}); run it again",
+                    words.join(" ")
+                );
+                return Err(of_node(node, Refusal::Forbidden(text)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks one node as joining, under the new epoch and with a token of this pass.
+    async fn enter(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
+        let node = &self.client.remote_nodes()[place];
+        let mut opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
+        let (run_id, fence, number) = (opened.info.run_id.clone(), new_fence(epoch), epoch.0.to_string());
+        let id = if opened.look.is_unknown() {
+            self.missing_member().await?
+        } else {
+            opened.look.node.clone()
+        };
+        let cluster = node.cluster();
+        let members = cluster.members.join(",");
+        let args = if opened.look.is_unknown() {
+            vec!["enlist", &cluster.id, &id, &members, &run_id, &number, &fence]
+        } else {
+            vec!["rejoin", &id, &number, &run_id, &fence]
+        };
+        let (status, words) = admit_call(&mut opened.connection, &args)
+            .await
+            .map_err(|refusal| of_node(node, refusal))?;
+        if status != "OK" {
+            return Err(of_node(
+                node,
+                Refusal::Forbidden(format!("{status} {}", words.join(" "))),
+            ));
+        }
+        Ok(Joiner {
+            place,
+            node: id,
+            run_id,
+            fence,
+        })
+    }
+
+    /// The id of the member that lost its data: the one that no reachable node has. Two such ids cannot be told apart.
+    async fn missing_member(&self) -> Result<String, Error> {
+        let nodes = self.client.remote_nodes();
+        let mut present = Vec::new();
+        for node in nodes {
+            match node.look().await {
+                Ok(opened) => present.push(opened.look.node),
+                Err(refusal) => {
+                    let text =
+                        format!("start it first, so that it is clear which node lost its data ({refusal})");
+                    return Err(of_node(node, Refusal::Forbidden(text)));
+                }
+            }
+        }
+        let members = nodes
+            .first()
+            .map(|node| node.cluster().members.clone())
+            .unwrap_or_default();
+        let missing = members.into_iter().find(|id| !present.contains(id));
+        missing
+            .ok_or_else(|| ConnectError::List("every member of the cluster is present already".into()).into())
+    }
+
+    /// Step 4: every node that was filled votes again, if it is still what was filled.
+    pub(super) async fn finish_rejoin(
+        &self,
+        rejoin: Rejoin,
+        summary: &mut Summary,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        for joiner in &rejoin.joiners {
+            let node = &self.client.remote_nodes()[joiner.place];
+            match self.promote(node, joiner, rejoin.epoch).await {
+                Ok(()) => {
+                    progress.note(&format!("{} votes again", node.name()));
+                    summary.rejoined.push(node.name().to_owned());
+                }
+                Err(refusal) => progress.note(&format!(
+                    "{} does not vote yet: {refusal}; run it again",
+                    node.name()
+                )),
+            }
+        }
+        self.refresh_all().await;
+        Ok(())
+    }
+
+    /// INFO and the promotion go over one connection: the process that is promoted is the one that was filled.
+    async fn promote(&self, node: &Arc<RemoteNode>, joiner: &Joiner, epoch: Epoch) -> Result<(), Refusal> {
+        let mut opened: Opened = node.look().await?;
+        if opened.info.run_id != joiner.run_id {
+            return Err(Refusal::Unreachable(
+                "it restarted while it was being filled".into(),
+            ));
+        }
+        let (number, fence) = (epoch.0.to_string(), new_fence(epoch));
+        let args = [
+            "promote",
+            &joiner.node,
+            &number,
+            &joiner.run_id,
+            &fence,
+            &joiner.fence,
+        ];
+        let (status, words) = admit_call(&mut opened.connection, &args).await?;
+        if status == "OK" {
+            return Ok(());
+        }
+        Err(Refusal::Unreachable(format!(
+            "it changed while it was being filled ({status} {})",
+            words.join(" ")
+        )))
+    }
+
+    async fn refresh_all(&self) {
+        let nodes = self.client.remote_nodes();
+        futures_util::future::join_all(nodes.iter().map(|node| node.refresh())).await;
+    }
+}
