@@ -57,10 +57,7 @@ impl Progress for Bar {
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let flags = Flags::parse();
     let bar = Bar::new(std::io::stderr().is_terminal() && !flags.json);
     let healed = match Healer::connect(flags.nodes, Config::default()).await {
@@ -86,11 +83,7 @@ fn report(summary: &Summary, json: bool) -> ExitCode {
     } else {
         print_table(summary);
     }
-    if summary.complete {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if summary.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn verdict(summary: &Summary) -> &'static str {

@@ -87,21 +87,10 @@ impl Builder {
             check_quorum(&nodes)?;
         }
         let table = command_table(&nodes, &config).await?;
-        let seen = nodes
-            .iter()
-            .map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>)
-            .collect();
+        let seen = nodes.iter().map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>).collect();
         let coordinator = Coordinator::start(seen, Arc::clone(&config));
         let consistency = config.consistency;
-        Ok(Client {
-            inner: Arc::new(Inner {
-                coordinator,
-                nodes,
-                table,
-                config,
-            }),
-            consistency,
-        })
+        Ok(Client { inner: Arc::new(Inner { coordinator, nodes, table, config }), consistency })
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -122,20 +111,13 @@ fn check_quorum(nodes: &[Arc<RemoteNode>]) -> Result<(), ConnectError> {
             Seat::Joining => "it is being filled from the others; run `anarcho-heal --once`".to_owned(),
             Seat::Away(reason) => reason,
         };
-        failures.push(NodeFailure {
-            node: node.name().to_owned(),
-            reason,
-        });
+        failures.push(NodeFailure { node: node.name().to_owned(), reason });
     }
     let voters = nodes.len() - failures.len();
     if voters >= needed {
         Ok(())
     } else {
-        Err(ConnectError::NoQuorum {
-            voters,
-            needed,
-            failures: Failures(failures),
-        })
+        Err(ConnectError::NoQuorum { voters, needed, failures: Failures(failures) })
     }
 }
 

@@ -75,18 +75,13 @@ impl Client {
     /// # }
     /// ```
     pub fn with_consistency(&self, consistency: Consistency) -> Client {
-        Client {
-            inner: Arc::clone(&self.inner),
-            consistency,
-        }
+        Client { inner: Arc::clone(&self.inner), consistency }
     }
 
     /// How each node is doing, in the order of the list that was given.
     pub fn nodes(&self) -> Vec<NodeStatus> {
-        let status = |node: &Arc<RemoteNode>| NodeStatus {
-            address: node.name().to_owned(),
-            seat: node.seat(),
-        };
+        let status =
+            |node: &Arc<RemoteNode>| NodeStatus { address: node.name().to_owned(), seat: node.seat() };
         self.inner.nodes.iter().map(status).collect()
     }
 

@@ -17,11 +17,7 @@ impl Client {
         if pipeline.is_transaction() {
             let reason =
                 "transactions are not supported yet; use a plain pipeline, or compare_and_apply".to_owned();
-            return Err(Refusal::Unsupported {
-                name: "multi".into(),
-                reason,
-            }
-            .into());
+            return Err(Refusal::Unsupported { name: "multi".into(), reason }.into());
         }
         let plans: Vec<Result<Plan>> = pipeline.cmd_iter().map(|cmd| self.plan(&words(cmd))).collect();
         let mut replies: Vec<Value> = vec![Value::Nil; plans.len()];
@@ -29,16 +25,10 @@ impl Client {
         for (place, plan) in plans.into_iter().enumerate() {
             match plan {
                 Ok(Plan::Read(call)) => {
-                    groups
-                        .entry(call.register.clone())
-                        .or_default()
-                        .push((place, Access::Read, call))
+                    groups.entry(call.register.clone()).or_default().push((place, Access::Read, call))
                 }
                 Ok(Plan::Write(call)) => {
-                    groups
-                        .entry(call.register.clone())
-                        .or_default()
-                        .push((place, Access::Write, call))
+                    groups.entry(call.register.clone()).or_default().push((place, Access::Write, call))
                 }
                 Ok(other) => {
                     // It touches registers of its own choice: what was asked before comes first.

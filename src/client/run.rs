@@ -68,10 +68,7 @@ impl Client {
         let coordinator = &self.inner.coordinator;
         loop {
             let seen = coordinator
-                .read(
-                    Work::new(Access::Read, pick.read.clone()),
-                    Consistency::Linearizable,
-                )
+                .read(Work::new(Access::Read, pick.read.clone()), Consistency::Linearizable)
                 .await?;
             let digest = seen.position.map_or(Digest::EMPTY, |position| position.digest);
             let chosen = pick.read.reply(seen.replies).map_err(Error::Command)?;
@@ -79,19 +76,13 @@ impl Client {
                 Effect::Nothing(reply) => return Ok(reply),
                 Effect::Write { call, reply } => (call, reply),
             };
-            let work = Work {
-                expected: Some(digest),
-                ..Work::new(Access::Write, call.clone())
-            };
+            let work = Work { expected: Some(digest), ..Work::new(Access::Write, call.clone()) };
             match coordinator.write(work).await {
                 Ok(done) => return call.reply(done.replies).map(|_| reply).map_err(Error::Command),
                 Err(Error::VersionMismatch) if Instant::now() < deadline => {}
                 Err(Error::VersionMismatch) => {
                     let why = "the key changed after every choice";
-                    return Err(Error::NotApplied {
-                        why,
-                        failures: Default::default(),
-                    });
+                    return Err(Error::NotApplied { why, failures: Default::default() });
                 }
                 Err(error) => return Err(error),
             }
@@ -100,9 +91,7 @@ impl Client {
 
     /// Each part is linearizable; the whole is not atomic, as in Redis Cluster clients.
     async fn run_split(&self, parts: Vec<Part>, join: Join) -> Result<Value> {
-        let running = parts
-            .iter()
-            .map(|part| self.run_call(part.access, part.call.clone()));
+        let running = parts.iter().map(|part| self.run_call(part.access, part.call.clone()));
         let mut replies = Vec::with_capacity(parts.len());
         for reply in join_all(running).await {
             match reply {

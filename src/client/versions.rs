@@ -47,18 +47,10 @@ impl Client {
 
     async fn apply_at(&self, expected: Option<Digest>, cmd: &Cmd) -> Result<Applied> {
         let call = self.single(cmd)?;
-        let work = Work {
-            expected,
-            state_limit: STATE_LIMIT,
-            ..Work::new(Access::Write, call.clone())
-        };
+        let work = Work { expected, state_limit: STATE_LIMIT, ..Work::new(Access::Write, call.clone()) };
         let done = self.inner.coordinator.write(work).await?;
         let reply = call.reply(done.replies).map_err(Error::Command)?;
-        Ok(Applied {
-            reply,
-            version: done.position,
-            state: done.states,
-        })
+        Ok(Applied { reply, version: done.position, state: done.states })
     }
 
     fn single(&self, cmd: &Cmd) -> Result<Call> {
@@ -78,11 +70,8 @@ impl Client {
         let (Plan::Read(call) | Plan::Write(call)) = plan else {
             return Ok(None);
         };
-        let done = self
-            .inner
-            .coordinator
-            .read(Work::new(Access::Read, call), Consistency::Linearizable)
-            .await?;
+        let done =
+            self.inner.coordinator.read(Work::new(Access::Read, call), Consistency::Linearizable).await?;
         Ok(done.position)
     }
 
@@ -90,19 +79,10 @@ impl Client {
     pub async fn snapshot(&self, key: impl AsRef<[u8]>) -> Result<KeySnapshot> {
         let plan = self.plan(&[b"EXISTS", key.as_ref()])?;
         let (Plan::Read(call) | Plan::Write(call)) = plan else {
-            return Ok(KeySnapshot {
-                version: None,
-                state: None,
-            });
+            return Ok(KeySnapshot { version: None, state: None });
         };
-        let work = Work {
-            state_limit: STATE_LIMIT,
-            ..Work::new(Access::Read, call)
-        };
+        let work = Work { state_limit: STATE_LIMIT, ..Work::new(Access::Read, call) };
         let done = self.inner.coordinator.write(work).await?;
-        Ok(KeySnapshot {
-            version: done.position,
-            state: done.states.into_iter().next(),
-        })
+        Ok(KeySnapshot { version: done.position, state: done.states.into_iter().next() })
     }
 }

@@ -100,9 +100,7 @@ pub(super) fn geoadd(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let head = 2 + leading(&draft.request, &["NX", "XX", "CH"]);
     divide_floats(draft, head, 3, |place| match place {
         [longitude, latitude] if longitude.abs() > 180.0 || latitude.abs() > 85.051_128_78 => {
-            Err(Refusal::invalid(format!(
-                "invalid longitude,latitude pair {longitude:.6},{latitude:.6}"
-            )))
+            Err(Refusal::invalid(format!("invalid longitude,latitude pair {longitude:.6},{latitude:.6}")))
         }
         _ => Ok(()),
     })
@@ -110,9 +108,7 @@ pub(super) fn geoadd(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 
 /// How many of these options follow the key.
 fn leading(request: &Request<'_>, options: &[&str]) -> usize {
-    (2..request.len())
-        .take_while(|index| options.iter().any(|option| request.is(*index, option)))
-        .count()
+    (2..request.len()).take_while(|index| options.iter().any(|option| request.is(*index, option))).count()
 }
 
 /// A long command divides into chunks, so all of its numbers are checked here: none may fail after another was applied.
@@ -134,14 +130,9 @@ fn divide_floats(
     draft.command = options.iter().map(|option| option.to_vec()).collect();
     for element in elements.chunks(stride) {
         let (numbers, member) = element.split_at(stride - 1);
-        let numbers = numbers
-            .iter()
-            .map(|text| float(text))
-            .collect::<Result<Vec<f64>, Refusal>>()?;
+        let numbers = numbers.iter().map(|text| float(text)).collect::<Result<Vec<f64>, Refusal>>()?;
         check(&numbers)?;
-        draft
-            .command
-            .extend(numbers.iter().map(|number| format!("{number:e}").into_bytes()));
+        draft.command.extend(numbers.iter().map(|number| format!("{number:e}").into_bytes()));
         draft.command.extend(member.iter().map(|member| member.to_vec()));
     }
     draft.chunk = draft.chunk.map(|chunk| Chunk { head, ..chunk });
@@ -150,13 +141,8 @@ fn divide_floats(
 
 /// As Redis reads floats, but for hexadecimal ones.
 fn float(text: &[u8]) -> Result<f64, Refusal> {
-    let parsed = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok());
-    let mantissa = text
-        .split(|byte| byte.eq_ignore_ascii_case(&b'e'))
-        .next()
-        .unwrap_or_default();
+    let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    let mantissa = text.split(|byte| byte.eq_ignore_ascii_case(&b'e')).next().unwrap_or_default();
     let out_of_range = |number: f64| {
         let digits = mantissa.iter().any(|byte| matches!(byte, b'1'..=b'9'));
         digits && (number.is_infinite() || number == 0.0)

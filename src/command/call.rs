@@ -65,11 +65,7 @@ impl Call {
     /// The reply to the caller, from the replies of `commands`.
     pub fn reply(&self, replies: Vec<Value>) -> Result<Value, ServerError> {
         let reply = self.fold.fold(replies)?;
-        Ok(if self.integer_reply {
-            as_integer(reply)
-        } else {
-            reply
-        })
+        Ok(if self.integer_reply { as_integer(reply) } else { reply })
     }
 }
 

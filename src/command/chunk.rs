@@ -34,10 +34,7 @@ impl Batch {
     /// The command as it is, or in chunks if it is too long to be passed on.
     pub fn of(name: &str, command: Vec<Vec<u8>>, chunk: Option<Chunk>) -> Result<Self, Refusal> {
         match chunk {
-            _ if command.len() <= MAX_PASSED => Ok(Self {
-                commands: vec![command],
-                fold: Fold::First,
-            }),
+            _ if command.len() <= MAX_PASSED => Ok(Self { commands: vec![command], fold: Fold::First }),
             None => Err(Refusal::TooManyArguments {
                 name: name.to_owned(),
                 count: command.len(),
@@ -45,14 +42,9 @@ impl Batch {
             }),
             // The last group is short: no chunk may be applied if a later one fails.
             Some(chunk) if !(command.len() - chunk.head).is_multiple_of(chunk.stride) => {
-                Err(Refusal::Arity {
-                    name: name.to_owned(),
-                })
+                Err(Refusal::Arity { name: name.to_owned() })
             }
-            Some(chunk) => Ok(Self {
-                commands: divide(command, chunk),
-                fold: chunk.fold,
-            }),
+            Some(chunk) => Ok(Self { commands: divide(command, chunk), fold: chunk.fold }),
         }
     }
 }
@@ -65,7 +57,5 @@ pub(super) fn divide(command: Vec<Vec<u8>>, chunk: Chunk) -> Vec<Vec<Vec<u8>>> {
     }
     let groups = (MAX_PASSED - chunk.head) / chunk.stride;
     let (head, rest) = command.split_at(chunk.head);
-    rest.chunks(groups * chunk.stride)
-        .map(|part| [head, part].concat())
-        .collect()
+    rest.chunks(groups * chunk.stride).map(|part| [head, part].concat()).collect()
 }

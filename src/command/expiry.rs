@@ -16,22 +16,10 @@ pub(super) struct Unit {
     relative: bool,
 }
 
-pub(super) const EX: Unit = Unit {
-    seconds: true,
-    relative: true,
-};
-pub(super) const PX: Unit = Unit {
-    seconds: false,
-    relative: true,
-};
-pub(super) const EXAT: Unit = Unit {
-    seconds: true,
-    relative: false,
-};
-pub(super) const PXAT: Unit = Unit {
-    seconds: false,
-    relative: false,
-};
+pub(super) const EX: Unit = Unit { seconds: true, relative: true };
+pub(super) const PX: Unit = Unit { seconds: false, relative: true };
+pub(super) const EXAT: Unit = Unit { seconds: true, relative: false };
+pub(super) const PXAT: Unit = Unit { seconds: false, relative: false };
 
 /// SET key value [NX|XX] [GET] [KEEPTTL | EX s | PX ms | EXAT s | PXAT ms]
 pub(super) fn set(draft: &mut Draft<'_>) -> Result<(), Refusal> {
@@ -40,16 +28,8 @@ pub(super) fn set(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         return Ok(());
     };
     let at = deadline(draft, unit, index)?;
-    draft.command = draft
-        .request
-        .args()
-        .iter()
-        .take(3)
-        .map(|arg| arg.to_vec())
-        .collect();
-    draft
-        .command
-        .extend(options.flags.iter().map(|flag| flag.as_bytes().to_vec()));
+    draft.command = draft.request.args().iter().take(3).map(|arg| arg.to_vec()).collect();
+    draft.command.extend(options.flags.iter().map(|flag| flag.as_bytes().to_vec()));
     push_expiry(draft, at);
     Ok(())
 }
@@ -66,11 +46,7 @@ pub(super) fn psetex(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 
 fn set_with(draft: &mut Draft<'_>, unit: Unit) -> Result<(), Refusal> {
     let at = deadline(draft, unit, 2)?;
-    draft.command = vec![
-        b"SET".to_vec(),
-        draft.request.arg(1).to_vec(),
-        draft.request.arg(3).to_vec(),
-    ];
+    draft.command = vec![b"SET".to_vec(), draft.request.arg(1).to_vec(), draft.request.arg(3).to_vec()];
     push_expiry(draft, at);
     Ok(())
 }
@@ -94,9 +70,7 @@ pub(super) fn getex(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 }
 
 fn push_expiry(draft: &mut Draft<'_>, at: i64) {
-    draft
-        .command
-        .extend([b"PXAT".to_vec(), at.to_string().into_bytes()]);
+    draft.command.extend([b"PXAT".to_vec(), at.to_string().into_bytes()]);
     draft.lowest_expiry_ms = at.unsigned_abs();
 }
 
@@ -111,16 +85,8 @@ fn deadline(draft: &Draft<'_>, unit: Unit, index: usize) -> Result<i64, Refusal>
 
 /// `None` where the sum does not fit.
 pub(super) fn absolute(number: i64, unit: Unit, now_ms: u64) -> Option<i64> {
-    let ms = if unit.seconds {
-        number.checked_mul(1000)?
-    } else {
-        number
-    };
-    let base = if unit.relative {
-        i64::try_from(now_ms).ok()?
-    } else {
-        0
-    };
+    let ms = if unit.seconds { number.checked_mul(1000)? } else { number };
+    let base = if unit.relative { i64::try_from(now_ms).ok()? } else { 0 };
     ms.checked_add(base)
 }
 
@@ -163,14 +129,8 @@ fn expire_at(draft: &mut Draft<'_>, unit: Unit) -> Result<(), Refusal> {
     let at = absolute(number, unit, draft.now_ms).ok_or_else(|| invalid_time(draft.name))?;
     // A time before 1970 is as past as any: the key goes. 0 would say that no expiry is set.
     let at = within_reach(draft.name, at)?.max(1);
-    draft.command = vec![
-        b"PEXPIREAT".to_vec(),
-        draft.request.arg(1).to_vec(),
-        at.to_string().into_bytes(),
-    ];
-    draft
-        .command
-        .extend(draft.request.args().iter().skip(3).map(|flag| flag.to_vec()));
+    draft.command = vec![b"PEXPIREAT".to_vec(), draft.request.arg(1).to_vec(), at.to_string().into_bytes()];
+    draft.command.extend(draft.request.args().iter().skip(3).map(|flag| flag.to_vec()));
     draft.lowest_expiry_ms = at.unsigned_abs();
     Ok(())
 }
@@ -185,14 +145,10 @@ fn check_conditions(request: &Request<'_>) -> Result<(), Refusal> {
     }
     let has = |flag| request.has(3, flag);
     if has("NX") && (has("XX") || has("GT") || has("LT")) {
-        return Err(Refusal::invalid(
-            "NX and XX, GT or LT options at the same time are not compatible",
-        ));
+        return Err(Refusal::invalid("NX and XX, GT or LT options at the same time are not compatible"));
     }
     if has("GT") && has("LT") {
-        return Err(Refusal::invalid(
-            "GT and LT options at the same time are not compatible",
-        ));
+        return Err(Refusal::invalid("GT and LT options at the same time are not compatible"));
     }
     Ok(())
 }

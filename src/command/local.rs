@@ -9,9 +9,7 @@ pub(super) fn ping(request: &Request<'_>) -> Result<Value, Refusal> {
     match request.args() {
         [_] => Ok(Value::SimpleString("PONG".to_owned())),
         [_, message] => Ok(Value::BulkString(message.to_vec())),
-        _ => Err(Refusal::Arity {
-            name: "ping".to_owned(),
-        }),
+        _ => Err(Refusal::Arity { name: "ping".to_owned() }),
     }
 }
 
@@ -24,10 +22,9 @@ pub(super) fn echo(request: &Request<'_>) -> Result<Value, Refusal> {
 pub(super) fn select(request: &Request<'_>) -> Result<Value, Refusal> {
     match integer(request.arg(1)) {
         Some(0) => Ok(Value::Okay),
-        Some(1..) => Err(Refusal::unsupported(
-            "select",
-            "there is one database, 0; use a prefix of the keys instead",
-        )),
+        Some(1..) => {
+            Err(Refusal::unsupported("select", "there is one database, 0; use a prefix of the keys instead"))
+        }
         Some(_) => Err(Refusal::invalid("DB index is out of range")),
         None => Err(Refusal::not_an_integer()),
     }

@@ -9,9 +9,7 @@ use super::request::{Request, integer};
 pub(super) fn sintercard(_name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refusal> {
     let count = positive_count(request)?;
     if count > request.len() - 2 {
-        return Err(Refusal::invalid(
-            "Number of keys can't be greater than number of args",
-        ));
+        return Err(Refusal::invalid("Number of keys can't be greater than number of args"));
     }
     Ok((2..2 + count).collect())
 }
@@ -44,12 +42,7 @@ pub(super) fn sort(name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refu
     let mut index = 2;
     while index < request.len() {
         index += match () {
-            () if ["ASC", "DESC", "ALPHA"]
-                .iter()
-                .any(|option| request.is(index, option)) =>
-            {
-                1
-            }
+            () if ["ASC", "DESC", "ALPHA"].iter().any(|option| request.is(index, option)) => 1,
             () if request.is(index, "LIMIT") && index + 2 < request.len() => 3,
             () if index + 1 >= request.len() => return Err(Refusal::syntax()),
             () if request.is(index, "STORE") && name == "sort" => {
@@ -66,11 +59,7 @@ pub(super) fn sort(name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refu
 /// BY and GET may name only what the key itself holds: other keys, found by the elements' text, cannot be known before.
 fn pattern(name: &str, request: &Request<'_>, index: usize) -> Result<usize, Refusal> {
     let pattern = request.arg(index + 1);
-    let own = if request.is(index, "BY") {
-        !pattern.contains(&b'*')
-    } else {
-        pattern == b"#"
-    };
+    let own = if request.is(index, "BY") { !pattern.contains(&b'*') } else { pattern == b"#" };
     if own {
         return Ok(2);
     }
@@ -119,8 +108,6 @@ fn inputs(name: &str, request: &Request<'_>, at: usize) -> Result<Vec<usize>, Re
     match usize::try_from(count) {
         Ok(count @ 1..) if count < request.len() - at => Ok((at + 1..=at + count).collect()),
         Ok(1..) => Err(Refusal::syntax()),
-        _ => Err(Refusal::invalid(format!(
-            "at least 1 input key is needed for '{name}' command"
-        ))),
+        _ => Err(Refusal::invalid(format!("at least 1 input key is needed for '{name}' command"))),
     }
 }

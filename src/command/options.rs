@@ -33,11 +33,7 @@ impl Options {
     }
 
     fn flag(&self, request: &Request<'_>, index: usize, is_set: bool) -> Result<&'static str, Refusal> {
-        let known: &[&'static str] = if is_set {
-            &["NX", "XX", "GET", "KEEPTTL"]
-        } else {
-            &["PERSIST"]
-        };
+        let known: &[&'static str] = if is_set { &["NX", "XX", "GET", "KEEPTTL"] } else { &["PERSIST"] };
         match known.iter().find(|flag| request.is(index, flag)) {
             Some(&"NX") if self.has("XX") => Err(Refusal::syntax()),
             Some(&"XX") if self.has("NX") => Err(Refusal::syntax()),
@@ -60,10 +56,7 @@ impl Options {
 
 fn unit(request: &Request<'_>, index: usize) -> Option<Unit> {
     let units = [("EX", EX), ("PX", PX), ("EXAT", EXAT), ("PXAT", PXAT)];
-    units
-        .into_iter()
-        .find(|(name, _)| request.is(index, name))
-        .map(|(_, unit)| unit)
+    units.into_iter().find(|(name, _)| request.is(index, name)).map(|(_, unit)| unit)
 }
 
 /// Options that newer servers have are not on our list of what gives the same result everywhere.

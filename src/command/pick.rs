@@ -53,10 +53,7 @@ impl Pick {
         if members.is_empty() {
             return Effect::Nothing(reply);
         }
-        Effect::Write {
-            call: self.removal(members),
-            reply,
-        }
+        Effect::Write { call: self.removal(members), reply }
     }
 
     fn removal(&self, members: Vec<Vec<u8>>) -> Call {
@@ -64,14 +61,7 @@ impl Pick {
         command.extend(self.read.keys.iter().cloned());
         command.extend(members);
         Call {
-            commands: divide(
-                command,
-                Chunk {
-                    head: 2,
-                    stride: 1,
-                    fold: Fold::Sum,
-                },
-            ),
+            commands: divide(command, Chunk { head: 2, stride: 1, fold: Fold::Sum }),
             fold: Fold::Sum,
             unordered: false,
             ..self.read.clone()

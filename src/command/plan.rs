@@ -45,9 +45,7 @@ pub(super) fn plan(
     };
     for index in &indices {
         if is_reserved(request.arg(*index)) {
-            return Err(Refusal::ReservedKey {
-                key: shown(request.arg(*index)),
-            });
+            return Err(Refusal::ReservedKey { key: shown(request.arg(*index)) });
         }
     }
     match row.kind {
@@ -105,11 +103,7 @@ impl<'a> Draft<'a> {
     }
 
     fn into_call(self, row: &Row) -> Result<Call, Refusal> {
-        let command = if self.command.is_empty() {
-            self.request.to_command()
-        } else {
-            self.command
-        };
+        let command = if self.command.is_empty() { self.request.to_command() } else { self.command };
         let mut batch = Batch::of(row.name, command, self.chunk)?;
         if let Some(witness) = self.witness {
             batch.commands.push(witness);
@@ -143,13 +137,7 @@ fn elsewhere<'a>(request: &Request<'a>, indices: &[usize]) -> Option<(&'a [u8], 
 }
 
 fn index_of_key(name: &str, request: &Request<'_>, index: usize) -> Result<Vec<usize>, Refusal> {
-    if request.len() > index {
-        Ok(vec![index])
-    } else {
-        Err(Refusal::Arity {
-            name: name.to_owned(),
-        })
-    }
+    if request.len() > index { Ok(vec![index]) } else { Err(Refusal::Arity { name: name.to_owned() }) }
 }
 
 fn check_size(name: &str, request: &Request<'_>) -> Result<(), Refusal> {

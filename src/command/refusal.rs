@@ -101,10 +101,7 @@ impl Refusal {
     }
 
     pub(super) fn unsupported(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Unsupported {
-            name: name.into(),
-            reason: reason.into(),
-        }
+        Self::Unsupported { name: name.into(), reason: reason.into() }
     }
 
     pub(super) fn cross_register(name: &str, first: &[u8], second: &[u8]) -> Self {

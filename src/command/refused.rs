@@ -3,12 +3,8 @@
 /// The reason for which a command without a row is refused (lower case; a subcommand as `object|freq`).
 pub(super) fn reason(name: &str) -> &'static str {
     let container = name.split('|').next().unwrap_or(name);
-    let found = |name: &str| {
-        REFUSED
-            .iter()
-            .find(|(names, _)| names.contains(&name))
-            .map(|(_, reason)| *reason)
-    };
+    let found =
+        |name: &str| REFUSED.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
     found(name).or_else(|| found(container)).unwrap_or(UNKNOWN_TO_US)
 }
 
@@ -23,16 +19,7 @@ const UNKNOWN_TO_US: &str =
 
 const REFUSED: &[(&[&str], &str)] = &[
     (
-        &[
-            "blmove",
-            "blmpop",
-            "blpop",
-            "brpop",
-            "brpoplpush",
-            "bzmpop",
-            "bzpopmax",
-            "bzpopmin",
-        ],
+        &["blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"],
         "blocking commands are not supported yet: poll with the command that does not block",
     ),
     (
@@ -70,55 +57,22 @@ const REFUSED: &[(&[&str], &str)] = &[
         "publish and subscribe are not supported yet",
     ),
     (
-        &[
-            "eval",
-            "eval_ro",
-            "evalsha",
-            "evalsha_ro",
-            "fcall",
-            "fcall_ro",
-            "function",
-            "script",
-        ],
+        &["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "function", "script"],
         "user scripts are not supported yet",
     ),
-    (
-        &["discard", "exec", "multi", "unwatch", "watch"],
-        "transactions are not supported yet",
-    ),
+    (&["discard", "exec", "multi", "unwatch", "watch"], "transactions are not supported yet"),
     (
         &["dbsize", "hscan", "keys", "randomkey", "scan", "sscan", "zscan"],
         "walking through keys or elements is not supported yet: cursors and order are each node's own",
     ),
+    (&["flushall", "flushdb"], "emptying the whole cluster is not supported yet: delete the keys by name"),
     (
-        &["flushall", "flushdb"],
-        "emptying the whole cluster is not supported yet: delete the keys by name",
-    ),
-    (
-        &[
-            "asking",
-            "auth",
-            "client",
-            "hello",
-            "quit",
-            "readonly",
-            "readwrite",
-            "reset",
-        ],
+        &["asking", "auth", "client", "hello", "quit", "readonly", "readwrite", "reset"],
         "it concerns one connection to one server: set what it sets in the nodes' URLs",
     ),
-    (
-        &["command"],
-        "the table of commands is not served yet: ask a node",
-    ),
-    (
-        &["move", "swapdb"],
-        "there is one database, 0; use a prefix of the keys instead",
-    ),
-    (
-        &["migrate", "restore-asking"],
-        "it moves a key without its record: use DUMP and RESTORE",
-    ),
+    (&["command"], "the table of commands is not served yet: ask a node"),
+    (&["move", "swapdb"], "there is one database, 0; use a prefix of the keys instead"),
+    (&["migrate", "restore-asking"], "it moves a key without its record: use DUMP and RESTORE"),
     (
         &["wait", "waitaof"],
         "there are no replicas to wait for: a write is acknowledged when a majority of the nodes holds it",
@@ -127,10 +81,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["object|freq", "object|idletime"],
         "how often and when a key was used is each node's own knowledge: ask a node",
     ),
-    (
-        &["object|help", "memory|help"],
-        "help is not served: see the Redis documentation",
-    ),
+    (&["object|help", "memory|help"], "help is not served: see the Redis documentation"),
     (
         &[
             "info",
@@ -166,15 +117,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "it administers one server: send it to each node",
     ),
     (
-        &[
-            "cluster",
-            "failover",
-            "psync",
-            "replconf",
-            "replicaof",
-            "slaveof",
-            "sync",
-        ],
+        &["cluster", "failover", "psync", "replconf", "replicaof", "slaveof", "sync"],
         "nodes replicate through this client only: Redis' own replication and Redis Cluster must stay off",
     ),
 ];

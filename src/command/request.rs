@@ -11,11 +11,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Wraps arguments; there must be a name.
     pub fn new(args: &'a [&'a [u8]]) -> Result<Self, Refusal> {
-        if args.is_empty() {
-            Err(Refusal::Empty)
-        } else {
-            Ok(Self { args })
-        }
+        if args.is_empty() { Err(Refusal::Empty) } else { Ok(Self { args }) }
     }
 
     /// The name, upper case.
@@ -40,9 +36,7 @@ impl<'a> Request<'a> {
 
     /// Whether the argument at `index` is this option, in any case.
     pub(super) fn is(&self, index: usize, option: &str) -> bool {
-        self.args
-            .get(index)
-            .is_some_and(|arg| arg.eq_ignore_ascii_case(option.as_bytes()))
+        self.args.get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(option.as_bytes()))
     }
 
     /// Whether any argument from `start` on is this option.

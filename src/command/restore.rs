@@ -13,19 +13,10 @@ pub(super) fn restore(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     if ttl < 0 {
         return Err(Refusal::invalid("Invalid TTL value, must be >= 0"));
     }
-    let at = if ttl == 0 {
-        Some(0)
-    } else {
-        absolute(ttl, unit, draft.now_ms)
-    };
+    let at = if ttl == 0 { Some(0) } else { absolute(ttl, unit, draft.now_ms) };
     let at = within_reach(draft.name, at.ok_or_else(|| invalid_time(draft.name))?)?;
     let key = request.arg(1).to_vec();
-    draft.command = vec![
-        b"RESTORE".to_vec(),
-        key,
-        at.to_string().into_bytes(),
-        request.arg(3).to_vec(),
-    ];
+    draft.command = vec![b"RESTORE".to_vec(), key, at.to_string().into_bytes(), request.arg(3).to_vec()];
     draft.command.extend(replace.then(|| b"REPLACE".to_vec()));
     draft.command.extend((at > 0).then(|| b"ABSTTL".to_vec()));
     draft.lowest_expiry_ms = at.unsigned_abs();
@@ -48,18 +39,12 @@ fn restore_options(request: &Request<'_>) -> Result<(bool, Unit), Refusal> {
                 1
             }
             () if index + 1 == request.len() => return Err(Refusal::syntax()),
-            () if request.is(index, "IDLETIME") => usage(
-                request,
-                index,
-                0..=i64::MAX,
-                "Invalid IDLETIME value, must be >= 0",
-            )?,
-            () if request.is(index, "FREQ") => usage(
-                request,
-                index,
-                0..=255,
-                "Invalid FREQ value, must be >= 0 and <= 255",
-            )?,
+            () if request.is(index, "IDLETIME") => {
+                usage(request, index, 0..=i64::MAX, "Invalid IDLETIME value, must be >= 0")?
+            }
+            () if request.is(index, "FREQ") => {
+                usage(request, index, 0..=255, "Invalid FREQ value, must be >= 0 and <= 255")?
+            }
             () => return Err(Refusal::syntax()),
         };
     }
@@ -72,9 +57,5 @@ fn usage(
     range: std::ops::RangeInclusive<i64>,
     words: &str,
 ) -> Result<usize, Refusal> {
-    if range.contains(&request.integer(index + 1)?) {
-        Ok(2)
-    } else {
-        Err(Refusal::invalid(words))
-    }
+    if range.contains(&request.integer(index + 1)?) { Ok(2) } else { Err(Refusal::invalid(words)) }
 }

@@ -77,62 +77,38 @@ pub(super) const fn local(name: &'static str, answer: fn(&Request<'_>) -> Result
 impl Row {
     /// Keys of several registers are served register by register.
     pub const fn split(self, join: Join) -> Self {
-        Self {
-            kind: Kind::Split(join),
-            ..self
-        }
+        Self { kind: Kind::Split(join), ..self }
     }
 
     pub const fn at(self, index: usize) -> Self {
-        Self {
-            keys: KeyRule::At(index),
-            ..self
-        }
+        Self { keys: KeyRule::At(index), ..self }
     }
 
     pub const fn keys(self, rule: fn(&str, &Request<'_>) -> Result<Vec<usize>, Refusal>) -> Self {
-        Self {
-            keys: KeyRule::By(rule),
-            ..self
-        }
+        Self { keys: KeyRule::By(rule), ..self }
     }
 
     pub const fn by(self, treat: Treatment) -> Self {
-        Self {
-            treat: Some(treat),
-            ..self
-        }
+        Self { treat: Some(treat), ..self }
     }
 
     pub const fn chunked(self, head: usize, stride: usize, fold: Fold) -> Self {
-        Self {
-            chunk: Some(Chunk { head, stride, fold }),
-            ..self
-        }
+        Self { chunk: Some(Chunk { head, stride, fold }), ..self }
     }
 
     /// An integer that may be above 2^53, where a script's own integers end.
     pub const fn integer(self) -> Self {
-        Self {
-            integer_reply: true,
-            ..self
-        }
+        Self { integer_reply: true, ..self }
     }
 
     /// Order or bytes of the reply are the node's own.
     pub const fn unordered(self) -> Self {
-        Self {
-            unordered: true,
-            ..self
-        }
+        Self { unordered: true, ..self }
     }
 
     /// Arithmetic in the server's own `long double`, which is not the same on every processor (pitfall P25): the reply,
     /// which is the value stored, becomes part of the digest.
     pub const fn hashed(self) -> Self {
-        Self {
-            hash_replies: true,
-            ..self
-        }
+        Self { hash_replies: true, ..self }
     }
 }

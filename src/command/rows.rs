@@ -24,17 +24,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().copied().flatten().map(|row| row.name)
 }
 
-static ROWS: &[&[Row]] = &[
-    CONNECTION,
-    KEYS,
-    STRINGS,
-    BITMAPS,
-    HASHES,
-    LISTS,
-    SETS,
-    SORTED_SETS,
-    GEO,
-];
+static ROWS: &[&[Row]] = &[CONNECTION, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO];
 
 const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
 
@@ -208,10 +198,7 @@ const GEO: &[Row] = &[
     read("geopos").chunked(2, 1, Fold::Concat).unordered(),
     write("georadius").keys(m::georadius).by(a::georadius).unordered(),
     read("georadius_ro").unordered(),
-    write("georadiusbymember")
-        .keys(m::georadiusbymember)
-        .by(a::georadius)
-        .unordered(),
+    write("georadiusbymember").keys(m::georadiusbymember).by(a::georadius).unordered(),
     read("georadiusbymember_ro").unordered(),
     read("geosearch").unordered(),
     write("geosearchstore").by(a::geosearchstore),

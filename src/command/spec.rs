@@ -30,11 +30,7 @@ impl Spec {
         let [name, arity, _flags, first, last, step, rest @ ..] = fields else {
             return None;
         };
-        let positions = Positions {
-            first: int(first)?,
-            last: int(last)?,
-            step: int(step)?,
-        };
+        let positions = Positions { first: int(first)?, last: int(last)?, step: int(step)? };
         let mut specs = vec![Self::new(&text(name)?, int(arity)?, positions)];
         // Since 7.0: ACL categories, hints, key specifications, subcommands.
         if let Some(subcommands) = rest.get(3).and_then(list) {
@@ -47,22 +43,13 @@ impl Spec {
 
     /// A subcommand of which the server does not speak (before 7.0 it did not list them).
     pub fn subcommand_of(&self, name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            ..self.clone()
-        }
+        Self { name: name.to_owned(), ..self.clone() }
     }
 
     fn new(name: &str, arity: i64, positions: Positions) -> Self {
         let count = usize::try_from(arity.unsigned_abs()).unwrap_or(usize::MAX);
         let most = (arity >= 0).then_some(count);
-        Self {
-            name: name.to_ascii_lowercase(),
-            least: count,
-            most,
-            positions,
-            nodes: 1,
-        }
+        Self { name: name.to_ascii_lowercase(), least: count, most, positions, nodes: 1 }
     }
 
     /// What holds on the nodes of both.

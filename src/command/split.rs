@@ -21,9 +21,7 @@ pub(super) fn split(
     let stride = row.chunk.map_or(1, |chunk| chunk.stride);
     // MSET with a key and no value: nothing may be set.
     if !(request.len() - 1).is_multiple_of(stride) {
-        return Err(Refusal::Arity {
-            name: row.name.to_owned(),
-        });
+        return Err(Refusal::Arity { name: row.name.to_owned() });
     }
     let parts = grouped(request, indices)
         .into_iter()
@@ -37,9 +35,7 @@ fn grouped(request: &Request<'_>, indices: &[usize]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut group_of = HashMap::new();
     for (place, index) in indices.iter().enumerate() {
-        let group = *group_of
-            .entry(Register::id_of(request.arg(*index)))
-            .or_insert(groups.len());
+        let group = *group_of.entry(Register::id_of(request.arg(*index))).or_insert(groups.len());
         match groups.get_mut(group) {
             Some(places) => places.push(place),
             None => groups.push(vec![place]),
@@ -55,10 +51,7 @@ fn part(
     places: Vec<usize>,
     stride: usize,
 ) -> Result<Part, Refusal> {
-    let starts: Vec<usize> = places
-        .iter()
-        .filter_map(|place| indices.get(*place).copied())
-        .collect();
+    let starts: Vec<usize> = places.iter().filter_map(|place| indices.get(*place).copied()).collect();
     let mut command = vec![request.arg(0).to_vec()];
     for start in &starts {
         command.extend((*start..start + stride).map(|index| request.arg(index).to_vec()));
@@ -75,9 +68,5 @@ fn part(
         integer_reply: false,
         unordered: row.unordered,
     };
-    Ok(Part {
-        access: row.access,
-        call,
-        places,
-    })
+    Ok(Part { access: row.access, call, places })
 }

@@ -58,31 +58,25 @@ impl Table {
         let request = Request::new(args)?;
         let entry = self.entry(&request)?;
         if !entry.spec.takes(request.len()) {
-            return Err(Refusal::Arity {
-                name: entry.spec.name.clone(),
-            });
+            return Err(Refusal::Arity { name: entry.spec.name.clone() });
         }
         match entry.verdict {
             Err(reason) => Err(Refusal::unsupported(&entry.spec.name, reason)),
-            Ok(_) if entry.spec.nodes < self.nodes => Err(Refusal::NotOnEveryNode {
-                name: entry.spec.name.clone(),
-            }),
+            Ok(_) if entry.spec.nodes < self.nodes => {
+                Err(Refusal::NotOnEveryNode { name: entry.spec.name.clone() })
+            }
             Ok(row) => plan(self, row, &entry.spec, &request, now_ms),
         }
     }
 
     /// Every command that a node knows (subcommands as `object|encoding`), and the reason if we refuse it as a whole.
     pub fn commands(&self) -> impl Iterator<Item = (&str, Option<&'static str>)> {
-        self.entries
-            .iter()
-            .map(|(name, entry)| (name.as_str(), entry.verdict.err()))
+        self.entries.iter().map(|(name, entry)| (name.as_str(), entry.verdict.err()))
     }
 
     /// Whether every node knows the command (lower case).
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.entries
-            .get(name)
-            .is_some_and(|entry| entry.spec.nodes == self.nodes)
+        self.entries.get(name).is_some_and(|entry| entry.spec.nodes == self.nodes)
     }
 
     fn entry(&self, request: &Request<'_>) -> Result<&Entry, Refusal> {
@@ -115,9 +109,7 @@ impl Table {
     /// Redis 6.2 does not list subcommands: those of our own tables are added where it has none.
     fn add_unlisted_subcommands(&mut self) {
         for name in rows::names().chain(refused::names()) {
-            let container = name
-                .split_once('|')
-                .and_then(|(container, _)| self.entries.get(container));
+            let container = name.split_once('|').and_then(|(container, _)| self.entries.get(container));
             if let Some(entry) = container.filter(|entry| !entry.is_container) {
                 let spec = entry.spec.subcommand_of(name);
                 self.entries.insert(name.to_owned(), Entry::of(spec));
@@ -129,11 +121,7 @@ impl Table {
 impl Entry {
     fn of(spec: Spec) -> Self {
         let verdict = rows::row_of(&spec.name).ok_or_else(|| refused::reason(&spec.name));
-        Self {
-            spec,
-            verdict,
-            is_container: false,
-        }
+        Self { spec, verdict, is_container: false }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -155,10 +143,7 @@ fn unknown(request: &Request<'_>) -> Refusal {
         }
         args.push_str(&format!("'{}' ", head(arg, 128 - args.len())));
     }
-    Refusal::UnknownCommand {
-        name: head(request.arg(0), 128),
-        args,
-    }
+    Refusal::UnknownCommand { name: head(request.arg(0), 128), args }
 }
 
 fn head(text: &[u8], limit: usize) -> String {

@@ -16,28 +16,17 @@ pub(super) fn apply_answer(
     let reply = match reply {
         Err(error) => {
             *reason = Some(error.to_string());
-            let no_vote = if matches!(error, CallError::NotSent(_)) {
-                NoVote::NotSent
-            } else {
-                NoVote::Unknown
-            };
+            let no_vote =
+                if matches!(error, CallError::NotSent(_)) { NoVote::NotSent } else { NoVote::Unknown };
             return ApplyAnswer::NoVote(no_vote);
         }
         Ok(value) => ApplyReply::parse(value),
     };
     match reply {
-        Ok(ApplyReply::Ack {
-            standing,
-            ran,
-            executed,
-        }) => ApplyAnswer::Ack(Ack {
-            standing,
-            ran,
-            reply: executed,
-        }),
-        Ok(ApplyReply::Absent(replies)) => ApplyAnswer::Absent {
-            reply: nothing_but(replies),
-        },
+        Ok(ApplyReply::Ack { standing, ran, executed }) => {
+            ApplyAnswer::Ack(Ack { standing, ran, reply: executed })
+        }
+        Ok(ApplyReply::Absent(replies)) => ApplyAnswer::Absent { reply: nothing_but(replies) },
         Ok(ApplyReply::Nack(promised)) => ApplyAnswer::Nack { promised },
         Ok(ApplyReply::Expiring(at_ms)) => ApplyAnswer::Expiring { at_ms },
         Ok(ApplyReply::Fenced) => {
@@ -57,11 +46,7 @@ pub(super) fn apply_answer(
 }
 
 fn nothing_but(replies: Replies) -> Executed {
-    Executed {
-        base: crate::protocol::Digest::EMPTY,
-        replies,
-        states: Vec::new(),
-    }
+    Executed { base: crate::protocol::Digest::EMPTY, replies, states: Vec::new() }
 }
 
 /// Reads the answer to a settle.

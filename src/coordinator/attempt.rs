@@ -65,17 +65,10 @@ impl Attempt {
     ) -> Attempt {
         let voters = coordinator.voters();
         let ballot = coordinator.next_ballot();
-        let kind = if work.access == Access::Read {
-            Kind::SlowRead
-        } else {
-            Kind::Mutation
-        };
+        let kind = if work.access == Access::Read { Kind::SlowRead } else { Kind::Mutation };
         // Without a majority nothing can be decided; what is not sent has not run.
-        let voters = if voters.together.len() < coordinator.quorum.majority() {
-            Voters::default()
-        } else {
-            voters
-        };
+        let voters =
+            if voters.together.len() < coordinator.quorum.majority() { Voters::default() } else { voters };
         let mut attempt = Attempt {
             coordinator: Arc::clone(coordinator),
             record: work.register.record_key(),
@@ -119,12 +112,8 @@ impl Attempt {
             if !voters.count(index) {
                 continue;
             }
-            let calling = self
-                .coordinator
-                .node(index)
-                .send(&|ticket| call.encode(ticket), left);
-            self.calls
-                .push(Box::pin(async move { Event::Applied(index, calling.await) }));
+            let calling = self.coordinator.node(index).send(&|ticket| call.encode(ticket), left);
+            self.calls.push(Box::pin(async move { Event::Applied(index, calling.await) }));
         }
     }
 
@@ -236,12 +225,8 @@ impl Attempt {
                 let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
                 step = if taken == WriteStep::Wait { step } else { taken };
             } else if need == RepairNeed::Confirm {
-                let calling = self
-                    .coordinator
-                    .node(index)
-                    .send(&|ticket| call.encode(ticket), left);
-                self.calls
-                    .push(Box::pin(async move { Event::Settled(index, calling.await) }));
+                let calling = self.coordinator.node(index).send(&|ticket| call.encode(ticket), left);
+                self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
             } else {
                 self.push_transfer(plan, index);
             }

@@ -113,11 +113,7 @@ impl Coordinator {
             return Err(journey.give_up(self));
         }
         tokio::time::sleep(journey.pause()).await;
-        if Instant::now() >= journey.deadline {
-            Err(journey.give_up(self))
-        } else {
-            Ok(())
-        }
+        if Instant::now() >= journey.deadline { Err(journey.give_up(self)) } else { Ok(()) }
     }
 
     /// A round without a decision: its late answers change nothing, but its calls must all be sent (P55).
@@ -152,12 +148,7 @@ impl Coordinator {
         position: Position,
         source: NodeIndex,
     ) {
-        let targets: Vec<NodeIndex> = attempt
-            .round
-            .repairs()
-            .into_iter()
-            .map(|(node, _)| node)
-            .collect();
+        let targets: Vec<NodeIndex> = attempt.round.repairs().into_iter().map(|(node, _)| node).collect();
         if !targets.is_empty() {
             self.request_repair(Repair::Settle {
                 register: attempt.work().register.clone(),
@@ -201,9 +192,7 @@ impl Journey {
 
     /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.
     fn pause(&self) -> Duration {
-        let ceiling = Duration::from_micros(500)
-            .saturating_mul(1 << self.rounds.min(7))
-            .min(LONGEST_PAUSE);
+        let ceiling = Duration::from_micros(500).saturating_mul(1 << self.rounds.min(7)).min(LONGEST_PAUSE);
         ceiling.mul_f64(rand::random())
     }
 
@@ -214,16 +203,9 @@ impl Journey {
         if self.may_have_run {
             Error::Indeterminate { failures }
         } else if reached < needed {
-            Error::NoQuorum {
-                needed,
-                reached,
-                failures,
-            }
+            Error::NoQuorum { needed, reached, failures }
         } else {
-            Error::NotApplied {
-                why: "no round decided in time",
-                failures,
-            }
+            Error::NotApplied { why: "no round decided in time", failures }
         }
     }
 }
@@ -232,62 +214,33 @@ fn committed(attempt: &Attempt, decided: Decided) -> Committed {
     let (position, executed) = match attempt.round.answer(decided.from) {
         Some(ApplyAnswer::Ack(ack)) => (Some(ack.standing.position), ack.reply.clone()),
         Some(ApplyAnswer::Absent { reply }) => (None, reply.clone()),
-        _ => (
-            None,
-            Executed {
-                base: Default::default(),
-                replies: Replies::Lost,
-                states: Vec::new(),
-            },
-        ),
+        _ => (None, Executed { base: Default::default(), replies: Replies::Lost, states: Vec::new() }),
     };
     // W1: any node's reply will do, but one that is remembered.
-    let executed = if executed.replies == Replies::Lost {
-        remembered(attempt).unwrap_or(executed)
-    } else {
-        executed
-    };
-    Committed {
-        ballot: attempt.ballot,
-        rule: decided.rule,
-        source: decided.from,
-        position,
-        executed,
-    }
+    let executed =
+        if executed.replies == Replies::Lost { remembered(attempt).unwrap_or(executed) } else { executed };
+    Committed { ballot: attempt.ballot, rule: decided.rule, source: decided.from, position, executed }
 }
 
 /// Another node with the same history may still know the reply.
 fn remembered(attempt: &Attempt) -> Option<Executed> {
     let (_, winner) = attempt.round.winner()?;
-    let same = attempt
-        .coordinator
-        .indices()
-        .filter_map(|index| match attempt.round.answer(index) {
-            Some(ApplyAnswer::Ack(ack)) if ack.standing.position == winner.standing.position => {
-                Some(&ack.reply)
-            }
-            _ => None,
-        });
-    same.into_iter()
-        .find(|executed| executed.replies != Replies::Lost)
-        .cloned()
+    let same = attempt.coordinator.indices().filter_map(|index| match attempt.round.answer(index) {
+        Some(ApplyAnswer::Ack(ack)) if ack.standing.position == winner.standing.position => Some(&ack.reply),
+        _ => None,
+    });
+    same.into_iter().find(|executed| executed.replies != Replies::Lost).cloned()
 }
 
 fn done(committed: Committed) -> Result<Done, Error> {
-    let Committed {
-        position, executed, ..
-    } = committed;
+    let Committed { position, executed, .. } = committed;
     let replies: Vec<Value> = match executed.replies {
         Replies::Each(replies) => replies,
         Replies::Lost => return Err(Error::ReplyLost),
         Replies::Mismatch => return Err(Error::VersionMismatch),
     };
     let states = executed.states.into_iter().filter(is_inline).collect();
-    Ok(Done {
-        replies,
-        position,
-        states,
-    })
+    Ok(Done { replies, position, states })
 }
 
 /// Whether a plan of this access may be answered by a read round.

@@ -16,19 +16,10 @@ impl Coordinator {
         position: Position,
     ) -> Option<Vec<u8>> {
         let ballot = self.next_ballot();
-        let goal = Goal {
-            register: register.clone(),
-            ballot,
-            position,
-            source: node,
-            dirty: false,
-            whole: true,
-        };
+        let goal =
+            Goal { register: register.clone(), ballot, position, source: node, dirty: false, whole: true };
         let deadline = Instant::now() + self.config.operation_timeout;
-        let snapshot = self
-            .fetch(&goal, &register.record_key(), None, deadline)
-            .await
-            .ok()?;
+        let snapshot = self.fetch(&goal, &register.record_key(), None, deadline).await.ok()?;
         let mut lines: Vec<Vec<u8>> = snapshot.states.into_iter().map(canonical).collect();
         lines.sort();
         Some(lines.concat())
@@ -44,15 +35,8 @@ fn canonical(state: KeyState) -> Vec<u8> {
     if matches!(state.form, Form::Hash | Form::Zset | Form::Set) {
         parts.sort();
     }
-    let head = format!(
-        "{}:{}:{}:",
-        state.key.escape_ascii(),
-        state.form.as_str(),
-        state.expiry_ms
-    )
-    .into_bytes();
-    let parts = parts
-        .into_iter()
-        .flat_map(|part| [format!("{}:", part.len()).into_bytes(), part]);
+    let head =
+        format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();
+    let parts = parts.into_iter().flat_map(|part| [format!("{}:", part.len()).into_bytes(), part]);
     std::iter::once(head).chain(parts).flatten().collect()
 }

@@ -39,21 +39,15 @@ impl Coordinator {
     }
 
     async fn mend_with(self: &Arc<Self>, register: &Register, rewrite: bool) -> Result<Mended, Error> {
-        let mut last = Mended {
-            position: None,
-            repaired: Vec::new(),
-            complete: false,
-        };
+        let mut last = Mended { position: None, repaired: Vec::new(), complete: false };
         for _ in 0..TRIES {
             let deadline = Instant::now() + self.config.operation_timeout;
             // `keep`: a write that only one node has is completed or overruled, never left (P17).
-            let (committed, mut attempt) = self
-                .decide(&Work::nothing(register.clone()), true, deadline, None)
-                .await?;
+            let (committed, mut attempt) =
+                self.decide(&Work::nothing(register.clone()), true, deadline, None).await?;
             attempt.finish().await;
-            let (mended, overtaken) = self
-                .bring_all(register, &committed, &attempt.round, rewrite, deadline)
-                .await;
+            let (mended, overtaken) =
+                self.bring_all(register, &committed, &attempt.round, rewrite, deadline).await;
             last = mended;
             if !overtaken {
                 break;
@@ -71,19 +65,12 @@ impl Coordinator {
         rewrite: bool,
         deadline: Instant,
     ) -> (Mended, bool) {
-        let mut mended = Mended {
-            position: committed.position,
-            repaired: Vec::new(),
-            complete: true,
-        };
+        let mut mended = Mended { position: committed.position, repaired: Vec::new(), complete: true };
         let Some(position) = committed.position else {
             return (mended, false);
         };
-        let source = if rewrite {
-            self.majority_source(register, committed).await
-        } else {
-            Some(committed.source)
-        };
+        let source =
+            if rewrite { self.majority_source(register, committed).await } else { Some(committed.source) };
         let Some(source) = source else {
             mended.complete = false;
             return (mended, false);
@@ -141,8 +128,6 @@ impl Coordinator {
             }
         }
         let count = |content: &Vec<u8>| held.iter().filter(|(_, other)| other == content).count();
-        held.iter()
-            .find(|(_, content)| count(content) >= self.quorum.majority())
-            .map(|(index, _)| *index)
+        held.iter().find(|(_, content)| count(content) >= self.quorum.majority()).map(|(index, _)| *index)
     }
 }

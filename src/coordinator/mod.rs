@@ -100,17 +100,11 @@ impl Coordinator {
     }
 
     fn next_ballot(&self) -> Ballot {
-        self.clock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next(now_us())
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).next(now_us())
     }
 
     fn observe(&self, ballot: Ballot) {
-        self.clock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .observe(ballot);
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).observe(ballot);
     }
 
     /// Makes the next ballot's time later than this.
@@ -119,10 +113,7 @@ impl Coordinator {
     }
 
     fn next_op(&self) -> OpId {
-        OpId {
-            coordinator: self.id,
-            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
-        }
+        OpId { coordinator: self.id, sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 
     fn node(&self, index: NodeIndex) -> &Arc<dyn Node> {
@@ -151,12 +142,8 @@ impl Coordinator {
 
     /// How long a round waits for its slowest node once a majority has answered.
     fn hedge_delay(&self, voters: &Voters) -> Duration {
-        let usual = voters
-            .together
-            .iter()
-            .map(|index| self.node(*index).usual_latency())
-            .max()
-            .unwrap_or_default();
+        let usual =
+            voters.together.iter().map(|index| self.node(*index).usual_latency()).max().unwrap_or_default();
         usual.clamp(self.config.hedge.0, self.config.hedge.1)
     }
 
@@ -169,10 +156,7 @@ impl Coordinator {
                 (None, Seat::Joining) => "it is being filled from the others and does not vote yet".into(),
                 (None, Seat::Voter(_)) => return None,
             };
-            Some(NodeFailure {
-                node: node.name().to_owned(),
-                reason,
-            })
+            Some(NodeFailure { node: node.name().to_owned(), reason })
         });
         Failures(known.collect())
     }

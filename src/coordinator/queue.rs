@@ -30,10 +30,7 @@ pub(super) struct Queues {
 
 impl Default for Queues {
     fn default() -> Self {
-        Queues {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-        }
+        Queues { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 }
 
@@ -49,17 +46,12 @@ impl Queues {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.shards
-            .iter()
-            .all(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+        self.shards.iter().all(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
 
     /// Queues behind the op in flight, or says that there is none and the caller must drive this one.
     fn enter(&self, pending: Pending) -> Option<Pending> {
-        match self
-            .shard(&pending.work.register)
-            .entry(pending.work.register.clone())
-        {
+        match self.shard(&pending.work.register).entry(pending.work.register.clone()) {
             Entry::Occupied(mut waiting) => {
                 waiting.get_mut().push_back(pending);
                 None
@@ -110,11 +102,7 @@ impl Coordinator {
         }
         let deadline = Instant::now() + self.config.operation_timeout;
         let register = work.register.clone();
-        if let Some(first) = self.queues.enter(Pending {
-            work,
-            deadline,
-            reply,
-        }) {
+        if let Some(first) = self.queues.enter(Pending { work, deadline, reply }) {
             tokio::spawn(Arc::clone(self).drive(register, first));
         }
         result
@@ -154,11 +142,7 @@ impl Coordinator {
             // What has waited too long must not cut the others short.
             let now = Instant::now();
             batch = give_up_expired(batch, now);
-            deadline = batch
-                .iter()
-                .map(|pending| pending.deadline)
-                .min()
-                .unwrap_or(deadline);
+            deadline = batch.iter().map(|pending| pending.deadline).min().unwrap_or(deadline);
         }
         if batch.first().is_some_and(|pending| pending.work.early) {
             return self.run_early(batch, deadline).await;
@@ -220,18 +204,10 @@ fn hand_out(batch: Vec<Pending>, result: Result<Done, Error>) {
         }
         Ok(done) => done,
     };
-    let Done {
-        replies,
-        position,
-        mut states,
-    } = done;
+    let Done { replies, position, mut states } = done;
     let mut replies = replies.into_iter();
     for pending in batch {
         let replies = replies.by_ref().take(pending.work.commands.len()).collect();
-        let _ = pending.reply.send(Ok(Done {
-            replies,
-            position,
-            states: std::mem::take(&mut states),
-        }));
+        let _ = pending.reply.send(Ok(Done { replies, position, states: std::mem::take(&mut states) }));
     }
 }

@@ -70,12 +70,8 @@ impl Coordinator {
         let mut near = self.voters().together;
         near.sort_by_key(|index| self.node(*index).usual_latency());
         let record = work.register.record_key();
-        let call = ReadCall {
-            record: &record,
-            keys: &work.keys,
-            at_ms: now_us() / 1_000,
-            commands: &work.commands,
-        };
+        let call =
+            ReadCall { record: &record, keys: &work.keys, at_ms: now_us() / 1_000, commands: &work.commands };
         let mut reasons = vec![None; self.nodes.len()];
         for index in near {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -90,31 +86,19 @@ impl Coordinator {
                     });
                 }
                 ReadAnswer::Absent { reply } => {
-                    return Ok(Done {
-                        replies: reply,
-                        position: None,
-                        states: Vec::new(),
-                    });
+                    return Ok(Done { replies: reply, position: None, states: Vec::new() });
                 }
                 ReadAnswer::Expiring { .. } | ReadAnswer::NoVote => {}
             }
         }
-        Err(Error::NoQuorum {
-            needed: 1,
-            reached: 0,
-            failures: self.failures(&reasons),
-        })
+        Err(Error::NoQuorum { needed: 1, reached: 0, failures: self.failures(&reasons) })
     }
 
     fn begin_read(&self, work: &Work, level: Consistency, deadline: Instant) -> Reading {
         let voters = self.voters();
         let record = work.register.record_key();
-        let call = ReadCall {
-            record: &record,
-            keys: &work.keys,
-            at_ms: now_us() / 1_000,
-            commands: &work.commands,
-        };
+        let call =
+            ReadCall { record: &record, keys: &work.keys, at_ms: now_us() / 1_000, commands: &work.commands };
         let left = deadline.saturating_duration_since(Instant::now());
         let calls = Calls::new();
         let mut round = match level {
@@ -130,11 +114,7 @@ impl Coordinator {
                 round.on_answer(index, ReadAnswer::NoVote);
             }
         }
-        Reading {
-            round,
-            calls,
-            left: self.hedge_delay(&voters),
-        }
+        Reading { round, calls, left: self.hedge_delay(&voters) }
     }
 
     /// Whether a read finds nothing to mend about the register.
@@ -194,15 +174,9 @@ impl Coordinator {
             return ReadAnswer::NoVote;
         };
         match reply {
-            ReadReply::Report {
-                promised,
-                standing,
-                replies,
-            } => ReadAnswer::Report {
-                promised,
-                standing,
-                reply: replies,
-            },
+            ReadReply::Report { promised, standing, replies } => {
+                ReadAnswer::Report { promised, standing, reply: replies }
+            }
             ReadReply::Absent(replies) => ReadAnswer::Absent { reply: replies },
             ReadReply::Expiring(at_ms) => ReadAnswer::Expiring { at_ms },
             ReadReply::Refused(_) => ReadAnswer::NoVote,
@@ -216,21 +190,13 @@ impl Coordinator {
     fn decided_read(self: &Arc<Self>, work: &Work, reading: Reading, decided: Decided) -> Done {
         self.compare_reads(work, &reading.round, decided);
         let done = match reading.round.answer(decided.from) {
-            Some(ReadAnswer::Report { standing, reply, .. }) => Done {
-                replies: reply.clone(),
-                position: Some(standing.position),
-                states: Vec::new(),
-            },
-            Some(ReadAnswer::Absent { reply }) => Done {
-                replies: reply.clone(),
-                position: None,
-                states: Vec::new(),
-            },
-            _ => Done {
-                replies: Vec::new(),
-                position: None,
-                states: Vec::new(),
-            },
+            Some(ReadAnswer::Report { standing, reply, .. }) => {
+                Done { replies: reply.clone(), position: Some(standing.position), states: Vec::new() }
+            }
+            Some(ReadAnswer::Absent { reply }) => {
+                Done { replies: reply.clone(), position: None, states: Vec::new() }
+            }
+            _ => Done { replies: Vec::new(), position: None, states: Vec::new() },
         };
         if reading.calls.is_empty() {
             self.repair_after_read(work, &reading.round, decided);

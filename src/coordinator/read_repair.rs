@@ -34,9 +34,7 @@ impl Coordinator {
         decided: Decided,
     ) {
         if round.is_in_doubt() {
-            self.request_repair(Repair::Doubt {
-                register: work.register.clone(),
-            });
+            self.request_repair(Repair::Doubt { register: work.register.clone() });
             return;
         }
         let Some(ReadAnswer::Report { standing, .. }) = round.answer(decided.from) else {
@@ -45,26 +43,15 @@ impl Coordinator {
         let Some(ballot) = standing.accepted else { return };
         // Nodes that are known to be away were marked dirty by the settle that they missed.
         let answered = |node: &NodeIndex| {
-            matches!(
-                round.answer(*node),
-                Some(ReadAnswer::Report { .. } | ReadAnswer::Absent { .. })
-            )
+            matches!(round.answer(*node), Some(ReadAnswer::Report { .. } | ReadAnswer::Absent { .. }))
         };
-        let targets = round
-            .repairs()
-            .into_iter()
-            .filter(|(node, need)| answered(node) || *need == RepairNeed::State);
+        let targets =
+            round.repairs().into_iter().filter(|(node, need)| answered(node) || *need == RepairNeed::State);
         let targets: Vec<NodeIndex> = targets.map(|(node, _)| node).collect();
         if !targets.is_empty() {
             let register = work.register.clone();
             let (position, source) = (standing.position, decided.from);
-            self.request_repair(Repair::Settle {
-                register,
-                ballot,
-                position,
-                source,
-                targets,
-            });
+            self.request_repair(Repair::Settle { register, ballot, position, source, targets });
         }
     }
 
@@ -78,11 +65,7 @@ impl Coordinator {
         if work.unordered || !matches!(decided.rule, Rule::R1 | Rule::R2) {
             return;
         }
-        let Some(ReadAnswer::Report {
-            standing: ours,
-            reply: reply_here,
-            ..
-        }) = round.answer(decided.from)
+        let Some(ReadAnswer::Report { standing: ours, reply: reply_here, .. }) = round.answer(decided.from)
         else {
             return;
         };
@@ -94,9 +77,7 @@ impl Coordinator {
         });
         if odd {
             tracing::error!(register = %work.register, "nodes with the same history answer differently: data was changed behind the protocol");
-            self.request_repair(Repair::Rewrite {
-                register: work.register.clone(),
-            });
+            self.request_repair(Repair::Rewrite { register: work.register.clone() });
         }
     }
 }

@@ -111,9 +111,7 @@ impl RepairQueue {
 
 /// Works the queue off until the coordinator is gone.
 pub(super) async fn run(coordinator: Weak<Coordinator>, mut jobs: mpsc::Receiver<Repair>) {
-    let at_once = coordinator
-        .upgrade()
-        .map_or(1, |coordinator| coordinator.config.repairs_at_once.max(1));
+    let at_once = coordinator.upgrade().map_or(1, |coordinator| coordinator.config.repairs_at_once.max(1));
     let stream = futures_util::stream::poll_fn(move |context| jobs.poll_recv(context));
     let work = |job: Repair| {
         let coordinator = coordinator.clone();
@@ -152,21 +150,8 @@ impl Coordinator {
         // From here on a new finding about the register is a new request.
         self.repairs.waiting().remove(&register);
         let mended = match repair {
-            Repair::Settle {
-                register,
-                ballot,
-                position,
-                source,
-                targets,
-            } => {
-                let goal = Goal {
-                    register,
-                    ballot,
-                    position,
-                    source,
-                    dirty: false,
-                    whole: false,
-                };
+            Repair::Settle { register, ballot, position, source, targets } => {
+                let goal = Goal { register, ballot, position, source, dirty: false, whole: false };
                 self.settle_on(&goal, &targets).await
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,

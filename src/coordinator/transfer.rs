@@ -56,17 +56,12 @@ impl From<crate::script::Malformed> for Stopped {
 impl Coordinator {
     /// Settles the goal on a node that does not hold it; only what the node lacks, where the source's log reaches back to it.
     pub(super) async fn transfer(&self, goal: &Goal, to: NodeIndex, deadline: Instant) -> SettleAnswer {
-        let known = if goal.whole {
-            None
-        } else {
-            self.digest_at(&goal.register, to, deadline).await
-        };
+        let known = if goal.whole { None } else { self.digest_at(&goal.register, to, deadline).await };
         match self.try_transfer(goal, to, known, deadline).await {
             // Its log says that it can start from there, and it cannot: the whole register, then.
-            Ok(SettleAnswer::NeedsState) if known.is_some() => self
-                .try_transfer(goal, to, None, deadline)
-                .await
-                .unwrap_or(SettleAnswer::NoVote),
+            Ok(SettleAnswer::NeedsState) if known.is_some() => {
+                self.try_transfer(goal, to, None, deadline).await.unwrap_or(SettleAnswer::NoVote)
+            }
             Ok(answer) => answer,
             Err(Stopped::Moved | Stopped::Failed) => SettleAnswer::NoVote,
         }
@@ -75,10 +70,7 @@ impl Coordinator {
     /// The digest that a node is at; none where it has no record or does not say.
     async fn digest_at(&self, register: &Register, node: NodeIndex, deadline: Instant) -> Option<Digest> {
         let records = [register.record_key()];
-        let reply = self
-            .call(node, &|ticket| digest_of_call(ticket, &records), deadline)
-            .await
-            .ok()?;
+        let reply = self.call(node, &|ticket| digest_of_call(ticket, &records), deadline).await.ok()?;
         let held = DigestPage::parse(reply).ok()?.rows.into_iter().next()?.held?;
         Some(held.digest)
     }
@@ -92,9 +84,7 @@ impl Coordinator {
     ) -> Result<SettleAnswer, Stopped> {
         let record = goal.register.record_key();
         let snapshot = self.fetch(goal, &record, known, deadline).await?;
-        let states = self
-            .stage_large(goal, &record, snapshot.states.clone(), to, deadline)
-            .await?;
+        let states = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
         let snapshot = Snapshot { states, ..snapshot };
         let mode = match known {
             Some(base) if snapshot.delta => SettleMode::Delta(&snapshot, base),
@@ -107,10 +97,7 @@ impl Coordinator {
             mode,
             dirty: goal.dirty,
         };
-        let reply = self
-            .node(to)
-            .send(&|ticket| call.encode(ticket), left(deadline))
-            .await;
+        let reply = self.node(to).send(&|ticket| call.encode(ticket), left(deadline)).await;
         let mut reason = None;
         let answer = settle_answer(self, to, reply, &mut reason);
         if let Some(reason) = reason {
@@ -127,9 +114,7 @@ impl Coordinator {
         known: Option<Digest>,
         deadline: Instant,
     ) -> Result<Snapshot, Stopped> {
-        let want = known
-            .filter(|digest| !digest.is_empty())
-            .map_or(Want::All, Want::Since);
+        let want = known.filter(|digest| !digest.is_empty()).map_or(Want::All, Want::Since);
         let mut snapshot = self.snapshot_from(goal, record, &want, deadline).await?;
         loop {
             let later = snapshot.states.iter().filter(|state| state.form == Form::Later);
@@ -137,9 +122,7 @@ impl Coordinator {
             if later.is_empty() {
                 return Ok(snapshot);
             }
-            let more = self
-                .snapshot_from(goal, record, &Want::Keys(&later), deadline)
-                .await?;
+            let more = self.snapshot_from(goal, record, &Want::Keys(&later), deadline).await?;
             snapshot.states.retain(|state| !later.contains(&state.key));
             snapshot.states.extend(more.states);
         }
@@ -204,11 +187,7 @@ impl Coordinator {
         let form = large_form(form).ok_or(Stopped::Failed)?;
         let stage = format!("anrcho_stage:{:016x}:{place}", rand::random::<u64>()).into_bytes();
         let key = [state.key.clone()];
-        let count = if form == Form::String {
-            SLICE_BYTES
-        } else {
-            SLICE_ELEMENTS
-        };
+        let count = if form == Form::String { SLICE_BYTES } else { SLICE_ELEMENTS };
         let mut position = Some("0".to_owned());
         let mut first = true;
         while let Some(from) = position {
@@ -230,11 +209,7 @@ impl Coordinator {
             position = slice.next;
         }
         let elements = vec![stage, form.as_str().into(), length.clone()];
-        Ok(KeyState {
-            form: Form::Staged,
-            elements,
-            ..state
-        })
+        Ok(KeyState { form: Form::Staged, elements, ..state })
     }
 
     async fn call(&self, node: NodeIndex, encode: Encode<'_>, deadline: Instant) -> Result<Value, CallError> {

@@ -21,10 +21,7 @@ impl Healer {
             let Ok(mended) = self.client.coordinator().mend(&register).await else {
                 continue;
             };
-            mended
-                .repaired
-                .iter()
-                .for_each(|place| summary.repaired[*place].registers += 1);
+            mended.repaired.iter().for_each(|place| summary.repaired[*place].registers += 1);
             if !mended.complete {
                 continue;
             }
@@ -44,9 +41,7 @@ impl Healer {
         for (place, node) in self.client.remote_nodes().iter().enumerate() {
             let mut cursor = Some("0".to_owned());
             while let Some(from) = cursor.take() {
-                let reply = node
-                    .send(&|ticket| dirty_call(ticket, &from, PAGE), PATIENCE)
-                    .await;
+                let reply = node.send(&|ticket| dirty_call(ticket, &from, PAGE), PATIENCE).await;
                 let Ok(Ok((next, rows))) = reply.map(parse_dirty) else {
                     break;
                 };

@@ -83,12 +83,7 @@ impl Healer {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        let client = Client::builder()
-            .nodes(nodes)
-            .config(config)
-            .even_without_quorum()
-            .connect()
-            .await?;
+        let client = Client::builder().nodes(nodes).config(config).even_without_quorum().connect().await?;
         Ok(Healer { client })
     }
 
@@ -131,19 +126,11 @@ impl Healer {
 
     fn named_zeroes(&self) -> Vec<NodeRepairs> {
         let nodes = self.client.remote_nodes().iter();
-        nodes
-            .map(|node| NodeRepairs {
-                node: node.name().to_owned(),
-                registers: 0,
-            })
-            .collect()
+        nodes.map(|node| NodeRepairs { node: node.name().to_owned(), registers: 0 }).collect()
     }
 
     fn all_vote(&self) -> bool {
-        self.client
-            .remote_nodes()
-            .iter()
-            .all(|node| matches!(node.seat(), Seat::Voter(_)))
+        self.client.remote_nodes().iter().all(|node| matches!(node.seat(), Seat::Voter(_)))
     }
 
     fn away(&self) -> Vec<String> {
@@ -158,20 +145,10 @@ impl Healer {
 
     fn no_quorum(&self, voters: usize) -> Error {
         let failures = self.away().into_iter().map(|line| match line.split_once(": ") {
-            Some((node, reason)) => NodeFailure {
-                node: node.to_owned(),
-                reason: reason.to_owned(),
-            },
-            None => NodeFailure {
-                node: line.clone(),
-                reason: String::new(),
-            },
+            Some((node, reason)) => NodeFailure { node: node.to_owned(), reason: reason.to_owned() },
+            None => NodeFailure { node: line.clone(), reason: String::new() },
         });
         let needed = self.client.coordinator().quorum().majority();
-        Error::NoQuorum {
-            needed,
-            reached: voters,
-            failures: Failures(failures.collect()),
-        }
+        Error::NoQuorum { needed, reached: voters, failures: Failures(failures.collect()) }
     }
 }

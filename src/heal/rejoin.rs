@@ -22,11 +22,7 @@ pub(super) struct Rejoin {
 }
 
 fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
-    ConnectError::Node {
-        node: node.name().to_owned(),
-        refusal,
-    }
-    .into()
+    ConnectError::Node { node: node.name().to_owned(), refusal }.into()
 }
 
 impl Healer {
@@ -61,10 +57,7 @@ impl Healer {
         self.move_voters(&voters, epoch).await?;
         let mut joiners = Vec::new();
         for place in joining {
-            progress.note(&format!(
-                "{} is being filled from the voters",
-                nodes[place].name()
-            ));
+            progress.note(&format!("{} is being filled from the voters", nodes[place].name()));
             joiners.push(self.enter(place, epoch).await?);
         }
         self.refresh_all().await;
@@ -91,10 +84,8 @@ impl Healer {
                 .await
                 .map_err(|refusal| of_node(node, refusal))?;
             if status != "OK" {
-                let text = format!(
-                    "another heal pass is under way ({status} {}); run it again",
-                    words.join(" ")
-                );
+                let text =
+                    format!("another heal pass is under way ({status} {}); run it again", words.join(" "));
                 return Err(of_node(node, Refusal::Forbidden(text)));
             }
         }
@@ -106,11 +97,8 @@ impl Healer {
         let node = &self.client.remote_nodes()[place];
         let mut opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
         let (run_id, fence, number) = (opened.info.run_id.clone(), new_fence(epoch), epoch.0.to_string());
-        let id = if opened.look.is_unknown() {
-            self.missing_member().await?
-        } else {
-            opened.look.node.clone()
-        };
+        let id =
+            if opened.look.is_unknown() { self.missing_member().await? } else { opened.look.node.clone() };
         let cluster = node.cluster();
         let members = cluster.members.join(",");
         let args = if opened.look.is_unknown() {
@@ -118,21 +106,12 @@ impl Healer {
         } else {
             vec!["rejoin", &id, &number, &run_id, &fence]
         };
-        let (status, words) = admit_call(&mut opened.connection, &args)
-            .await
-            .map_err(|refusal| of_node(node, refusal))?;
+        let (status, words) =
+            admit_call(&mut opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         if status != "OK" {
-            return Err(of_node(
-                node,
-                Refusal::Forbidden(format!("{status} {}", words.join(" "))),
-            ));
+            return Err(of_node(node, Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
         }
-        Ok(Joiner {
-            place,
-            node: id,
-            run_id,
-            fence,
-        })
+        Ok(Joiner { place, node: id, run_id, fence })
     }
 
     /// The id of the member that lost its data: the one that no reachable node has. Two such ids cannot be told apart.
@@ -149,10 +128,7 @@ impl Healer {
                 }
             }
         }
-        let members = nodes
-            .first()
-            .map(|node| node.cluster().members.clone())
-            .unwrap_or_default();
+        let members = nodes.first().map(|node| node.cluster().members.clone()).unwrap_or_default();
         let missing = members.into_iter().find(|id| !present.contains(id));
         missing
             .ok_or_else(|| ConnectError::List("every member of the cluster is present already".into()).into())
@@ -172,10 +148,9 @@ impl Healer {
                     progress.note(&format!("{} votes again", node.name()));
                     summary.rejoined.push(node.name().to_owned());
                 }
-                Err(refusal) => progress.note(&format!(
-                    "{} does not vote yet: {refusal}; run it again",
-                    node.name()
-                )),
+                Err(refusal) => {
+                    progress.note(&format!("{} does not vote yet: {refusal}; run it again", node.name()))
+                }
             }
         }
         self.refresh_all().await;
@@ -186,19 +161,10 @@ impl Healer {
     async fn promote(&self, node: &Arc<RemoteNode>, joiner: &Joiner, epoch: Epoch) -> Result<(), Refusal> {
         let mut opened: Opened = node.look().await?;
         if opened.info.run_id != joiner.run_id {
-            return Err(Refusal::Unreachable(
-                "it restarted while it was being filled".into(),
-            ));
+            return Err(Refusal::Unreachable("it restarted while it was being filled".into()));
         }
         let (number, fence) = (epoch.0.to_string(), new_fence(epoch));
-        let args = [
-            "promote",
-            &joiner.node,
-            &number,
-            &joiner.run_id,
-            &fence,
-            &joiner.fence,
-        ];
+        let args = ["promote", &joiner.node, &number, &joiner.run_id, &fence, &joiner.fence];
         let (status, words) = admit_call(&mut opened.connection, &args).await?;
         if status == "OK" {
             return Ok(());

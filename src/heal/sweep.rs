@@ -84,9 +84,7 @@ impl Healer {
     /// A node that does not answer makes the pass unfinished: nothing is concluded from silence.
     async fn page(&self, swept: &Swept, scanner: usize, cursor: &str) -> Result<DigestPage, Error> {
         let (_, node, _) = &swept.nodes[scanner];
-        let reply = node
-            .send(&|ticket| digest_scan_call(ticket, cursor, PAGE), PATIENCE)
-            .await;
+        let reply = node.send(&|ticket| digest_scan_call(ticket, cursor, PAGE), PATIENCE).await;
         parsed(node, reply.map(DigestPage::parse))
     }
 
@@ -99,23 +97,17 @@ impl Healer {
     ) -> Result<BTreeMap<Vec<u8>, Holdings>, Error> {
         let mut holdings: BTreeMap<Vec<u8>, Holdings> = BTreeMap::new();
         for row in rows {
-            holdings
-                .entry(row.register)
-                .or_insert_with(|| vec![None; swept.nodes.len()])[scanner] = row.held;
+            holdings.entry(row.register).or_insert_with(|| vec![None; swept.nodes.len()])[scanner] = row.held;
         }
         if holdings.is_empty() {
             return Ok(holdings);
         }
-        let records: Vec<Vec<u8>> = holdings
-            .keys()
-            .map(|id| Register::from_id(id.clone()).record_key())
-            .collect();
+        let records: Vec<Vec<u8>> =
+            holdings.keys().map(|id| Register::from_id(id.clone()).record_key()).collect();
         let others: Vec<usize> = (0..swept.nodes.len()).filter(|other| *other != scanner).collect();
-        let asked = others.iter().map(|other| {
-            swept.nodes[*other]
-                .1
-                .send(&|ticket| digest_of_call(ticket, &records), PATIENCE)
-        });
+        let asked = others
+            .iter()
+            .map(|other| swept.nodes[*other].1.send(&|ticket| digest_of_call(ticket, &records), PATIENCE));
         for (other, reply) in others.iter().zip(join_all(asked).await) {
             let page = parsed(&swept.nodes[*other].1, reply.map(DigestPage::parse))?;
             for row in page.rows {
@@ -154,9 +146,7 @@ impl Healer {
             .buffer_unordered(AT_ONCE);
         while let Some(repaired) = mending.next().await {
             match repaired {
-                Some(places) => places
-                    .into_iter()
-                    .for_each(|place| summary.repaired[place].registers += 1),
+                Some(places) => places.into_iter().for_each(|place| summary.repaired[place].registers += 1),
                 None => found.failed += 1,
             }
         }
@@ -186,10 +176,7 @@ impl Healer {
         let mut places = Vec::new();
         for ((place, node, _), _) in swept.nodes.iter().zip(held).filter(|(_, held)| held.is_some()) {
             let record = register.record_key();
-            let reply = node
-                .send(&|ticket| forget_call(ticket.fence, &record), PATIENCE)
-                .await
-                .ok()?;
+            let reply = node.send(&|ticket| forget_call(ticket.fence, &record), PATIENCE).await.ok()?;
             if !matches!(reply, redis::Value::Array(words) if words.first() == Some(&redis::Value::BulkString(b"OK".to_vec())))
             {
                 return None;
@@ -205,26 +192,14 @@ impl Swept {
     /// memory is gone, what was settled must not be.
     fn is_identical(&self, held: &Holdings) -> bool {
         let position = |held: &Option<Held>| held.map(|held| (held.version, held.digest));
-        let equal = held
-            .windows(2)
-            .all(|pair| position(&pair[0]) == position(&pair[1]));
+        let equal = held.windows(2).all(|pair| position(&pair[0]) == position(&pair[1]));
         let newest = held.iter().flatten().map(|held| held.accepted).max().flatten();
-        let joining = self
-            .nodes
-            .iter()
-            .zip(held)
-            .filter(|((_, _, joining), _)| *joining);
-        equal
-            && joining
-                .into_iter()
-                .all(|(_, held)| held.is_some_and(|held| held.accepted == newest))
+        let joining = self.nodes.iter().zip(held).filter(|((_, _, joining), _)| *joining);
+        equal && joining.into_iter().all(|(_, held)| held.is_some_and(|held| held.accepted == newest))
     }
 
     fn only_joining_hold(&self, held: &Holdings) -> bool {
-        self.nodes
-            .iter()
-            .zip(held)
-            .all(|((_, _, joining), held)| *joining || held.is_none())
+        self.nodes.iter().zip(held).all(|((_, _, joining), held)| *joining || held.is_none())
     }
 }
 
@@ -237,10 +212,7 @@ fn parsed<T>(
         Ok(Err(malformed)) => malformed.to_string(),
         Err(error) => error.to_string(),
     };
-    let failure = crate::error::NodeFailure {
-        node: node.name().to_owned(),
-        reason,
-    };
+    let failure = crate::error::NodeFailure { node: node.name().to_owned(), reason };
     Err(Error::NotApplied {
         why: "a node stopped answering, so the sweep is unfinished",
         failures: crate::error::Failures(vec![failure]),

@@ -63,13 +63,7 @@ pub async fn admit(opened: Opened, cluster: &Cluster) -> Result<Session, Refusal
         Admission::Votes | Admission::Joins => Ok(session(opened)),
         Admission::Readmit => {
             let fence = new_fence(look.epoch);
-            let args = [
-                "readmit",
-                &look.node,
-                &opened.info.run_id.clone(),
-                &fence,
-                &look.run_id,
-            ];
+            let args = ["readmit", &look.node, &opened.info.run_id.clone(), &fence, &look.run_id];
             change_and_look(opened, &args).await
         }
         Admission::Demote => {
@@ -78,14 +72,13 @@ pub async fn admit(opened: Opened, cluster: &Cluster) -> Result<Session, Refusal
             change_and_look(opened, &["demote", &look.node, &fence, &look.run_id]).await
         }
         Admission::Rejoins => Err(Refusal::Emptied),
-        Admission::HoldsOtherData if look.is_claimed() => Err(Refusal::Claimed {
-            members: look.members.join(","),
-        }),
+        Admission::HoldsOtherData if look.is_claimed() => {
+            Err(Refusal::Claimed { members: look.members.join(",") })
+        }
         Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: look.keys }),
-        Admission::Foreign => Err(Refusal::OtherCluster {
-            found: look.cluster,
-            expected: cluster.id.clone(),
-        }),
+        Admission::Foreign => {
+            Err(Refusal::OtherCluster { found: look.cluster, expected: cluster.id.clone() })
+        }
     }
 }
 

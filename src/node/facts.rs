@@ -23,10 +23,8 @@ pub struct Info {
 impl Info {
     /// Reads the text of INFO.
     pub fn parse(info: &str) -> Info {
-        let all: BTreeMap<&str, &str> = info
-            .lines()
-            .filter_map(|line| line.trim_end().split_once(':'))
-            .collect();
+        let all: BTreeMap<&str, &str> =
+            info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let field = |name: &str| all.get(name).copied().unwrap_or_default().to_owned();
         Info {
             run_id: field("run_id"),
@@ -40,10 +38,7 @@ impl Info {
 
     /// Refuses a server that cannot be a node, whatever it holds.
     pub fn check(&self) -> Result<(), Refusal> {
-        let mut numbers = self
-            .version
-            .split('.')
-            .map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut numbers = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         if version < (6, 2) {
             return Err(Refusal::TooOld(self.version.clone()));
@@ -88,11 +83,7 @@ impl Look {
     /// Reads the script's reply.
     pub fn parse(value: Value) -> Result<Look, Malformed> {
         let mut items = fields(value)?;
-        let mut next = || {
-            items
-                .next()
-                .ok_or_else(|| Malformed("a look that ends too early".into()))
-        };
+        let mut next = || items.next().ok_or_else(|| Malformed("a look that ends too early".into()));
         let status = text(next()?)?;
         if status != "NODE" {
             return Err(Malformed(status));
@@ -103,11 +94,7 @@ impl Look {
             epoch: Epoch(text(next()?)?.parse().unwrap_or(0)),
             role: text(next()?)?,
             run_id: text(next()?)?,
-            members: text(next()?)?
-                .split(',')
-                .filter(|id| !id.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            members: text(next()?)?.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
             fence: text(next()?)?,
             keys: integer(next()?)?,
             now_us: integer(next()?)?,
@@ -126,10 +113,6 @@ impl Look {
 
     /// Voter or joining.
     pub fn role(&self) -> Role {
-        if self.role == "voter" {
-            Role::Voter
-        } else {
-            Role::Joining
-        }
+        if self.role == "voter" { Role::Voter } else { Role::Joining }
     }
 }

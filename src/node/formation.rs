@@ -39,13 +39,7 @@ pub async fn probe_all(urls: &[String], config: &Config) -> Result<Vec<Probe>, C
     }
     let found = join_all(clients.iter().map(|client| session::open(client, config))).await;
     let probes = clients.into_iter().zip(found);
-    Ok(probes
-        .map(|(client, found)| Probe {
-            name: address_of(&client),
-            client,
-            found,
-        })
-        .collect())
+    Ok(probes.map(|(client, found)| Probe { name: address_of(&client), client, found }).collect())
 }
 
 fn without_password(url: &str) -> String {
@@ -66,33 +60,23 @@ pub async fn form(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
 }
 
 fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
-    probes
-        .iter()
-        .filter_map(|probe| Some((probe, probe.found.as_ref().ok()?)))
+    probes.iter().filter_map(|probe| Some((probe, probe.found.as_ref().ok()?)))
 }
 
 fn of_node(probe: &Probe, refusal: Refusal) -> ConnectError {
-    ConnectError::Node {
-        node: probe.name.clone(),
-        refusal,
-    }
+    ConnectError::Node { node: probe.name.clone(), refusal }
 }
 
 /// No server twice (P45), and none that is refused for what it is.
 fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
     if probes.is_empty() {
-        return Err(ConnectError::List(
-            "the list of nodes is empty; name at least one, better three".into(),
-        ));
+        return Err(ConnectError::List("the list of nodes is empty; name at least one, better three".into()));
     }
     for (place, probe) in probes.iter().enumerate() {
         match &probe.found {
             Ok(opened) => {
                 let twin = probes[..place].iter().find(|earlier| {
-                    earlier
-                        .found
-                        .as_ref()
-                        .is_ok_and(|other| other.info.run_id == opened.info.run_id)
+                    earlier.found.as_ref().is_ok_and(|other| other.info.run_id == opened.info.run_id)
                 });
                 if let Some(twin) = twin {
                     return Err(of_node(probe, Refusal::SameServer(twin.name.clone())));
@@ -115,27 +99,17 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
         }
         match &cluster {
             Some(known) if known.id != look.cluster => {
-                let refusal = Refusal::OtherCluster {
-                    found: look.cluster.clone(),
-                    expected: known.id.clone(),
-                };
+                let refusal =
+                    Refusal::OtherCluster { found: look.cluster.clone(), expected: known.id.clone() };
                 return Err(of_node(probe, refusal));
             }
             Some(_) => {}
-            None => {
-                cluster = Some(Cluster {
-                    id: look.cluster.clone(),
-                    members: look.members.clone(),
-                })
-            }
+            None => cluster = Some(Cluster { id: look.cluster.clone(), members: look.members.clone() }),
         }
     }
     let Some(cluster) = cluster else { return Ok(None) };
     if cluster.members.len() != probes.len() {
-        return Err(ConnectError::Members {
-            members: cluster.members.len(),
-            named: probes.len(),
-        });
+        return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
     }
     let unfinished = opened(probes).any(|(_, opened)| opened.look.is_claimed());
     // A started node among claimed ones: the client that initialises them has not finished, or did not live to.
@@ -146,10 +120,7 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
 fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
     let missing = probes.iter().filter_map(|probe| {
         let reason = probe.found.as_ref().err()?.to_string();
-        Some(NodeFailure {
-            node: probe.name.clone(),
-            reason,
-        })
+        Some(NodeFailure { node: probe.name.clone(), reason })
     });
     let missing: Vec<NodeFailure> = missing.collect();
     if !missing.is_empty() {
@@ -158,20 +129,10 @@ fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
     let cluster = planned_cluster(probes).id;
     for (probe, opened) in opened(probes) {
         if opened.look.is_unknown() && opened.look.keys > 0 {
-            return Err(of_node(
-                probe,
-                Refusal::HoldsData {
-                    keys: opened.look.keys,
-                },
-            ));
+            return Err(of_node(probe, Refusal::HoldsData { keys: opened.look.keys }));
         }
         if !opened.look.is_unknown() && opened.look.cluster != cluster {
-            return Err(of_node(
-                probe,
-                Refusal::Claimed {
-                    members: opened.look.members.join(","),
-                },
-            ));
+            return Err(of_node(probe, Refusal::Claimed { members: opened.look.members.join(",") }));
         }
     }
     Ok(())
@@ -182,16 +143,11 @@ fn node_id(run_id: &str) -> String {
 }
 
 fn planned_cluster(probes: &[Probe]) -> Cluster {
-    let mut members: Vec<String> = opened(probes)
-        .map(|(_, opened)| node_id(&opened.info.run_id))
-        .collect();
+    let mut members: Vec<String> = opened(probes).map(|(_, opened)| node_id(&opened.info.run_id)).collect();
     members.sort();
     let mut parts = vec!["cluster"];
     parts.extend(members.iter().map(String::as_str));
-    Cluster {
-        id: short_hash(&parts),
-        members,
-    }
+    Cluster { id: short_hash(&parts), members }
 }
 
 /// Claims every node, then starts every node: no node votes before all are claimed.
@@ -205,12 +161,10 @@ async fn initialise(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
         let answer = admit_call(&mut opened.connection, &args).await;
         let refusal = match answer {
             Ok((status, _)) if status == "OK" => continue,
-            Ok((status, words)) if status == "CLAIMED" => Refusal::Claimed {
-                members: words.concat(),
-            },
-            Ok((status, words)) if status == "NOT_EMPTY" => Refusal::HoldsData {
-                keys: words.concat().parse().unwrap_or_default(),
-            },
+            Ok((status, words)) if status == "CLAIMED" => Refusal::Claimed { members: words.concat() },
+            Ok((status, words)) if status == "NOT_EMPTY" => {
+                Refusal::HoldsData { keys: words.concat().parse().unwrap_or_default() }
+            }
             Ok((status, words)) => Refusal::Forbidden(format!("{status} {}", words.join(" "))),
             Err(refusal) => refusal,
         };
@@ -223,20 +177,13 @@ async fn initialise(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
 async fn start(probes: &mut [Probe], cluster: &Cluster) -> Result<(), ConnectError> {
     for probe in probes.iter_mut() {
         let name = probe.name.clone();
-        let failed = |refusal| ConnectError::Node {
-            node: name.clone(),
-            refusal,
-        };
+        let failed = |refusal| ConnectError::Node { node: name.clone(), refusal };
         let Ok(opened) = &mut probe.found else { continue };
         let fence = new_fence(Epoch(1));
-        let (status, words) = admit_call(&mut opened.connection, &["start", &cluster.id, &fence])
-            .await
-            .map_err(failed)?;
+        let (status, words) =
+            admit_call(&mut opened.connection, &["start", &cluster.id, &fence]).await.map_err(failed)?;
         if status != "OK" {
-            return Err(failed(Refusal::Forbidden(format!(
-                "{status} {}",
-                words.join(" ")
-            ))));
+            return Err(failed(Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
         }
     }
     Ok(())

@@ -21,8 +21,7 @@ impl Latency {
             return;
         }
         let deviation = self.deviation_us.load(Ordering::Relaxed);
-        self.deviation_us
-            .store((deviation * 3 + mean.abs_diff(took)) / 4, Ordering::Relaxed);
+        self.deviation_us.store((deviation * 3 + mean.abs_diff(took)) / 4, Ordering::Relaxed);
         self.mean_us.store((mean * 7 + took) / 8, Ordering::Relaxed);
     }
 

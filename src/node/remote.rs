@@ -159,9 +159,7 @@ impl RemoteNode {
         if is_noscript(&reply) {
             // The node's cache was emptied (SCRIPT FLUSH). Nothing ran; the same call, under the same ballot, goes again, and
             // whatever overtook it meanwhile has promised a higher one.
-            load_scripts(&mut connection)
-                .await
-                .map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
+            load_scripts(&mut connection).await.map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
             reply = connection.send_packed_command(&cmd).await;
         }
         match reply {
@@ -201,16 +199,10 @@ impl Node for Arc<RemoteNode> {
 
     fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
         let Some(session) = self.session() else {
-            let reason = self
-                .refusal()
-                .map(|refusal| refusal.to_string())
-                .unwrap_or_default();
+            let reason = self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default();
             return Box::pin(std::future::ready(Err(CallError::NotSent(reason))));
         };
-        let cmd = encode(&Ticket {
-            fence: &session.fence,
-            deadline_ms: session.deadline_ms(time_left),
-        });
+        let cmd = encode(&Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(time_left) });
         Box::pin(Arc::clone(self).call(session, cmd))
     }
 

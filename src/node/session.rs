@@ -56,9 +56,7 @@ impl Session {
     /// The deadline of a call, in the node's clock.
     pub fn deadline_ms(&self, time_left: Duration) -> u64 {
         let left = u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX / 4);
-        (now_us() / 1_000)
-            .saturating_add(left)
-            .saturating_add_signed(self.offset_ms)
+        (now_us() / 1_000).saturating_add(left).saturating_add_signed(self.offset_ms)
     }
 }
 
@@ -77,9 +75,7 @@ pub async fn open(client: &Client, config: &Config) -> Result<Opened, Refusal> {
     };
     let patience = config.connect_timeout * 2;
     let timed_out = || Refusal::Unreachable(format!("no answer within {patience:?}"));
-    tokio::time::timeout(patience, opening)
-        .await
-        .unwrap_or_else(|_| Err(timed_out()))
+    tokio::time::timeout(patience, opening).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 /// Loads every script, in the order of their names, before any of them is used.
@@ -111,13 +107,7 @@ pub async fn look_at(mut connection: MultiplexedConnection, config: &Config) -> 
         return Err(Refusal::ClockOffset { offset_ms, limit_ms });
     }
     let fsyncs_every_write = info.appends && appendfsync_always(&mut connection).await;
-    Ok(Opened {
-        connection,
-        info,
-        look,
-        offset_ms,
-        fsyncs_every_write,
-    })
+    Ok(Opened { connection, info, look, offset_ms, fsyncs_every_write })
 }
 
 /// The part of the clocks' difference that the call's own duration does not explain.
@@ -138,9 +128,9 @@ async fn appendfsync_always(connection: &mut MultiplexedConnection) -> bool {
     cmd.arg("GET").arg("appendfsync");
     match connection.send_packed_command(&cmd).await {
         Ok(Value::Array(items)) => items.get(1) == Some(&Value::BulkString(b"always".to_vec())),
-        Ok(Value::Map(items)) => items
-            .first()
-            .is_some_and(|(_, value)| *value == Value::BulkString(b"always".to_vec())),
+        Ok(Value::Map(items)) => {
+            items.first().is_some_and(|(_, value)| *value == Value::BulkString(b"always".to_vec()))
+        }
         _ => false,
     }
 }
@@ -172,18 +162,9 @@ fn refusal_of(error: &RedisError) -> Refusal {
 }
 
 fn refusal_of_text(text: String) -> Refusal {
-    let forbids = [
-        "NOPERM",
-        "unknown command",
-        "NOAUTH",
-        "WRONGPASS",
-        "AuthenticationFailed",
-        "authentication failed",
-    ];
-    if forbids
-        .iter()
-        .any(|word| text.to_lowercase().contains(&word.to_lowercase()))
-    {
+    let forbids =
+        ["NOPERM", "unknown command", "NOAUTH", "WRONGPASS", "AuthenticationFailed", "authentication failed"];
+    if forbids.iter().any(|word| text.to_lowercase().contains(&word.to_lowercase())) {
         return Refusal::Forbidden(text);
     }
     Refusal::Unreachable(text)

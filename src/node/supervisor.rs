@@ -70,10 +70,7 @@ async fn stay_connected(node: &Weak<RemoteNode>) {
             Ok(looked) => {
                 strong.answered_probe();
                 // The connection is the same one: a call that finds it broken must be able to say so.
-                strong.set(State::Up(Arc::new(Session {
-                    number: session.number,
-                    ..looked
-                })));
+                strong.set(State::Up(Arc::new(Session { number: session.number, ..looked })));
             }
             Err(refusal) => {
                 strong.set(State::Away(refusal));

@@ -1,5 +1,7 @@
 //! A read round: one plain read to each node, nothing written, nothing promised.
 
+use std::cmp::Reverse;
+
 use super::ballot::Ballot;
 use super::quorum::{Decided, NodeIndex, Quorum, Rule};
 use super::repair::{RepairNeed, Repairs};
@@ -164,7 +166,9 @@ impl<R> ReadRound<R> {
     pub fn is_in_doubt(&self) -> bool {
         match self.decided().map(|decided| decided.rule) {
             Some(Rule::R3) => self.reports().count() > 0,
-            Some(Rule::Quorum) if self.settled_decision().is_none() => !self.reports_agree() || self.absents() > 0,
+            Some(Rule::Quorum) if self.settled_decision().is_none() => {
+                !self.reports_agree() || self.absents() > 0
+            }
             _ => false,
         }
     }
@@ -197,7 +201,8 @@ impl<R> ReadRound<R> {
 
     /// R2: M took the same settle and have executed nothing since.
     fn r2(&self) -> Option<Decided> {
-        let from = self.reports().find(|(_, _, standing)| self.holders(standing) >= self.quorum.majority())?.0;
+        let from =
+            self.reports().find(|(_, _, standing)| self.holders(standing) >= self.quorum.majority())?.0;
         Some(Decided { rule: Rule::R2, from })
     }
 
@@ -213,7 +218,7 @@ impl<R> ReadRound<R> {
         if self.reports().count() + self.absents() < self.quorum.majority() {
             return None;
         }
-        let highest = self.reports().max_by_key(|(_, _, standing)| standing.rank());
+        let highest = self.reports().min_by_key(|(_, _, standing)| Reverse(standing.rank()));
         let from = highest.map(|(node, ..)| node).or_else(|| self.r3().map(|absent| absent.from))?;
         Some(Decided { rule: Rule::Quorum, from })
     }
@@ -222,7 +227,9 @@ impl<R> ReadRound<R> {
     fn awaits_more(&self) -> bool {
         let silent = self.silent();
         let enough = self.reports().count() + self.absents() >= self.quorum.majority();
-        silent > 0 && !(self.hedged && enough) && (self.level == Level::Quorum || self.may_still_decide(silent))
+        silent > 0
+            && !(self.hedged && enough)
+            && (self.level == Level::Quorum || self.may_still_decide(silent))
     }
 
     fn may_still_decide(&self, silent: usize) -> bool {
@@ -293,7 +300,9 @@ impl<R> ReadRound<R> {
 /// A report that contradicts I1 comes from no node that runs these scripts: it is no vote.
 fn plausible<R>(answer: ReadAnswer<R>) -> ReadAnswer<R> {
     match &answer {
-        ReadAnswer::Report { promised, standing, .. } if !standing.keeps_i1() || standing.accepted > Some(*promised) => {
+        ReadAnswer::Report { promised, standing, .. }
+            if !standing.keeps_i1() || standing.accepted > Some(*promised) =>
+        {
             ReadAnswer::NoVote
         }
         _ => answer,

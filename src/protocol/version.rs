@@ -52,7 +52,8 @@ impl FromStr for Digest {
             return Ok(Self::EMPTY);
         }
         let bits = parse::hex128(text);
-        bits.map(|bits| Self(Some(bits))).ok_or_else(|| ParseError::new("a digest (32 hex digits, or none)", text))
+        bits.map(|bits| Self(Some(bits)))
+            .ok_or_else(|| ParseError::new("a digest (32 hex digits, or none)", text))
     }
 }
 

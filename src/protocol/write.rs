@@ -5,6 +5,8 @@ mod tally;
 
 pub use answer::{Abandoned, Ack, ApplyAnswer, Kind, NoVote, Retry, SettleAnswer, SettlePlan, WriteStep};
 
+use std::cmp::Reverse;
+
 use super::ballot::Ballot;
 use super::quorum::{Decided, NodeIndex, Quorum, Rule};
 use super::repair::{RepairNeed, Repairs};
@@ -94,7 +96,8 @@ impl<R> WriteRound<R> {
     /// W4, as far as this round goes: what is known of the op when the driver stops here. An op of several rounds is not
     /// applied only if none of them leaves it indeterminate.
     pub fn outcome_if_abandoned(&self) -> Abandoned {
-        let may_have_run = self.kind == Kind::Mutation && self.answers.iter().any(|a| self.may_have_run(a.as_ref()));
+        let may_have_run =
+            self.kind == Kind::Mutation && self.answers.iter().any(|a| self.may_have_run(a.as_ref()));
         if may_have_run { Abandoned::Indeterminate } else { Abandoned::NotApplied }
     }
 
@@ -121,7 +124,8 @@ impl<R> WriteRound<R> {
     /// After W2: what each node still needs that has not accepted the settle, as far as is known now. Send it under the
     /// round's ballot. After W1 all are equal; after R3 there is nothing to settle; without a decision nothing is true yet.
     pub fn repairs(&self) -> Repairs {
-        let (Stage::Decided(Decided { rule: Rule::W2, .. }), Some((_, winner))) = (self.stage, self.winner()) else {
+        let (Stage::Decided(Decided { rule: Rule::W2, .. }), Some((_, winner))) = (self.stage, self.winner())
+        else {
             return Repairs::new();
         };
         let unsettled = |node: &NodeIndex| self.settles.get(node.0) != Some(&Some(SettleAnswer::Accepted));
@@ -140,7 +144,9 @@ impl<R> WriteRound<R> {
     /// no vote, and the op may have run there.
     fn plausible(&self, answer: ApplyAnswer<R>) -> ApplyAnswer<R> {
         match &answer {
-            ApplyAnswer::Ack(ack) if !ack.standing.keeps_i1() || ack.standing.accepted >= Some(self.ballot) => {
+            ApplyAnswer::Ack(ack)
+                if !ack.standing.keeps_i1() || ack.standing.accepted >= Some(self.ballot) =>
+            {
                 ApplyAnswer::NoVote(NoVote::Unknown)
             }
             _ => answer,
@@ -213,7 +219,7 @@ impl<R> WriteRound<R> {
 
     /// W2, first half: the highest (accepted, version, digest) is what this ballot settles.
     fn settle(&mut self) -> WriteStep {
-        let Some((winner, ack)) = self.acks().max_by_key(|(_, ack)| ack.standing.rank()) else {
+        let Some((winner, ack)) = self.acks().min_by_key(|(_, ack)| Reverse(ack.standing.rank())) else {
             return self.retry();
         };
         let position = ack.standing.position;

@@ -106,27 +106,20 @@ fn refusal(status: &str, items: &mut Items) -> Result<String, Malformed> {
     let detail = String::from_utf8_lossy(&detail).into_owned();
     match status {
         "REFUSED" => Ok(detail),
-        "EXPIRED" => Ok(format!(
-            "EXPIRED the call came after its deadline, at {detail} ms of the node's clock"
-        )),
-        "AHEAD" => Ok(format!(
-            "AHEAD the ballot is further ahead of the node's clock ({detail} ms) than allowed"
-        )),
-        "STRAY" => Ok(format!(
-            "STRAY the key '{detail}' was written behind the protocol's back"
-        )),
-        "CONFLICT" => Ok(format!(
-            "CONFLICT another history was settled at this ballot: {detail}"
-        )),
+        "EXPIRED" => {
+            Ok(format!("EXPIRED the call came after its deadline, at {detail} ms of the node's clock"))
+        }
+        "AHEAD" => {
+            Ok(format!("AHEAD the ballot is further ahead of the node's clock ({detail} ms) than allowed"))
+        }
+        "STRAY" => Ok(format!("STRAY the key '{detail}' was written behind the protocol's back")),
+        "CONFLICT" => Ok(format!("CONFLICT another history was settled at this ballot: {detail}")),
         other => Err(Malformed(format!("{other} {detail}"))),
     }
 }
 
 pub(super) fn position(items: &mut Items) -> Result<Position, Malformed> {
-    Ok(Position {
-        version: Version(integer(next(items)?)?),
-        digest: parsed(items)?,
-    })
+    Ok(Position { version: Version(integer(next(items)?)?), digest: parsed(items)? })
 }
 
 pub(super) fn standing(items: &mut Items) -> Result<Standing, Malformed> {

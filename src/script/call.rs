@@ -17,14 +17,9 @@ pub struct Ticket<'a> {
 pub(super) fn evalsha(name: Name, ticket: &Ticket<'_>, record: &[u8], keys: &[Vec<u8>], room: usize) -> Cmd {
     let script = script(name);
     let key_bytes: usize = keys.iter().map(|key| key.len() + 8).sum();
-    let mut cmd = Cmd::with_capacity(
-        keys.len() + 20,
-        script.sha.len() + record.len() + key_bytes + room + 256,
-    );
-    cmd.arg("EVALSHA")
-        .arg(&script.sha)
-        .arg(keys.len() + 1)
-        .arg(record);
+    let mut cmd =
+        Cmd::with_capacity(keys.len() + 20, script.sha.len() + record.len() + key_bytes + room + 256);
+    cmd.arg("EVALSHA").arg(&script.sha).arg(keys.len() + 1).arg(record);
     for key in keys {
         cmd.arg(key.as_slice());
     }
@@ -101,23 +96,13 @@ pub struct ApplyCall<'a> {
 impl ApplyCall<'_> {
     /// The `EVALSHA` for one node.
     pub fn encode(&self, ticket: &Ticket<'_>) -> Cmd {
-        let mut cmd = evalsha(
-            Name::Apply,
-            ticket,
-            self.record,
-            self.keys,
-            bytes_of(self.commands),
-        );
-        cmd.arg(self.ballot.to_string())
-            .arg(self.op.to_string())
-            .arg(self.flags.text());
+        let mut cmd = evalsha(Name::Apply, ticket, self.record, self.keys, bytes_of(self.commands));
+        cmd.arg(self.ballot.to_string()).arg(self.op.to_string()).arg(self.flags.text());
         match self.expected {
             Some(digest) => cmd.arg(digest.to_string()),
             None => cmd.arg("*"),
         };
-        cmd.arg(self.state_limit)
-            .arg(self.reply_limit)
-            .arg(self.retry_window_ms);
+        cmd.arg(self.state_limit).arg(self.reply_limit).arg(self.retry_window_ms);
         cmd.arg(self.max_clock_offset_ms).arg(self.lowest_expiry_ms);
         append_commands(&mut cmd, self.commands);
         cmd
@@ -140,13 +125,7 @@ pub struct ReadCall<'a> {
 impl ReadCall<'_> {
     /// The `EVALSHA` for one node.
     pub fn encode(&self, ticket: &Ticket<'_>) -> Cmd {
-        let mut cmd = evalsha(
-            Name::Read,
-            ticket,
-            self.record,
-            self.keys,
-            bytes_of(self.commands),
-        );
+        let mut cmd = evalsha(Name::Read, ticket, self.record, self.keys, bytes_of(self.commands));
         cmd.arg(self.at_ms);
         append_commands(&mut cmd, self.commands);
         cmd
@@ -189,12 +168,8 @@ impl SettleCall<'_> {
         };
         let room = snapshot.map_or(0, super::Snapshot::bytes);
         let mut cmd = evalsha(Name::Settle, ticket, self.record, &[], room);
-        cmd.arg(self.ballot.to_string())
-            .arg(self.position.version.0)
-            .arg(self.position.digest.to_string());
-        cmd.arg(mode)
-            .arg(base.to_string())
-            .arg(snapshot.map_or(&[][..], |snapshot| &snapshot.ops));
+        cmd.arg(self.ballot.to_string()).arg(self.position.version.0).arg(self.position.digest.to_string());
+        cmd.arg(mode).arg(base.to_string()).arg(snapshot.map_or(&[][..], |snapshot| &snapshot.ops));
         cmd.arg(if self.dirty { "1" } else { "0" });
         if let Some(snapshot) = snapshot {
             cmd.arg(if snapshot.multi { "1" } else { "0" });
@@ -210,17 +185,8 @@ fn append_snapshot(cmd: &mut Cmd, snapshot: &super::Snapshot) {
         cmd.arg(entry.as_slice());
     }
     cmd.arg(snapshot.states.len());
-    for KeyState {
-        key,
-        form,
-        expiry_ms,
-        elements,
-    } in &snapshot.states
-    {
-        cmd.arg(key.as_slice())
-            .arg(form.as_str())
-            .arg(*expiry_ms)
-            .arg(elements.len());
+    for KeyState { key, form, expiry_ms, elements } in &snapshot.states {
+        cmd.arg(key.as_slice()).arg(form.as_str()).arg(*expiry_ms).arg(elements.len());
         for element in elements {
             cmd.arg(element.as_slice());
         }

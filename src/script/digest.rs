@@ -47,10 +47,7 @@ pub fn dirty_call(ticket: &Ticket<'_>, cursor: &str, count: usize) -> Cmd {
 
 fn page_call(ticket: &Ticket<'_>, what: &str, cursor: &str, count: usize) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(&script(Name::Digest).sha)
-        .arg(0)
-        .arg(ticket.fence)
-        .arg(ticket.deadline_ms);
+    cmd.arg(&script(Name::Digest).sha).arg(0).arg(ticket.fence).arg(ticket.deadline_ms);
     cmd.arg(what).arg(cursor).arg(count);
     cmd
 }
@@ -73,10 +70,7 @@ fn open(value: Value) -> Result<(Option<String>, Vec<Value>), Malformed> {
         return Err(Malformed(status));
     }
     let cursor = text(next(&mut items)?)?;
-    Ok((
-        (cursor != "0").then_some(cursor),
-        fields(next(&mut items)?)?.collect(),
-    ))
+    Ok(((cursor != "0").then_some(cursor), fields(next(&mut items)?)?.collect()))
 }
 
 impl DigestPage {
@@ -99,14 +93,7 @@ fn row(value: Value) -> Result<DigestRow, Malformed> {
     let digest = optional::<Digest>(&mut items)?.unwrap_or(Digest::EMPTY);
     let _promised = optional::<Ballot>(&mut items)?;
     let accepted = optional(&mut items)?;
-    Ok(DigestRow {
-        register,
-        held: Some(Held {
-            version,
-            digest,
-            accepted,
-        }),
-    })
+    Ok(DigestRow { register, held: Some(Held { version, digest, accepted }) })
 }
 
 /// A register on the dirty set, with the ballot at which it was marked.
@@ -126,11 +113,7 @@ pub fn parse_dirty(value: Value) -> Result<(Option<String>, Vec<Dirty>), Malform
 /// The `EVALSHA` that drops a register from a joining node: no voter has it.
 pub fn forget_call(fence: &str, record: &[u8]) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(&script(Name::Admit).sha)
-        .arg(1)
-        .arg(record)
-        .arg("forget")
-        .arg(fence);
+    cmd.arg(&script(Name::Admit).sha).arg(1).arg(record).arg("forget").arg(fence);
     cmd
 }
 
@@ -146,11 +129,6 @@ pub fn clean_call(fence: &str, register: &[u8], marked: &str) -> Cmd {
 
 fn dirty_set_call(what: &str, fence: &str, register: &[u8], mark: &str) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(&script(Name::Admit).sha)
-        .arg(0)
-        .arg(what)
-        .arg(fence)
-        .arg(register)
-        .arg(mark);
+    cmd.arg(&script(Name::Admit).sha).arg(0).arg(what).arg(fence).arg(register).arg(mark);
     cmd
 }

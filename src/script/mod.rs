@@ -25,15 +25,8 @@ use std::sync::OnceLock;
 static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 7] = [
-    Name::Apply,
-    Name::Read,
-    Name::Settle,
-    Name::Snapshot,
-    Name::Stage,
-    Name::Digest,
-    Name::Admit,
-];
+pub const NAMES: [Name; 7] =
+    [Name::Apply, Name::Read, Name::Settle, Name::Snapshot, Name::Stage, Name::Digest, Name::Admit];
 
 /// One of the scripts in `lua/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,17 +78,12 @@ pub fn script(name: Name) -> &'static Script {
 }
 
 fn file(path: &str) -> &'static str {
-    LUA.get_file(path)
-        .and_then(|file| file.contents_utf8())
-        .unwrap_or_default()
+    LUA.get_file(path).and_then(|file| file.contents_utf8()).unwrap_or_default()
 }
 
 fn paste(name: Name) -> Script {
     let body = file(&format!("{}.lua", name.as_str()));
-    let uses = body
-        .lines()
-        .find_map(|line| line.strip_prefix("-- USES"))
-        .unwrap_or_default();
+    let uses = body.lines().find_map(|line| line.strip_prefix("-- USES")).unwrap_or_default();
     let mut source = String::new();
     for fragment in uses.split_whitespace() {
         source.push_str(file(&format!("lib/{fragment}.lua")));
@@ -120,10 +108,7 @@ mod tests {
     fn every_script_is_embedded_with_its_fragments() {
         for name in NAMES {
             let script = script(name);
-            assert!(
-                script.source.contains(&format!("-- {}: ", name.as_str())),
-                "{name:?}"
-            );
+            assert!(script.source.contains(&format!("-- {}: ", name.as_str())), "{name:?}");
             assert_eq!(script.sha.len(), 40);
         }
         assert!(script(Name::Apply).source.starts_with("-- fence: "));

@@ -50,9 +50,7 @@ pub fn fields(value: Value) -> Result<std::vec::IntoIter<Value>, Malformed> {
 
 /// The next item of an array; an array that Lua cut at a nil has too few.
 pub fn next(items: &mut std::vec::IntoIter<Value>) -> Result<Value, Malformed> {
-    items
-        .next()
-        .ok_or_else(|| Malformed("a reply that ends too early".into()))
+    items.next().ok_or_else(|| Malformed("a reply that ends too early".into()))
 }
 
 /// The next item, as text in the form that `T` reads.

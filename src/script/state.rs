@@ -92,11 +92,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// About how many bytes it takes on the wire.
     pub fn bytes(&self) -> usize {
-        let states = self
-            .states
-            .iter()
-            .flat_map(|state| state.elements.iter())
-            .map(|element| element.len() + 16);
+        let states =
+            self.states.iter().flat_map(|state| state.elements.iter()).map(|element| element.len() + 16);
         let log = self.log.iter().map(|entry| entry.len() + 16);
         self.ops.len() + states.sum::<usize>() + log.sum::<usize>() + 64 * self.states.len()
     }
@@ -171,9 +168,7 @@ pub fn stage_call(
 ) -> Cmd {
     let room = elements.iter().map(|element| element.len() + 16).sum();
     let mut cmd = evalsha(Name::Stage, ticket, record, &[stage.to_vec()], room);
-    cmd.arg(form.as_str())
-        .arg(if first { "1" } else { "0" })
-        .arg(ttl_ms);
+    cmd.arg(form.as_str()).arg(if first { "1" } else { "0" }).arg(ttl_ms);
     for element in elements {
         cmd.arg(element.as_slice());
     }
@@ -237,10 +232,6 @@ impl Slice {
         let digest = parsed(&mut items)?;
         let following = text(next(&mut items)?)?;
         let elements = strings(next(&mut items)?)?;
-        Ok(Some(Slice {
-            digest,
-            next: (following != "0").then_some(following),
-            elements,
-        }))
+        Ok(Some(Slice { digest, next: (following != "0").then_some(following), elements }))
     }
 }

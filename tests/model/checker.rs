@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anarchoredis::protocol::{Ballot, Digest, Position};
+use anarchoredis::protocol::{Ballot, Digest, OpId, Position};
 
-use super::history::{Command, Entry, Reply, State};
+use super::history::{Command, Reply, State};
 use super::node::{Record, Seen};
 use super::outline::outline_state;
 
@@ -41,7 +41,7 @@ pub struct Checker {
     committed: State,
     acknowledged: BTreeSet<u32>,
     pops: bool,
-    seen_digests: BTreeMap<Digest, (Digest, Entry, Vec<u32>)>,
+    seen_digests: BTreeMap<Digest, (Digest, (OpId, Reply), Vec<u32>)>,
     applied: BTreeMap<Ballot, Vec<(usize, Position)>>,
     settled: BTreeMap<Ballot, (Position, BTreeSet<usize>)>,
 }
@@ -84,7 +84,7 @@ impl Checker {
         }
         let runs = after.state.entries().filter(|e| e.client == entry.client).count();
         check(runs == 1, || format!("I5: op {} occurs {runs} times in a history", entry.client))?;
-        let this = (earlier.position().digest, entry.clone(), after.state.value().to_vec());
+        let this = (earlier.position().digest, (entry.op, entry.reply.clone()), after.state.value().to_vec());
         let known = self.seen_digests.entry(after.state.position().digest).or_insert_with(|| this.clone());
         check(*known == this, || format!("I2: one digest, two histories: {known:?} and {this:?}"))
     }

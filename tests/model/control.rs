@@ -4,16 +4,21 @@ use anarchoredis::protocol::{
     Ack, ApplyAnswer, Ballot, CoordinatorId, Decided, Kind, NodeIndex, Quorum, ReadAnswer, Rule, Standing, WriteRound,
 };
 
+use super::history::DigestOver;
 use super::node::Seen;
+use super::weather::Season;
 
 /// What the driver does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
     /// Nothing: the real rules.
     Sound,
+    /// Nothing: the real rules, over digests that leave the ballot out.
+    SoundOverIds,
     /// Commits on a majority of equal digests without a settle.
     MajorityWithoutSettle,
-    /// R1 without comparing the promised ballot.
+    /// R1 without comparing the promised ballot. Over digests that leave the ballot out: with it, the counter-example is too
+    /// long for a random search, and is told as a trace of its own.
     PromiseNotCompared,
     /// R2 without version = settled.
     UnsettledCountsAsSettled,
@@ -59,6 +64,24 @@ impl Control {
         Self::UnsettledRepair,
         Self::SilentMeansNotApplied,
     ];
+
+    /// The season in which a control shows best; the real rules are searched in all of them.
+    pub fn season(self) -> Option<Season> {
+        match self {
+            Self::Sound | Self::SoundOverIds => None,
+            Self::AbsentByMajority | Self::RetryWithoutKeep | Self::ApplyDeliveredTwice => Some(Season::Emptiness),
+            Self::PromiseNotCompared => Some(Season::LostSettles),
+            _ => Some(Season::Mixed),
+        }
+    }
+
+    /// What the nodes' digests are taken over.
+    pub fn digest_over(self) -> DigestOver {
+        match self {
+            Self::SoundOverIds | Self::PromiseNotCompared => DigestOver::Id,
+            _ => DigestOver::IdAndBallot,
+        }
+    }
 
     /// Falsifies an answer to apply before it enters the round.
     pub fn rewrite_apply(self, answer: ApplyAnswer<Seen>) -> ApplyAnswer<Seen> {

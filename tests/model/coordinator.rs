@@ -67,7 +67,7 @@ impl Coordinator {
                 self.next_op(network, checker);
                 return Ok(());
             }
-            Event::Go { .. } => {
+            Event::Go { .. } if matches!(job.round, Round::Between | Round::BetweenReads) => {
                 self.next_round(&mut job, network);
                 Ok(())
             }
@@ -153,7 +153,9 @@ impl Coordinator {
         let ballot = self.clock.next(network.now + self.skew);
         let kind = if job.command.is_read() { Kind::SlowRead } else { Kind::Mutation };
         let mut round = WriteRound::new(kind, ballot, self.quorum, job.keep);
-        for node in 0..self.quorum.nodes {
+        let misses = network.rng.percent(network.weather.misses);
+        let missed = network.rng.below(self.quorum.nodes as u64) as usize;
+        for node in (0..self.quorum.nodes).filter(|node| !misses || *node != missed) {
             if network.rng.percent(network.weather.not_sent) {
                 round.on_answer(NodeIndex(node), ApplyAnswer::NoVote(NoVote::NotSent));
                 continue;

@@ -91,9 +91,9 @@ impl State {
         std::iter::successors(self.last(), |(before, _)| before.last()).map(|(_, entry)| entry)
     }
 
-    pub fn push(&self, entry: Entry, value: Vec<u32>) -> State {
+    pub fn push(&self, entry: Entry, value: Vec<u32>, over: DigestOver) -> State {
         let Position { version, digest } = self.position();
-        let position = Position { version: Version(version.0 + 1), digest: digest_after(digest, &entry) };
+        let position = Position { version: Version(version.0 + 1), digest: digest_after(digest, &entry, over) };
         State(Some(Rc::new(Link { before: self.clone(), entry, position, value })))
     }
 
@@ -110,9 +110,23 @@ impl State {
     }
 }
 
-/// H(digest, op id, ballot under which it ran): by the ops, not by the value, so that I2 is worth checking.
-fn digest_after(digest: Digest, entry: &Entry) -> Digest {
-    let words = [entry.op.coordinator.0, entry.op.sequence, entry.ran.time_us(), entry.ran.coordinator().0];
+/// What a digest is taken over, beside the digest before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DigestOver {
+    /// The op's id and the ballot under which it ran: what the scripts do.
+    #[default]
+    IdAndBallot,
+    /// The id alone: enough where an op has one content whenever it runs.
+    Id,
+}
+
+/// By the ops, not by the value, so that I2 is worth checking.
+fn digest_after(digest: Digest, entry: &Entry, over: DigestOver) -> Digest {
+    let ran = match over {
+        DigestOver::IdAndBallot => [entry.ran.time_us(), entry.ran.coordinator().0],
+        DigestOver::Id => [0, 0],
+    };
+    let words = [entry.op.coordinator.0, entry.op.sequence, ran[0], ran[1]];
     let text = digest.to_string();
     let (high, low) = text.split_at(text.len() / 2);
     let seed = |half: &str| u64::from_str_radix(half, 16).unwrap_or(1);

@@ -9,6 +9,8 @@ mod network;
 mod node;
 mod outline;
 mod rng;
+mod traces;
+mod weather;
 mod world;
 
 pub use control::Control;

@@ -8,6 +8,7 @@ use super::control::Control;
 use super::history::Command;
 use super::node::{Apply, Seen, Settle};
 use super::rng::Rng;
+use super::weather::Weather;
 
 #[derive(Debug, Clone)]
 pub enum Call {
@@ -40,58 +41,6 @@ pub enum Event {
     Restart { node: usize },
 }
 
-/// What one schedule is like, drawn anew for each: schedules that differ in kind find more than equal ones.
-#[derive(Debug, Clone)]
-pub struct Weather {
-    pub coordinators: usize,
-    pub ops_each: u64,
-    pub loss: u64,
-    pub late: u64,
-    pub repeated: u64,
-    pub refused: u64,
-    pub not_sent: u64,
-    pub hedge: u64,
-    pub timeout: u64,
-    pub deadline: u64,
-    pub skew: u64,
-    pub rounds: u64,
-    pub reads: u64,
-    pub slow_reads: u64,
-    pub quorum_reads: u64,
-    pub pops: u64,
-    pub conditional: u64,
-    pub repairs: u64,
-    /// How lossy the link of each coordinator to each node is, in percent, beside `loss`.
-    pub links: Vec<u64>,
-}
-
-impl Weather {
-    pub fn draw(rng: &mut Rng, nodes: usize) -> Self {
-        let coordinators = 2 + rng.below(2) as usize;
-        Self {
-            coordinators,
-            ops_each: 1 + rng.below(4),
-            loss: rng.pick(&[0, 0, 3, 10, 30]),
-            late: rng.pick(&[0, 5, 20, 50]),
-            repeated: rng.pick(&[0, 0, 0, 15]),
-            refused: rng.pick(&[0, 0, 5]),
-            not_sent: rng.pick(&[0, 0, 10, 40]),
-            hedge: rng.pick(&[8, 25, 80]),
-            timeout: rng.pick(&[30, 100, 300]),
-            deadline: rng.pick(&[60, 300, 2_000]),
-            skew: rng.pick(&[0, 50, 400]),
-            rounds: 1 + rng.below(6),
-            reads: rng.pick(&[20, 40, 60]),
-            slow_reads: rng.pick(&[0, 20, 60]),
-            quorum_reads: rng.pick(&[0, 0, 30]),
-            pops: rng.pick(&[0, 0, 30, 60]),
-            conditional: rng.pick(&[0, 20, 50]),
-            repairs: rng.pick(&[0, 50, 100]),
-            links: (0..coordinators * nodes).map(|_| rng.pick(&[0, 0, 0, 20, 90])).collect(),
-        }
-    }
-}
-
 #[derive(Debug)]
 pub struct Network {
     pub rng: Rng,
@@ -107,7 +56,7 @@ pub struct Network {
 
 impl Network {
     pub fn new(mut rng: Rng, nodes: usize, control: Control, traced: bool) -> Self {
-        let weather = Weather::draw(&mut rng, nodes);
+        let weather = Weather::draw(&mut rng, nodes, control.season());
         let (pending, trace) = (BTreeMap::new(), traced.then(Vec::new));
         Self { rng, weather, now: 1_000, control, nodes, sequence: 0, tags: 0, pending, trace }
     }
@@ -156,11 +105,14 @@ impl Network {
 
     fn transmit(&mut self, coordinator: usize, node: usize, event: Event) {
         let link = self.weather.links[coordinator * self.nodes + node];
-        if self.rng.percent(self.weather.loss) || self.rng.percent(link) {
+        let is_settle = matches!(event, Event::Call { call: Call::Settle(_), .. });
+        let settle_loss = if is_settle { self.weather.settle_loss } else { 0 };
+        if [self.weather.loss, link, settle_loss].into_iter().any(|chance| self.rng.percent(chance)) {
             self.log(|| format!("lost: {}", event.outline()));
             return;
         }
-        let slow = if self.rng.percent(self.weather.late) { 200 } else { 10 };
+        let late = if is_settle { self.weather.settle_late } else { self.weather.late };
+        let slow = if self.rng.percent(late) { 200 } else { 10 };
         let delay = 1 + self.rng.below(slow);
         self.after(delay, event);
     }

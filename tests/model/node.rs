@@ -4,7 +4,7 @@ use anarchoredis::protocol::{
     Ack, ApplyAnswer, Ballot, OpId, Position, ReadAnswer, SettleAnswer, Standing, Version,
 };
 
-use super::history::{Command, Entry, Reply, State};
+use super::history::{Command, DigestOver, Entry, Reply, State};
 
 /// What an answer brings besides its standing.
 #[derive(Debug, Clone)]
@@ -41,6 +41,7 @@ pub struct Record {
 /// A node without a record answers ABSENT wherever it may.
 #[derive(Debug, Clone, Default)]
 pub struct Node {
+    pub digest_over: DigestOver,
     pub record: Option<Record>,
 }
 
@@ -92,7 +93,7 @@ impl Node {
             (Some((op, ran, reply)), _) if op == call.op => record.ack(Some(ran), reply),
             (_, None) => record.ack(None, reply),
             (_, Some(value)) => {
-                record.state = record.state.push(call.entry(reply.clone()), value);
+                record.state = record.state.push(call.entry(reply.clone()), value, self.digest_over);
                 record.ack(Some(call.ballot), reply)
             }
         };

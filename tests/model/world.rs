@@ -59,7 +59,7 @@ impl World {
             let (node, when) = (network.rng.below(nodes as u64) as usize, 20 + network.rng.below(300));
             network.after(when, Event::Restart { node });
         }
-        let nodes_now = vec![Node::default(); nodes];
+        let nodes_now = vec![Node { digest_over: control.digest_over(), record: None }; nodes];
         let checker = Checker::new(nodes);
         Self { nodes: nodes_now.clone(), copies: nodes_now, coordinators, network, checker, tally: Tally::default() }
     }
@@ -134,34 +134,44 @@ impl World {
         Ok(answer)
     }
 
-    /// The network is empty and every node is there: a slow read brings all to one history, and a read then decides.
+    /// The network is empty: a slow read of a random majority, then one of all, brings the nodes to one history; a read
+    /// then decides.
     fn rest(&mut self) -> Checked {
-        let above = self.nodes.iter().filter_map(|node| node.record.as_ref()).map(|record| record.promised.time_us());
-        let ballot = Ballot::new(above.max().unwrap_or(0) + 1, CoordinatorId(99));
-        let quorum = Quorum::of(self.nodes.len());
-        let client = self.checker.sent(Command::Read);
-        let mut round = WriteRound::new(Kind::SlowRead, ballot, quorum, true);
-        let op = OpId { coordinator: CoordinatorId(99), sequence: 0 };
-        let call = Apply { ballot, op, client, command: Command::Read, keep: true };
-        let mut is_settling = false;
-        for node in 0..self.nodes.len() {
-            let answer = self.apply(node, &call)?;
-            let step = round.on_answer(NodeIndex(node), answer);
-            is_settling |= matches!(step, WriteStep::Settle(_));
-        }
-        if is_settling {
-            self.settle_all(&mut round, ballot)?;
-        }
-        let Some((_, ack)) = round.winner() else {
-            return Err(Violation("the slow read does not decide with all nodes there".to_owned()));
-        };
-        self.checker.answered(client, "the slow read at rest", &ack.reply)?;
+        let all: Vec<usize> = (0..self.nodes.len()).collect();
+        let first = self.network.rng.below(self.nodes.len() as u64) as usize;
+        let majority = Quorum::of(self.nodes.len()).majority();
+        let some: Vec<usize> = all.iter().cycle().skip(first).take(majority).copied().collect();
+        self.slow_read(&some)?;
+        self.slow_read(&all)?;
         self.last_read()
     }
 
-    fn settle_all(&mut self, round: &mut WriteRound<Seen>, ballot: Ballot) -> Checked {
+    fn slow_read(&mut self, reached: &[usize]) -> Checked {
+        let above = self.nodes.iter().filter_map(|node| node.record.as_ref()).map(|record| record.promised.time_us());
+        let ballot = Ballot::new(above.max().unwrap_or(0) + 1, CoordinatorId(99));
+        let client = self.checker.sent(Command::Read);
+        let mut round = WriteRound::new(Kind::SlowRead, ballot, Quorum::of(self.nodes.len()), true);
+        let op = OpId { coordinator: CoordinatorId(99), sequence: 0 };
+        let call = Apply { ballot, op, client, command: Command::Read, keep: true };
+        round.on_hedge();
+        let mut is_settling = false;
+        for node in reached {
+            let answer = self.apply(*node, &call)?;
+            let step = round.on_answer(NodeIndex(*node), answer);
+            is_settling |= matches!(step, WriteStep::Settle(_));
+        }
+        if is_settling {
+            self.settle_all(&mut round, ballot, reached)?;
+        }
+        let Some((_, ack)) = round.winner() else {
+            return Err(Violation("the slow read does not decide with a majority there".to_owned()));
+        };
+        self.checker.answered(client, "the slow read at rest", &ack.reply)
+    }
+
+    fn settle_all(&mut self, round: &mut WriteRound<Seen>, ballot: Ballot, reached: &[usize]) -> Checked {
         let Some(state) = round.winner().map(|(_, ack)| ack.reply.state.clone()) else { return Ok(()) };
-        for node in 0..self.nodes.len() {
+        for node in reached.iter().copied() {
             let call = Settle { ballot, position: state.position(), state: Some(state.clone()) };
             let answer = self.settle(node, &call)?;
             round.on_settle_answer(NodeIndex(node), answer);

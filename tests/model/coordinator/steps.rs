@@ -111,7 +111,8 @@ impl Coordinator {
         network: &mut Network,
         checker: &mut Checker,
     ) -> Checked {
-        above.into_iter().for_each(|ballot| self.clock.observe(ballot));
+        let believed = above.filter(|_| network.control != Control::PromiseNotCompared);
+        believed.into_iter().for_each(|ballot| self.clock.observe(ballot));
         self.again(job, job.rounds == 1, network, checker)
     }
 
