@@ -16,11 +16,28 @@ pub enum Consistency {
     One,
 }
 
+/// What `rediss://` trusts and shows. Without it: the machine's own certificate store, and no client certificate.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate authority that signed the nodes' certificates, in PEM; instead of the machine's store.
+    pub root_certificate: Option<Vec<u8>>,
+    /// This client's certificate and key, in PEM, for nodes that ask for one.
+    pub client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive() // a private key is no log line
+    }
+}
+
 /// Settings of a client. Made by the builder; every field has a default.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How much replies promise where the call does not say.
     pub consistency: Consistency,
+    /// Certificates for nodes with `rediss://` URLs.
+    pub tls: Tls,
     /// After how long an operation gives up. Default 5 s.
     pub operation_timeout: Duration,
     /// After how long opening and admitting a connection gives up. Default 1 s.
@@ -50,6 +67,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             consistency: Consistency::Linearizable,
+            tls: Tls::default(),
             operation_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(1),
             answer_timeout: Duration::from_secs(2),

@@ -16,5 +16,5 @@ pub mod protocol;
 pub mod script;
 
 pub use client::{Applied, Builder, Client, KeySnapshot};
-pub use config::{Config, Consistency};
+pub use config::{Config, Consistency, Tls};
 pub use error::{Error, Outcome, outcome_of};

@@ -2,7 +2,7 @@
 
 use super::{Client, Inner};
 use crate::command::Table;
-use crate::config::{Config, Consistency};
+use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
 use crate::node::{ConnectError, Node, RemoteNode, Seat, form, probe_all};
@@ -55,6 +55,13 @@ impl Builder {
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Builder {
         self.config.answer_timeout = timeout;
+        self
+    }
+
+    /// Certificates for nodes with `rediss://` URLs.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Builder {
+        self.config.tls = tls;
         self
     }
 

@@ -45,6 +45,8 @@ pub(super) struct Attempt {
     hedge: Duration,
     /// A node is known to miss the settle, so those that take it remember the register as dirty.
     dirty: bool,
+    /// The settle that was sent said so.
+    marked: bool,
 }
 
 /// How a round ended.
@@ -82,6 +84,7 @@ impl Attempt {
             sent: coordinator.indices().map(|index| voters.count(index)).collect(),
             hedge: coordinator.hedge_delay(&voters),
             dirty: voters.together.len() < coordinator.nodes.len(),
+            marked: false,
         };
         attempt.send(&voters, op, keep);
         attempt
@@ -211,6 +214,7 @@ impl Attempt {
             .count();
         let with_state = confirms < self.coordinator.quorum.majority();
         let record = self.record.clone();
+        self.marked = self.dirty;
         let call = SettleCall {
             record: &record,
             ballot: plan.ballot,
@@ -278,6 +282,11 @@ impl Attempt {
     pub(super) fn reasons(&self) -> Vec<Option<String>> {
         // Stragglers may still add theirs.
         self.reasons.clone()
+    }
+
+    /// Whether the nodes that took the settle remember that others missed it.
+    pub(super) fn is_marked(&self) -> bool {
+        self.marked
     }
 
     pub(super) fn work(&self) -> &Work {

@@ -5,6 +5,7 @@ use super::repair::Repair;
 use super::{Coordinator, Done, Work, now_us, work::is_inline};
 use crate::command::Access;
 use crate::error::Error;
+use crate::node::Seat;
 use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, OpId, Position, Retry, Rule};
 use crate::script::{Executed, Replies};
 use redis::Value;
@@ -148,7 +149,10 @@ impl Coordinator {
         position: Position,
         source: NodeIndex,
     ) {
-        let targets: Vec<NodeIndex> = attempt.round.repairs().into_iter().map(|(node, _)| node).collect();
+        // A node that is away gets nothing now, and those that took the settle remember it where they knew that then.
+        let waits = |node: NodeIndex| attempt.is_marked() && matches!(self.node(node).seat(), Seat::Away(_));
+        let lacking = attempt.round.repairs().into_iter().map(|(node, _)| node);
+        let targets: Vec<NodeIndex> = lacking.filter(|node| !waits(*node)).collect();
         if !targets.is_empty() {
             self.request_repair(Repair::Settle {
                 register: attempt.work().register.clone(),

@@ -6,11 +6,11 @@
 use super::admission::{Cluster, admit_call, new_fence};
 use super::error::{ConnectError, Failures, NodeFailure, Refusal};
 use super::session::{self, Opened};
-use crate::config::Config;
+use crate::config::{Config, Tls};
 use crate::protocol::Epoch;
 use crate::script::short_hash;
 use futures_util::future::join_all;
-use redis::Client;
+use redis::{Client, ClientTlsConfig, TlsCertificates};
 
 /// One node of the list, as the first look found it.
 pub struct Probe {
@@ -31,7 +31,7 @@ pub fn address_of(client: &Client) -> String {
 pub async fn probe_all(urls: &[String], config: &Config) -> Result<Vec<Probe>, ConnectError> {
     let mut clients = Vec::new();
     for url in urls {
-        let client = Client::open(url.as_str()).map_err(|error| ConnectError::Node {
+        let client = client_for(url, &config.tls).map_err(|error| ConnectError::Node {
             node: without_password(url),
             refusal: Refusal::Url(error.to_string()),
         })?;
@@ -40,6 +40,15 @@ pub async fn probe_all(urls: &[String], config: &Config) -> Result<Vec<Probe>, C
     let found = join_all(clients.iter().map(|client| session::open(client, config))).await;
     let probes = clients.into_iter().zip(found);
     Ok(probes.map(|(client, found)| Probe { name: address_of(&client), client, found }).collect())
+}
+
+fn client_for(url: &str, tls: &Tls) -> redis::RedisResult<Client> {
+    if *tls == Tls::default() || !url.starts_with("rediss:") {
+        return Client::open(url);
+    }
+    let client_tls = tls.client_certificate.clone();
+    let client_tls = client_tls.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+    Client::build_with_tls(url, TlsCertificates { client_tls, root_cert: tls.root_certificate.clone() })
 }
 
 fn without_password(url: &str) -> String {

@@ -38,7 +38,8 @@ pub struct Ballot {
 }
 
 impl Ballot {
-    /// A ballot at `time_us` microseconds after the epoch. Times that 16 digits cannot hold become the last that they can.
+    /// A ballot at `time_us` microseconds after the epoch. Times that 16 digits cannot hold become the last that
+    /// they can.
     pub fn new(time_us: u64, coordinator: CoordinatorId) -> Self {
         Self { time_us: time_us.min(MAX_TIME_US), coordinator }
     }
@@ -93,8 +94,8 @@ impl BallotClock {
         Self { coordinator, last_us: 0 }
     }
 
-    /// The next ballot: above every ballot handed out or observed, and not before `now_us`. Never the same twice (I3),
-    /// also where the wall clock stands still or jumps back.
+    /// The next ballot: above every ballot handed out or observed, and not before `now_us`. Never the same twice
+    /// (I3), also where the wall clock stands still or jumps back.
     pub fn next(&mut self, now_us: u64) -> Ballot {
         self.last_us = now_us.max(self.last_us.saturating_add(1));
         Ballot::new(self.last_us, self.coordinator)

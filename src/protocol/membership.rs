@@ -1,7 +1,8 @@
 //! Who may vote: rules over what was observed of nodes at a (re)connect.
 //!
-//! A node votes while its server remembers everything that it has answered. A server that lost its data has lost the
-//! fence token with it; one that came back with older data shows another run id than the one recorded at its admission.
+//! A node votes while its server remembers everything that it has answered. A server that lost its data has lost
+//! the fence token with it; one that came back with older data shows another run id than the one recorded at its
+//! admission.
 
 use super::quorum::{NodeIndex, Quorum};
 
@@ -85,8 +86,8 @@ pub enum Formation {
     Fresh,
     /// At least M vote: serve, and let the others rejoin.
     Serving,
-    /// A node of ours was seen, but fewer than M can vote: nothing is decided until more do, and where they all restarted
-    /// nothing can prove that no write is lost.
+    /// A node of ours was seen, but fewer than M can vote: nothing is decided until more do, and where they all
+    /// restarted nothing can prove that no write is lost.
     NoQuorum,
     /// No node of ours, and not all N are there and empty: not to be initialised.
     Unformed,
@@ -111,8 +112,8 @@ pub fn formation(nodes: &[Option<Facts>]) -> Formation {
 
 /// Which answers of a round count together: those given under the highest epoch among them. `None`: no answer.
 ///
-/// Without this rule an answer given before a node lost its memory could be added to one given after it was refilled from
-/// nodes that did not have that answer yet, and a commit would exist on one node only.
+/// Without this rule an answer given before a node lost its memory could be added to one given after it was
+/// refilled from nodes that did not have that answer yet, and a commit would exist on one node only.
 pub fn count_together(answers: &[Option<Epoch>]) -> Vec<NodeIndex> {
     let newest = answers.iter().flatten().max();
     let counts = |(_, epoch): &(usize, &Option<Epoch>)| epoch.is_some() && epoch.as_ref() == newest;

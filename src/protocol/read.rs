@@ -1,11 +1,13 @@
 //! A read round: one plain read to each node, nothing written, nothing promised.
 
+mod tally;
+
 use std::cmp::Reverse;
 
 use super::ballot::Ballot;
 use super::quorum::{Decided, NodeIndex, Quorum, Rule};
 use super::repair::{RepairNeed, Repairs};
-use super::version::{Position, Standing};
+use super::version::Standing;
 
 /// One node's answer to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub enum ReadAnswer<R> {
 pub enum ReadStep {
     /// Bring more answers.
     Wait,
-    /// The round is over: the reply is that node's. Where the rule compares histories, the caller still compares replies.
+    /// The round is over: the reply is that node's. Where the rule compares histories, the caller still compares
+    /// replies.
     Decided(Decided),
     /// The round is over without a decision (R4): read again, then run the slow read.
     Disagree(Disagreement),
@@ -97,8 +100,8 @@ impl<R> ReadRound<R> {
         Self::at(Level::Linearizable, quorum)
     }
 
-    /// A read at the quorum level: the highest of M answers. It includes every acknowledged write, but may show one that
-    /// never commits.
+    /// A read at the quorum level: the highest of M answers. It includes every acknowledged write, but may show
+    /// one that never commits.
     pub fn quorum_level(quorum: Quorum) -> Self {
         Self::at(Level::Quorum, quorum)
     }
@@ -143,12 +146,13 @@ impl<R> ReadRound<R> {
         self.answers
     }
 
-    /// After a decision for something settled (R2, or the quorum level where its highest answer is settled): what each node
-    /// needs that differs or has not answered, under the winner's accepted ballot. A silent node gets a confirmation, which asks
-    /// as much as it tells.
+    /// After a decision for something settled (R2, or the quorum level where its highest answer is settled):
+    /// what each node needs that differs or has not answered, under the winner's accepted ballot. A silent node
+    /// gets a confirmation, which asks as much as it tells.
     ///
-    /// Empty otherwise: R1 finds nothing that differs, R3 nothing to settle, and what no settle has chosen must not be
-    /// spread without a ballot of its own (I3). Where nodes differ then, the slow read repairs; see [`is_in_doubt`](Self::is_in_doubt).
+    /// Empty otherwise: R1 finds nothing that differs, R3 nothing to settle, and what no settle has chosen must
+    /// not be spread without a ballot of its own (I3). Where nodes differ then, the slow read repairs; see
+    /// [`is_in_doubt`](Self::is_in_doubt).
     pub fn repairs(&self) -> Repairs {
         let Some(decided) = self.settled_decision() else {
             return Repairs::new();
@@ -161,13 +165,13 @@ impl<R> ReadRound<R> {
         self.quorum.indices().filter_map(|node| Some((node, need(node)?))).collect()
     }
 
-    /// Whether the nodes that answered differ in a way that [`repairs`](Self::repairs) cannot mend: the register wants a slow read
-    /// (with `keep`, so that a write on a single node is either completed or overruled).
+    /// Whether the nodes that answered differ in a way that [`repairs`](Self::repairs) cannot mend: the register
+    /// wants a slow read (with `keep`, so that a write on a single node is either completed or overruled).
     pub fn is_in_doubt(&self) -> bool {
         match self.decided().map(|decided| decided.rule) {
             Some(Rule::R3) => self.reports().count() > 0,
             Some(Rule::Quorum) if self.settled_decision().is_none() => {
-                !self.reports_agree() || self.absents() > 0
+                self.reports().count() > 0 && (self.absents() > 0 || !self.reports_agree())
             }
             _ => false,
         }
@@ -192,8 +196,8 @@ impl<R> ReadRound<R> {
         ReadStep::Disagree(self.disagreement())
     }
 
-    /// R1: all N report the same promise and the same position, so no settle below that promise can land any more, and
-    /// whoever works above it finds this history on every node.
+    /// R1: all N report the same promise and the same position, so no settle below that promise can land any
+    /// more, and whoever works above it finds this history on every node.
     fn r1(&self) -> Option<Decided> {
         let unanimous = self.reports().count() == self.quorum.nodes && self.reports_agree();
         unanimous.then_some(Decided { rule: Rule::R1, from: NodeIndex(0) })
@@ -223,77 +227,33 @@ impl<R> ReadRound<R> {
         Some(Decided { rule: Rule::Quorum, from })
     }
 
-    /// Whether the answers that are missing can still decide, and are worth waiting for.
+    /// Whether the answers that are missing can still decide, and are worth waiting for: until M nodes have
+    /// answered, and from then on to the hedge delay while a rule may hold.
     fn awaits_more(&self) -> bool {
-        let silent = self.silent();
-        let enough = self.reports().count() + self.absents() >= self.quorum.majority();
-        silent > 0
-            && !(self.hedged && enough)
-            && (self.level == Level::Quorum || self.may_still_decide(silent))
+        let (reachable, silent, majority) = (self.reachable(), self.silent(), self.quorum.majority());
+        if silent == 0 || reachable + silent < majority {
+            return false;
+        }
+        reachable < majority || (!self.hedged && self.may_still_decide(silent))
     }
 
     fn may_still_decide(&self, silent: usize) -> bool {
         let majority = self.quorum.majority();
-        let r1 = self.reports().count() + silent == self.quorum.nodes && self.reports_agree();
+        let (reports, absents) = (self.reports().count(), self.absents());
+        if self.level == Level::Quorum {
+            return reports + absents + silent >= majority;
+        }
+        let r1 = reports + silent == self.quorum.nodes && self.reports_agree();
         let most_held = self.reports().map(|(_, _, standing)| self.holders(standing)).max().unwrap_or(0);
-        r1 || most_held + silent >= majority || self.absents() + silent >= majority
+        r1 || most_held + silent >= majority || absents + silent >= majority
     }
 
     fn disagreement(&self) -> Disagreement {
-        let is_answer = |a: &&Option<ReadAnswer<R>>| !matches!(a, None | Some(ReadAnswer::NoVote));
         Disagreement {
             above: self.reports().map(|(_, promised, _)| promised).max(),
             expiring_at_ms: self.latest_expiry(),
-            reachable: self.answers.iter().filter(is_answer).count(),
+            reachable: self.reachable(),
         }
-    }
-
-    fn latest_expiry(&self) -> Option<u64> {
-        let expiries = self.answers.iter().filter_map(|answer| match answer {
-            Some(ReadAnswer::Expiring { at_ms }) => Some(*at_ms),
-            _ => None,
-        });
-        expiries.max()
-    }
-
-    /// What was decided, where a settle has chosen it.
-    fn settled_decision(&self) -> Option<&Standing> {
-        let Stage::Decided(Decided { rule: Rule::R2 | Rule::Quorum, from }) = self.stage else {
-            return None;
-        };
-        match self.answer(from) {
-            Some(ReadAnswer::Report { standing, .. }) if standing.is_settled() => Some(standing),
-            _ => None,
-        }
-    }
-
-    /// How many report exactly this settle with nothing after it (R2); 0 where `standing` is not settled itself.
-    fn holders(&self, standing: &Standing) -> usize {
-        if !standing.is_settled() {
-            return 0;
-        }
-        self.reports().filter(|(_, _, other)| *other == standing).count()
-    }
-
-    fn reports(&self) -> impl Iterator<Item = (NodeIndex, Ballot, &Standing)> {
-        self.quorum.indices().filter_map(|node| match self.answer(node) {
-            Some(ReadAnswer::Report { promised, standing, .. }) => Some((node, *promised, standing)),
-            _ => None,
-        })
-    }
-
-    fn reports_agree(&self) -> bool {
-        let mut pairs = self.reports().map(|(_, promised, standing)| (promised, standing.position));
-        let first: Option<(Ballot, Position)> = pairs.next();
-        pairs.all(|pair| Some(pair) == first)
-    }
-
-    fn absents(&self) -> usize {
-        self.answers.iter().filter(|answer| matches!(answer, Some(ReadAnswer::Absent { .. }))).count()
-    }
-
-    fn silent(&self) -> usize {
-        self.answers.iter().filter(|answer| answer.is_none()).count()
     }
 }
 

@@ -14,9 +14,9 @@ use super::version::Position;
 
 /// One round of a mutation or of the slow read (W1-W4).
 ///
-/// Bring it each answer as it arrives and do what the step says; after `Decided` or `Retry` every further answer (a
-/// straggler) is only recorded, for [`repairs`](Self::repairs). The first answer of a node counts; a later one replaces it
-/// only where the first was no vote.
+/// Bring it each answer as it arrives and do what the step says; after `Decided` or `Retry` every further answer
+/// (a straggler) is only recorded, for [`repairs`](Self::repairs). The first answer of a node counts; a later
+/// one replaces it only where the first was no vote.
 ///
 /// ```
 /// use anarchoredis::protocol::*;
@@ -51,8 +51,8 @@ enum Stage {
 }
 
 impl<R> WriteRound<R> {
-    /// A round under `ballot`, which no other round has used or will (I3). `keep`: the nodes were asked to store the promise
-    /// of a register that they do not have, so none may answer ABSENT.
+    /// A round under `ballot`, which no other round has used or will (I3). `keep`: the nodes were asked to store
+    /// the promise of a register that they do not have, so none may answer ABSENT.
     pub fn new(kind: Kind, ballot: Ballot, quorum: Quorum, keep: bool) -> Self {
         Self {
             kind,
@@ -83,7 +83,8 @@ impl<R> WriteRound<R> {
         self.after_apply()
     }
 
-    /// Takes a node's answer to a settle of this round. A node that has accepted once has accepted, and silence takes nothing back.
+    /// Takes a node's answer to a settle of this round. A node that has accepted once has accepted, and silence
+    /// takes nothing back.
     pub fn on_settle_answer(&mut self, node: NodeIndex, answer: SettleAnswer) -> WriteStep {
         if let Some(slot) = self.settles.get_mut(node.0)
             && (slot.is_none() || (*slot != Some(SettleAnswer::Accepted) && answer != SettleAnswer::NoVote))
@@ -93,8 +94,8 @@ impl<R> WriteRound<R> {
         self.after_settle()
     }
 
-    /// W4, as far as this round goes: what is known of the op when the driver stops here. An op of several rounds is not
-    /// applied only if none of them leaves it indeterminate.
+    /// W4, as far as this round goes: what is known of the op when the driver stops here. An op of several
+    /// rounds is not applied only if none of them leaves it indeterminate.
     pub fn outcome_if_abandoned(&self) -> Abandoned {
         let may_have_run =
             self.kind == Kind::Mutation && self.answers.iter().any(|a| self.may_have_run(a.as_ref()));
@@ -121,8 +122,9 @@ impl<R> WriteRound<R> {
         self.answers
     }
 
-    /// After W2: what each node still needs that has not accepted the settle, as far as is known now. Send it under the
-    /// round's ballot. After W1 all are equal; after R3 there is nothing to settle; without a decision nothing is true yet.
+    /// After W2: what each node still needs that has not accepted the settle, as far as is known now. Send it
+    /// under the round's ballot. After W1 all are equal; after R3 there is nothing to settle; without a decision
+    /// nothing is true yet.
     pub fn repairs(&self) -> Repairs {
         let (Stage::Decided(Decided { rule: Rule::W2, .. }), Some((_, winner))) = (self.stage, self.winner())
         else {
@@ -140,8 +142,8 @@ impl<R> WriteRound<R> {
         RepairNeed::towards(decided, self.ack(node).map(|ack| ack.standing.position))
     }
 
-    /// An acknowledgement that contradicts I1 (or accepted < this ballot) comes from no node that runs these scripts: it is
-    /// no vote, and the op may have run there.
+    /// An acknowledgement that contradicts I1 (or accepted < this ballot) comes from no node that runs these
+    /// scripts: it is no vote, and the op may have run there.
     fn plausible(&self, answer: ApplyAnswer<R>) -> ApplyAnswer<R> {
         match &answer {
             ApplyAnswer::Ack(ack)
@@ -191,7 +193,8 @@ impl<R> WriteRound<R> {
         !self.keep && self.absents() >= self.absents_needed()
     }
 
-    /// R3 takes M nodes for a read, and all N for a mutation: a node that is not absent may have run it (see the module's docs).
+    /// R3 takes M nodes for a read, and all N for a mutation: a node that is not absent may have run it (see the
+    /// module's docs).
     fn absents_needed(&self) -> usize {
         match self.kind {
             Kind::Mutation => self.quorum.nodes,

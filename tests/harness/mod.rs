@@ -27,6 +27,7 @@ pub use eventually::eventually;
 pub use link::{Link, Traffic};
 pub use look::Snapshot;
 pub use nodes::Nodes;
+pub use port::Port;
 pub use server::Server;
 pub use setup::Setup;
 pub use version::Version;

@@ -10,8 +10,8 @@ use crate::protocol::version::{Position, Standing};
 pub struct Ack<R> {
     /// Where the node stands after the op.
     pub standing: Standing,
-    /// The ballot under which the op ran in this node's history; `None` where it is not in it: the command failed, only
-    /// reads, or held at another digest only.
+    /// The ballot under which the op ran in this node's history; `None` where it is not in it: the command
+    /// failed, only reads, or held at another digest only.
     pub ran: Option<Ballot>,
     /// The reply, and whatever else the driver wants back (state, say).
     pub reply: R,
@@ -38,7 +38,8 @@ pub enum ApplyAnswer<R> {
         /// What it has promised.
         promised: Ballot,
     },
-    /// By the node's clock a key has expired that is alive at the ballot's time; nothing changed. Try later than this.
+    /// By the node's clock a key has expired that is alive at the ballot's time; nothing changed. Try later than
+    /// this.
     Expiring {
         /// The expiry, in ms since the epoch.
         at_ms: u64,
