@@ -1,8 +1,8 @@
-//! A search for counter-examples: random schedules of the real rounds over model nodes, with I1-I5 and linearizability checked
-//! at every event.
+//! A search for counter-examples: random schedules of the real rounds over model nodes, with I1-I5 and
+//! linearizability checked at every event.
 //!
-//! `ANARCHO_SCHEDULES` sets how many schedules of the real rules are run, `ANARCHO_SEED` the first seed. A violation is
-//! printed with its seed and trace, and `ANARCHO_SEED=<seed> ANARCHO_SCHEDULES=1` runs it alone.
+//! `ANARCHO_SCHEDULES` sets how many schedules of the real rules are run, `ANARCHO_SEED` the first seed. A
+//! violation is printed with its seed and trace, and `ANARCHO_SEED=<seed> ANARCHO_SCHEDULES=1` runs it alone.
 
 mod model;
 
@@ -27,13 +27,15 @@ fn search(nodes: usize, control: Control, schedules: u64, first: u64) -> (u64, u
         events += tally.events;
         ops += tally.commits;
     }
-    println!("{control:?}, {nodes} nodes: {schedules} schedules from seed {first}: {events} events, {ops} ops committed, no violation");
+    println!(
+        "{control:?}, {nodes} nodes: {schedules} schedules from seed {first}: {events} events, {ops} ops committed, no violation"
+    );
     (events, ops)
 }
 
 #[test]
 fn no_schedule_breaks_an_invariant_or_linearizability() {
-    let schedules = from_env("ANARCHO_SCHEDULES", 20_000);
+    let schedules = from_env("ANARCHO_SCHEDULES", 25_000);
     let (_, ops) = search(NODES, Control::Sound, schedules, from_env("ANARCHO_SEED", 1));
     assert!(ops > schedules / 2, "hardly anything committed: the schedules show nothing");
 }
@@ -55,7 +57,9 @@ fn every_unsound_shortcut_is_caught() {
     let most = from_env("ANARCHO_CONTROL_SCHEDULES", 20_000);
     let mut uncaught = Vec::new();
     let only = env::var("ANARCHO_CONTROL").ok();
-    for control in Control::UNSOUND.into_iter().filter(|c| only.as_ref().is_none_or(|name| *name == format!("{c:?}"))) {
+    for control in
+        Control::UNSOUND.into_iter().filter(|c| only.as_ref().is_none_or(|name| *name == format!("{c:?}")))
+    {
         let caught = (1..=most).find_map(|seed| Some((seed, run(seed, NODES, control).err()?)));
         match caught {
             Some((seed, violation)) => {

@@ -1,8 +1,8 @@
 //! What must hold: I1-I5 on the nodes, linearizability at the clients.
 //!
 //! Every answer that a client gets names a history. The answers are linearizable when all these histories are
-//! beginnings of one growing history, no answer is older than what was committed when its op was sent, each reply is what its
-//! history gives, and an op that changed nothing never turns up later.
+//! beginnings of one growing history, no answer is older than what was committed when its op was sent, each
+//! reply is what its history gives, and an op that changed nothing never turns up later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,9 @@ struct Op {
     without_effect: bool,
 }
 
+/// How a digest came about: the digest before it, the op with its reply, the value after it.
+type Step = (Digest, (OpId, Reply), Vec<u32>);
+
 #[derive(Debug)]
 pub struct Checker {
     nodes: usize,
@@ -41,7 +44,7 @@ pub struct Checker {
     committed: State,
     acknowledged: BTreeSet<u32>,
     pops: bool,
-    seen_digests: BTreeMap<Digest, (Digest, (OpId, Reply), Vec<u32>)>,
+    seen_digests: BTreeMap<Digest, Step>,
     applied: BTreeMap<Ballot, Vec<(usize, Position)>>,
     settled: BTreeMap<Ballot, (Position, BTreeSet<usize>)>,
 }
@@ -126,13 +129,18 @@ impl Checker {
         let command = self.ops[client].command;
         match seen.state.entries().find(|entry| entry.client == client) {
             Some(entry) => {
-                check(entry.reply == seen.reply, || format!("op {client}: reply {:?} for {entry:?}", seen.reply))?;
+                check(entry.reply == seen.reply, || {
+                    format!("op {client}: reply {:?} for {entry:?}", seen.reply)
+                })?;
             }
             None => {
                 let (value, reply) = command.run(seen.state.value());
                 let effect = value.is_some_and(|value| value != seen.state.value());
                 check(!effect && reply == seen.reply, || {
-                    format!("op {client} {command:?} is answered {:?} by {rule} but not in its history", seen.reply)
+                    format!(
+                        "op {client} {command:?} is answered {:?} by {rule} but not in its history",
+                        seen.reply
+                    )
                 })?;
                 self.without_effect(client)?;
             }
@@ -153,7 +161,9 @@ impl Checker {
 
     fn check_without_effect(&self) -> Checked {
         let late = self.committed.entries().find(|entry| self.ops[entry.client].without_effect);
-        check(late.is_none(), || format!("op {:?} had no effect, the client was told, and is committed", late))
+        check(late.is_none(), || {
+            format!("op {:?} had no effect, the client was told, and is committed", late)
+        })
     }
 
     fn check_recency(&self, client: usize, rule: &str, state: &State) -> Checked {
@@ -173,9 +183,13 @@ impl Checker {
             }
             (Command::Read, Reply::Values(values)) => {
                 let distinct: BTreeSet<u32> = values.iter().copied().collect();
-                check(distinct.len() == values.len(), || format!("op {client} reads an element twice: {values:?}"))?;
+                check(distinct.len() == values.len(), || {
+                    format!("op {client} reads an element twice: {values:?}")
+                })?;
                 let lost = op.acknowledged.difference(&distinct).next();
-                check(self.pops || lost.is_none(), || format!("op {client} reads {values:?} without {lost:?}"))?;
+                check(self.pops || lost.is_none(), || {
+                    format!("op {client} reads {values:?} without {lost:?}")
+                })?;
             }
             _ => {}
         }
@@ -184,7 +198,8 @@ impl Checker {
 }
 
 fn check_i1(before: Option<&Record>, after: &Record) -> Checked {
-    let rises = before.is_none_or(|before| before.promised <= after.promised && before.accepted <= after.accepted);
+    let rises =
+        before.is_none_or(|before| before.promised <= after.promised && before.accepted <= after.accepted);
     let ordered = after.accepted <= Some(after.promised) && after.settled <= after.state.position().version;
     check(rises && ordered, || format!("I1: {before:?} became {after:?}"))
 }

@@ -1,7 +1,8 @@
 //! The unsound shortcuts: switches in the driver of the model, never in the rounds.
 
 use anarchoredis::protocol::{
-    Ack, ApplyAnswer, Ballot, CoordinatorId, Decided, Kind, NodeIndex, Quorum, ReadAnswer, Rule, Standing, WriteRound,
+    Ack, ApplyAnswer, Ballot, CoordinatorId, Decided, Kind, NodeIndex, Quorum, ReadAnswer, Rule, Standing,
+    WriteRound,
 };
 
 use super::history::DigestOver;
@@ -17,8 +18,8 @@ pub enum Control {
     SoundOverIds,
     /// Commits on a majority of equal digests without a settle.
     MajorityWithoutSettle,
-    /// R1 without comparing the promised ballot. Over digests that leave the ballot out: with it, the counter-example is too
-    /// long for a random search, and is told as a trace of its own.
+    /// R1 without comparing the promised ballot. Over digests that leave the ballot out: with it, the
+    /// counter-example is too long for a random search, and is told as a trace of its own.
     PromiseNotCompared,
     /// R2 without version = settled.
     UnsettledCountsAsSettled,
@@ -69,7 +70,9 @@ impl Control {
     pub fn season(self) -> Option<Season> {
         match self {
             Self::Sound | Self::SoundOverIds => None,
-            Self::AbsentByMajority | Self::RetryWithoutKeep | Self::ApplyDeliveredTwice => Some(Season::Emptiness),
+            Self::AbsentByMajority | Self::RetryWithoutKeep | Self::ApplyDeliveredTwice => {
+                Some(Season::Emptiness)
+            }
             Self::PromiseNotCompared => Some(Season::LostSettles),
             _ => Some(Season::Mixed),
         }

@@ -3,9 +3,9 @@
 mod steps;
 
 use anarchoredis::protocol::{
-    Abandoned, ApplyAnswer, Ballot, BallotClock, CoordinatorId, Decided, Disagreement, Kind, NoVote, NodeIndex, OpId,
-    Quorum, ReadAnswer, ReadRound, ReadStep, RepairNeed, Repairs, Retry, Rule, SettleAnswer, SettlePlan,
-    WriteRound, WriteStep,
+    Abandoned, ApplyAnswer, Ballot, BallotClock, CoordinatorId, Decided, Disagreement, Kind, NoVote,
+    NodeIndex, OpId, Quorum, ReadAnswer, ReadRound, ReadStep, RepairNeed, Repairs, Retry, Rule, SettleAnswer,
+    SettlePlan, WriteRound, WriteStep,
 };
 
 use super::checker::{Checked, Checker};
@@ -112,7 +112,8 @@ impl Coordinator {
 
     fn draw(&mut self, network: &mut Network) -> Command {
         let id = (self.index as u32) * 100 + self.remaining as u32;
-        let (reads, pops, conditional) = (network.weather.reads, network.weather.pops, network.weather.conditional);
+        let (reads, pops, conditional) =
+            (network.weather.reads, network.weather.pops, network.weather.conditional);
         let rng = &mut network.rng;
         if rng.percent(reads) {
             Command::Read
@@ -139,7 +140,8 @@ impl Coordinator {
 
     fn start_read(&mut self, job: &mut Job, network: &mut Network) {
         let at_quorum_level = network.rng.percent(network.weather.quorum_reads);
-        let round = if at_quorum_level { ReadRound::quorum_level(self.quorum) } else { ReadRound::new(self.quorum) };
+        let round =
+            if at_quorum_level { ReadRound::quorum_level(self.quorum) } else { ReadRound::new(self.quorum) };
         job.round = Round::Read(round);
         for node in 0..self.quorum.nodes {
             network.call(self.index, job.tag, node, Call::Read(job.command));

@@ -34,7 +34,9 @@ impl Command {
             Self::Append(id) => appended(value, id),
             Self::AppendIf { odd, id } if (value.len() % 2 == 1) == odd => appended(value, id),
             Self::AppendIf { .. } => (None, Reply::Error),
-            Self::Pop => (Some(value.iter().skip(1).copied().collect()), Reply::Popped(value.first().copied())),
+            Self::Pop => {
+                (Some(value.iter().skip(1).copied().collect()), Reply::Popped(value.first().copied()))
+            }
             Self::Read => (None, Reply::Values(value.to_vec())),
         }
     }
@@ -93,7 +95,8 @@ impl State {
 
     pub fn push(&self, entry: Entry, value: Vec<u32>, over: DigestOver) -> State {
         let Position { version, digest } = self.position();
-        let position = Position { version: Version(version.0 + 1), digest: digest_after(digest, &entry, over) };
+        let position =
+            Position { version: Version(version.0 + 1), digest: digest_after(digest, &entry, over) };
         State(Some(Rc::new(Link { before: self.clone(), entry, position, value })))
     }
 

@@ -1,5 +1,5 @@
-//! A model of the whole protocol: nodes with the scripts' semantics, a network that loses, delays, reorders and repeats, and
-//! coordinators that drive the real rounds. Everything follows from one seed.
+//! A model of the whole protocol: nodes with the scripts' semantics, a network that loses, delays, reorders and
+//! repeats, and coordinators that drive the real rounds. Everything follows from one seed.
 
 mod checker;
 mod control;

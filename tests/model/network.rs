@@ -27,18 +27,41 @@ pub enum Answer {
 /// What happens at one moment. `tag` names the round that it belongs to.
 #[derive(Debug, Clone)]
 pub enum Event {
-    Call { from: usize, tag: u64, node: usize, call: Call },
-    Answer { to: usize, tag: u64, node: usize, answer: Answer },
+    Call {
+        from: usize,
+        tag: u64,
+        node: usize,
+        call: Call,
+    },
+    Answer {
+        to: usize,
+        tag: u64,
+        node: usize,
+        answer: Answer,
+    },
     /// The hedge delay of a round has passed.
-    Hedge { to: usize, tag: u64 },
+    Hedge {
+        to: usize,
+        tag: u64,
+    },
     /// The answer time-out of a round (or of its settle) has passed.
-    Timeout { to: usize, tag: u64 },
+    Timeout {
+        to: usize,
+        tag: u64,
+    },
     /// The client's deadline has passed.
-    GiveUp { to: usize, client: usize },
+    GiveUp {
+        to: usize,
+        client: usize,
+    },
     /// The coordinator goes on: the next round, or the next op.
-    Go { to: usize },
+    Go {
+        to: usize,
+    },
     /// A node restarts from an older copy of itself (a control only).
-    Restart { node: usize },
+    Restart {
+        node: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -82,10 +105,12 @@ impl Network {
         Some(event)
     }
 
-    /// Sends a call; says whether the network repeats an apply, so that its first answer does not tell the whole truth.
+    /// Sends a call; says whether the network repeats an apply, so that its first answer does not tell the whole
+    /// truth.
     pub fn call(&mut self, from: usize, tag: u64, node: usize, call: Call) -> bool {
         let may_repeat = match &call {
-            // The transport must not repeat an apply that could find the register absent: this is what the control shows.
+            // The transport must not repeat an apply that could find the register absent: this is what the
+            // control shows.
             Call::Apply(apply) => apply.keep || self.control == Control::ApplyDeliveredTwice,
             Call::Settle(_) | Call::Read(_) => true,
         };

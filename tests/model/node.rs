@@ -67,7 +67,11 @@ impl Record {
     }
 
     fn ack(&self, ran: Option<Ballot>, reply: Reply) -> ApplyAnswer<Seen> {
-        ApplyAnswer::Ack(Ack { standing: self.standing(), ran, reply: Seen { reply, state: self.state.clone() } })
+        ApplyAnswer::Ack(Ack {
+            standing: self.standing(),
+            ran,
+            reply: Seen { reply, state: self.state.clone() },
+        })
     }
 }
 

@@ -9,7 +9,9 @@ use super::node::Seen;
 impl Event {
     pub fn outline(&self) -> String {
         match self {
-            Self::Call { from, node, call, .. } => format!("{} -> {}: {}", name(*from), letter(*node), outline_call(call)),
+            Self::Call { from, node, call, .. } => {
+                format!("{} -> {}: {}", name(*from), letter(*node), outline_call(call))
+            }
             Self::Answer { to, node, answer, .. } => {
                 format!("{} <- {}: {}", name(*to), letter(*node), outline_answer(answer))
             }
@@ -24,7 +26,8 @@ impl Event {
 
 /// A history in short: its ops, the first one first, each with the time of its ballot.
 pub fn outline_state(state: &State) -> String {
-    let mut ops: Vec<String> = state.entries().map(|e| format!("op{}@{}", e.client, e.ran.time_us())).collect();
+    let mut ops: Vec<String> =
+        state.entries().map(|e| format!("op{}@{}", e.client, e.ran.time_us())).collect();
     ops.reverse();
     format!("[{}]", ops.join(" "))
 }
@@ -45,9 +48,13 @@ fn outline_call(call: &Call) -> String {
 
 fn outline_answer(answer: &Answer) -> String {
     match answer {
-        Answer::Apply(ApplyAnswer::Ack(Ack { standing, reply, .. })) => format!("ACK {}", outline_seen(standing, reply)),
+        Answer::Apply(ApplyAnswer::Ack(Ack { standing, reply, .. })) => {
+            format!("ACK {}", outline_seen(standing, reply))
+        }
         Answer::Apply(ApplyAnswer::Nack { promised }) => format!("NACK {}", short(*promised)),
-        Answer::Apply(ApplyAnswer::Absent { .. }) | Answer::Read(ReadAnswer::Absent { .. }) => "ABSENT".to_owned(),
+        Answer::Apply(ApplyAnswer::Absent { .. }) | Answer::Read(ReadAnswer::Absent { .. }) => {
+            "ABSENT".to_owned()
+        }
         Answer::Apply(other) => format!("{other:?}"),
         Answer::Settle(other) => format!("{other:?}"),
         Answer::Read(ReadAnswer::Report { promised, standing, reply }) => {
@@ -59,7 +66,12 @@ fn outline_answer(answer: &Answer) -> String {
 
 fn outline_seen(standing: &Standing, seen: &Seen) -> String {
     let accepted = standing.accepted.map_or_else(|| "none".to_owned(), short);
-    format!("accepted {accepted} settled {} {} {:?}", standing.settled, outline_state(&seen.state), seen.reply)
+    format!(
+        "accepted {accepted} settled {} {} {:?}",
+        standing.settled,
+        outline_state(&seen.state),
+        seen.reply
+    )
 }
 
 fn short(ballot: Ballot) -> String {

@@ -1,8 +1,8 @@
 //! One schedule from its seed to its end.
 
 use anarchoredis::protocol::{
-    ApplyAnswer, Ballot, CoordinatorId, Kind, NoVote, NodeIndex, OpId, Quorum, ReadRound, ReadStep, SettleAnswer,
-    WriteRound, WriteStep,
+    ApplyAnswer, Ballot, CoordinatorId, Kind, NoVote, NodeIndex, OpId, Quorum, ReadRound, ReadStep,
+    SettleAnswer, WriteRound, WriteStep,
 };
 
 use super::checker::{Checked, Checker, Violation};
@@ -61,7 +61,14 @@ impl World {
         }
         let nodes_now = vec![Node { digest_over: control.digest_over(), record: None }; nodes];
         let checker = Checker::new(nodes);
-        Self { nodes: nodes_now.clone(), copies: nodes_now, coordinators, network, checker, tally: Tally::default() }
+        Self {
+            nodes: nodes_now.clone(),
+            copies: nodes_now,
+            coordinators,
+            network,
+            checker,
+            tally: Tally::default(),
+        }
     }
 
     fn run(&mut self) -> Checked {
@@ -134,8 +141,8 @@ impl World {
         Ok(answer)
     }
 
-    /// The network is empty: a slow read of a random majority, then one of all, brings the nodes to one history; a read
-    /// then decides.
+    /// The network is empty: a slow read of a random majority, then one of all, brings the nodes to one history;
+    /// a read then decides.
     fn rest(&mut self) -> Checked {
         let all: Vec<usize> = (0..self.nodes.len()).collect();
         let first = self.network.rng.below(self.nodes.len() as u64) as usize;
@@ -147,7 +154,8 @@ impl World {
     }
 
     fn slow_read(&mut self, reached: &[usize]) -> Checked {
-        let above = self.nodes.iter().filter_map(|node| node.record.as_ref()).map(|record| record.promised.time_us());
+        let above =
+            self.nodes.iter().filter_map(|node| node.record.as_ref()).map(|record| record.promised.time_us());
         let ballot = Ballot::new(above.max().unwrap_or(0) + 1, CoordinatorId(99));
         let client = self.checker.sent(Command::Read);
         let mut round = WriteRound::new(Kind::SlowRead, ballot, Quorum::of(self.nodes.len()), true);
@@ -183,7 +191,8 @@ impl World {
         let client = self.checker.sent(Command::Read);
         let mut round = ReadRound::new(Quorum::of(self.nodes.len()));
         let answers: Vec<_> = self.nodes.iter().map(|node| node.read(Command::Read)).collect();
-        let steps = answers.iter().enumerate().map(|(i, answer)| round.on_answer(NodeIndex(i), answer.clone()));
+        let steps =
+            answers.iter().enumerate().map(|(i, answer)| round.on_answer(NodeIndex(i), answer.clone()));
         let Some(ReadStep::Decided(decided)) = steps.into_iter().find(|step| *step != ReadStep::Wait) else {
             return Err(Violation("a read does not decide though all nodes rest at one history".to_owned()));
         };

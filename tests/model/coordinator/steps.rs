@@ -45,14 +45,18 @@ impl Coordinator {
 
     /// The control that settles a better answer, come late, at the ballot of the first winner.
     fn choose_again(&mut self, job: &Job, network: &mut Network) {
-        let (Control::WinnerNotFixed, Round::Write(ballot, round)) = (network.control, &job.round) else { return };
+        let (Control::WinnerNotFixed, Round::Write(ballot, round)) = (network.control, &job.round) else {
+            return;
+        };
         let Some((_, winner)) = round.winner() else { return };
-        let acks = (0..self.quorum.nodes).filter_map(|node| match round.answer(NodeIndex(node)) {
-            Some(ApplyAnswer::Ack(ack)) if ack.standing.rank() > winner.standing.rank() => Some(&ack.reply.state),
+        let mut acks = (0..self.quorum.nodes).filter_map(|node| match round.answer(NodeIndex(node)) {
+            Some(ApplyAnswer::Ack(ack)) if ack.standing.rank() > winner.standing.rank() => {
+                Some(&ack.reply.state)
+            }
             _ => None,
         });
         let sends = (0..self.quorum.nodes).map(|node| (NodeIndex(node), RepairNeed::State)).collect();
-        if let Some(state) = acks.last().cloned() {
+        if let Some(state) = acks.next_back().cloned() {
             self.send_settles(*ballot, &sends, &state, job.tag, network);
         }
     }
@@ -72,7 +76,13 @@ impl Coordinator {
     }
 
     /// The client has its answer.
-    fn finish(&mut self, job: &mut Job, decided: Decided, network: &mut Network, checker: &mut Checker) -> Checked {
+    fn finish(
+        &mut self,
+        job: &mut Job,
+        decided: Decided,
+        network: &mut Network,
+        checker: &mut Checker,
+    ) -> Checked {
         if job.is_over {
             return Ok(());
         }
@@ -97,7 +107,13 @@ impl Coordinator {
     }
 
     /// W3: another ballot, the same op id.
-    fn retry(&mut self, job: &mut Job, retry: Retry, network: &mut Network, checker: &mut Checker) -> Checked {
+    fn retry(
+        &mut self,
+        job: &mut Job,
+        retry: Retry,
+        network: &mut Network,
+        checker: &mut Checker,
+    ) -> Checked {
         retry.above.into_iter().for_each(|ballot| self.clock.observe(ballot));
         job.keep = retry.keep && network.control != Control::RetryWithoutKeep;
         self.again(job, false, network, checker)
@@ -116,7 +132,13 @@ impl Coordinator {
         self.again(job, job.rounds == 1, network, checker)
     }
 
-    fn again(&mut self, job: &mut Job, by_read: bool, network: &mut Network, checker: &mut Checker) -> Checked {
+    fn again(
+        &mut self,
+        job: &mut Job,
+        by_read: bool,
+        network: &mut Network,
+        checker: &mut Checker,
+    ) -> Checked {
         if job.rounds > network.weather.rounds {
             return self.give_up(job, network, checker);
         }
@@ -141,12 +163,23 @@ impl Coordinator {
     }
 
     /// Nobody waits any longer: the silent nodes count as unknown.
-    pub(super) fn on_timeout(&mut self, job: &mut Job, network: &mut Network, checker: &mut Checker) -> Checked {
+    pub(super) fn on_timeout(
+        &mut self,
+        job: &mut Job,
+        network: &mut Network,
+        checker: &mut Checker,
+    ) -> Checked {
         for node in (0..self.quorum.nodes).map(NodeIndex) {
             let answers: Vec<Answer> = match &job.round {
-                Round::Write(_, round) if round.winner().is_some() => vec![Answer::Settle(SettleAnswer::NoVote)],
-                Round::Write(_, round) if round.answer(node).is_none() => vec![unknown(job.command, network.control)],
-                Round::Read(round) if round.answer(node).is_none() => vec![unread(job.command, network.control)],
+                Round::Write(_, round) if round.winner().is_some() => {
+                    vec![Answer::Settle(SettleAnswer::NoVote)]
+                }
+                Round::Write(_, round) if round.answer(node).is_none() => {
+                    vec![unknown(job.command, network.control)]
+                }
+                Round::Read(round) if round.answer(node).is_none() => {
+                    vec![unread(job.command, network.control)]
+                }
                 _ => Vec::new(),
             };
             for answer in answers {
