@@ -1,7 +1,7 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
 -- USES    fence text expiry deadline state
 -- KEYS    1 record; 2.. every key that the commands name, each once
--- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies);
+-- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies);
 --         6 digest that the op holds at, or '*'; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
 --         10 max clock offset ms; 11 lowest absolute expiry ms that the commands set (0 none); 12 number of commands; 13.. argc, args of each
 -- REPLY   {'ACK', accepted, settled, version, digest, ran, base digest, replies, states} `ran` is the ballot under which this history holds the op, '' where it does not;
@@ -44,18 +44,19 @@ local function promise()
   return error_of(redis.pcall('HSET', record, 'p', ballot))
 end
 
--- The op ids that this history remembers: {op id, ballot it ran under, packed replies or false}, one per coordinator. (I5)
+-- The ops that this history remembers: {sequence, ballot it ran under, packed replies or false}, one per coordinator. (I5)
+-- A coordinator's ballots carry its id, so the id is not kept twice: with a short reply the entry stays within a listpack.
+local coordinator, sequence = string.sub(op, 1, 16), tonumber(string.sub(op, 18), 16)
 local remembered = {}
 if head[6] and not read_only then
-  local coordinator = string.sub(op, 1, 16)
   for _, entry in ipairs(cmsgpack.unpack(head[6])) do
-    if string.sub(entry[1], 1, 16) ~= coordinator then
+    if string.sub(entry[2], 18) ~= coordinator then
       if ms_of(entry[2]) >= op_ms - retry_window_ms then remembered[#remembered + 1] = entry end
-    elseif entry[1] == op then
+    elseif entry[1] == sequence then
       local refused = promise()
       if refused then return {'REFUSED', refused} end
       return ack(entry[2], '', entry[3] and cmsgpack.unpack(entry[3]))
-    elseif op < entry[1] then
+    elseif sequence < entry[1] then
       return {'NACK', promised} -- a copy that arrives after its coordinator went on to the next op
     end
   end
@@ -140,7 +141,7 @@ local base = digest
 local packed = cmsgpack.pack(replies)
 version = as_text(tonumber(version) + 1)
 digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '')), 1, 32) -- I2
-remembered[#remembered + 1] = {op, ballot, #packed <= reply_limit and packed}
+remembered[#remembered + 1] = {sequence, ballot, #packed <= reply_limit and packed}
 if not multi then
   for i = 2, #KEYS do
     if record ~= 'anrcho_version:{' .. KEYS[i] .. '}' then multi = '1' end
