@@ -88,7 +88,8 @@ if what == 'forget' then
   redis.call('DEL', KEYS[1])
   return {'OK'}
 elseif what == 'mark' then
-  redis.call('HSET', 'anrcho_dirty', ARGV[3], ARGV[4])
+  local refused = error_of(redis.pcall('HSET', 'anrcho_dirty', ARGV[3], ARGV[4]))
+  if refused then return {'REFUSED', refused} end
   return {'OK'}
 elseif what == 'clean' then
   if redis.call('HGET', 'anrcho_dirty', ARGV[3]) == ARGV[4] then redis.call('HDEL', 'anrcho_dirty', ARGV[3]) end

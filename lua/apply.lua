@@ -93,6 +93,8 @@ local function exact(reply, at)
   if string.find(name, '^INCR') or string.find(name, '^DECR') then return redis.call('GET', ARGV[at + 1]) end
   return as_text(reply)
 end
+-- What this node alone refused, after other commands of the batch ran: it makes the history another one. (I2)
+local refusals_here = ''
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
   local argc = tonumber(ARGV[at])
@@ -104,6 +106,7 @@ for i = 1, commands do
   elseif not succeeded and is_refusal(failure) then
     return {'REFUSED', failure}
   else
+    if is_refusal(failure) then refusals_here = refusals_here .. i .. failure end
     reply = {err = failure}
   end
   replies[i] = reply
@@ -140,7 +143,7 @@ if not exists and not alive and not keep then return {'ABSENT', replies} end
 local base = digest
 local packed = cmsgpack.pack(replies)
 version = as_text(tonumber(version) + 1)
-digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '')), 1, 32) -- I2
+digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. refusals_here), 1, 32) -- I2
 remembered[#remembered + 1] = {sequence, ballot, #packed <= reply_limit and packed}
 if not multi then
   for i = 2, #KEYS do

@@ -63,8 +63,9 @@ impl Client {
             let reply: BoxFuture<'_, Result<Value>> = match access {
                 Access::Read => Box::pin(self.run_call(access, call)),
                 Access::Write => {
-                    let result = self.inner.coordinator.submit_now(self.work(access, call.clone()));
-                    Box::pin(async move { call.reply(result.await?.replies).map_err(Error::Command) })
+                    let shape = call.shape();
+                    let result = self.inner.coordinator.submit_now(self.work(access, call));
+                    Box::pin(async move { shape.reply(result.await?.replies).map_err(Error::Command) })
                 }
             };
             running.push((place, reply));

@@ -45,8 +45,9 @@ impl Client {
     }
 
     pub(super) async fn run_call(&self, access: Access, call: Call) -> Result<Value> {
-        let done = self.run_work(self.work(access, call.clone())).await?;
-        call.reply(done.replies).map_err(Error::Command)
+        let shape = call.shape();
+        let done = self.run_work(self.work(access, call)).await?;
+        shape.reply(done.replies).map_err(Error::Command)
     }
 
     pub(super) fn work(&self, access: Access, call: Call) -> Work {

@@ -64,6 +64,25 @@ pub struct Call {
 impl Call {
     /// The reply to the caller, from the replies of `commands`.
     pub fn reply(&self, replies: Vec<Value>) -> Result<Value, ServerError> {
+        self.shape().reply(replies)
+    }
+
+    /// What is needed of the call once its commands are on their way.
+    pub fn shape(&self) -> Shape {
+        Shape { fold: self.fold, integer_reply: self.integer_reply }
+    }
+}
+
+/// How the replies of a call's commands become the reply to the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    fold: Fold,
+    integer_reply: bool,
+}
+
+impl Shape {
+    /// The reply to the caller.
+    pub fn reply(self, replies: Vec<Value>) -> Result<Value, ServerError> {
         let reply = self.fold.fold(replies)?;
         Ok(if self.integer_reply { as_integer(reply) } else { reply })
     }

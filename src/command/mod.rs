@@ -38,7 +38,7 @@ mod spec;
 mod split;
 mod table;
 
-pub use call::{Access, Call, Part, Plan};
+pub use call::{Access, Call, Part, Plan, Shape};
 pub use fold::{Fold, Join};
 pub use key::{RESERVED_PREFIX, Register};
 pub use pick::{Effect, Pick};

@@ -43,7 +43,7 @@ impl Coordinator {
     /// `early` hears of the first acknowledgement.
     pub(super) async fn commit(
         self: &Arc<Self>,
-        work: &Work,
+        work: &Arc<Work>,
         deadline: Instant,
         early: Option<oneshot::Sender<Done>>,
     ) -> Result<Done, Error> {
@@ -55,12 +55,11 @@ impl Coordinator {
     /// Rounds until one decides. The attempt comes back with it: answers may still be on their way.
     pub(super) async fn decide(
         self: &Arc<Self>,
-        work: &Work,
+        work: &Arc<Work>,
         keep: bool,
         deadline: Instant,
         mut early: Option<oneshot::Sender<Done>>,
     ) -> Result<(Committed, Attempt), Error> {
-        let work = Arc::new(work.clone());
         let mut journey = Journey {
             op: self.next_op(),
             keep,
@@ -71,7 +70,7 @@ impl Coordinator {
             alone_since: None,
         };
         loop {
-            let mut attempt = Attempt::begin(self, &work, journey.op, journey.keep, deadline);
+            let mut attempt = Attempt::begin(self, work, journey.op, journey.keep, deadline);
             attempt.early = early.take();
             let ended = attempt.run().await;
             early = attempt.early.take();

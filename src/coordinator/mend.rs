@@ -44,7 +44,7 @@ impl Coordinator {
             let deadline = Instant::now() + self.config.operation_timeout;
             // `keep`: a write that only one node has is completed or overruled, never left (P17).
             let (committed, mut attempt) =
-                self.decide(&Work::nothing(register.clone()), true, deadline, None).await?;
+                self.decide(&Arc::new(Work::nothing(register.clone())), true, deadline, None).await?;
             attempt.finish().await;
             let (mended, overtaken) =
                 self.bring_all(register, &committed, &attempt.round, rewrite, deadline).await;

@@ -17,7 +17,7 @@ const BATCH_ARGUMENTS: usize = 4_000;
 
 /// An op that waits for its round.
 struct Pending {
-    work: Work,
+    work: Arc<Work>,
     deadline: Instant,
     reply: oneshot::Sender<Result<Done, Error>>,
 }
@@ -102,7 +102,7 @@ impl Coordinator {
         }
         let deadline = Instant::now() + self.config.operation_timeout;
         let register = work.register.clone();
-        if let Some(first) = self.queues.enter(Pending { work, deadline, reply }) {
+        if let Some(first) = self.queues.enter(Pending { work: Arc::new(work), deadline, reply }) {
             tokio::spawn(Arc::clone(self).drive(register, first));
         }
         result
@@ -153,9 +153,9 @@ impl Coordinator {
         let result = if rest.is_empty() {
             self.commit(&first.work, deadline, None).await
         } else {
-            let mut whole = first.work.clone();
+            let mut whole = Work::clone(&first.work);
             rest.iter().for_each(|pending| whole.absorb(&pending.work));
-            self.commit(&whole, deadline, None).await
+            self.commit(&Arc::new(whole), deadline, None).await
         };
         hand_out(batch, result);
     }

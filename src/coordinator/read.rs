@@ -53,9 +53,10 @@ impl Coordinator {
                     if let Some(above) = disagreement.above {
                         self.observe(above);
                     }
-                    if disagreement.expiring_at_ms.is_some()
-                        || disagreement.reachable < self.quorum.majority()
-                    {
+                    // To wait for a silent node again would cost another hedge delay, and show the same.
+                    let silent = self.indices().any(|index| reading.round.answer(index).is_none());
+                    let few = disagreement.reachable < self.quorum.majority();
+                    if silent || few || disagreement.expiring_at_ms.is_some() {
                         break;
                     }
                 }

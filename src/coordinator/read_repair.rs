@@ -48,8 +48,15 @@ impl Coordinator {
         let targets =
             round.repairs().into_iter().filter(|(node, need)| answered(node) || *need == RepairNeed::State);
         let targets: Vec<NodeIndex> = targets.map(|(node, _)| node).collect();
-        if !targets.is_empty() {
-            let register = work.register.clone();
+        // A node that has promised a higher ballot refuses this settle. Another round is at work there, or its coordinator died.
+        let overtaken = |node: &NodeIndex| match round.answer(*node) {
+            Some(ReadAnswer::Report { promised, .. }) => *promised > ballot,
+            _ => false,
+        };
+        let register = work.register.clone();
+        if targets.iter().any(overtaken) {
+            self.request_repair(Repair::Doubt { register });
+        } else if !targets.is_empty() {
             let (position, source) = (standing.position, decided.from);
             self.request_repair(Repair::Settle { register, ballot, position, source, targets });
         }
