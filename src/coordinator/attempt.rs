@@ -122,10 +122,11 @@ impl Attempt {
 
     /// Takes the round to its end.
     pub(super) async fn run(&mut self) -> Ended {
-        let hedge = tokio::time::sleep(self.hedge);
+        // The hedge delay begins with the answer that makes a majority: before it, nobody is late.
+        let hedge = tokio::time::sleep_until(self.deadline.into());
         let deadline = tokio::time::sleep_until(self.deadline.into());
         tokio::pin!(hedge, deadline);
-        let mut hedged = false;
+        let (mut begun, mut hedged) = (false, false);
         let mut step = self.report_absentees();
         loop {
             match step {
@@ -137,10 +138,14 @@ impl Attempt {
                 }
                 WriteStep::Wait => {}
             }
+            if !begun && self.has_majority() {
+                begun = true;
+                hedge.as_mut().reset(tokio::time::Instant::now() + self.hedge);
+            }
             step = tokio::select! {
                 biased;
                 Some(event) = self.calls.next() => self.take(event),
-                () = &mut hedge, if !hedged => {
+                () = &mut hedge, if begun && !hedged => {
                     hedged = true;
                     self.note_missing();
                     self.round.on_hedge()
@@ -148,6 +153,12 @@ impl Attempt {
                 () = &mut deadline => return Ended::OutOfTime,
             };
         }
+    }
+
+    fn has_majority(&self) -> bool {
+        let is_word = |answer: &ApplyAnswer<Executed>| !matches!(answer, ApplyAnswer::NoVote(_));
+        let heard = self.coordinator.indices().filter(|index| self.round.answer(*index).is_some_and(is_word));
+        heard.count() >= self.coordinator.quorum.majority()
     }
 
     /// The nodes that were not sent to answer nothing, and nobody waits for them.
@@ -225,10 +236,12 @@ impl Attempt {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let mut step = WriteStep::Wait;
         for (index, need) in plan.sends.iter().copied() {
-            if !voters.count(index) || (need == RepairNeed::State && !with_state) {
+            // A silent node has the apply before it on the same connection, so a confirmation will mostly do.
+            let silent = self.sent[index.0] && self.round.answer(index).is_none();
+            if !voters.count(index) || (need == RepairNeed::State && !with_state && !silent) {
                 let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
                 step = if taken == WriteStep::Wait { step } else { taken };
-            } else if need == RepairNeed::Confirm {
+            } else if need == RepairNeed::Confirm || !with_state {
                 let calling = self.coordinator.node(index).send(&|ticket| call.encode(ticket), left);
                 self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
             } else {

@@ -190,7 +190,12 @@ impl Coordinator {
 impl Journey {
     fn take_note(&mut self, attempt: &Attempt) {
         self.may_have_run |= attempt.may_have_run();
-        self.reasons = attempt.reasons();
+        // What a node said in an earlier round stands where the last one ended before it said anything.
+        let reasons = attempt.reasons();
+        self.reasons.resize(reasons.len(), None);
+        for (known, reason) in self.reasons.iter_mut().zip(reasons) {
+            *known = reason.or(known.take());
+        }
     }
 
     /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.

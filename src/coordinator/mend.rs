@@ -56,7 +56,7 @@ impl Coordinator {
         Ok(last)
     }
 
-    /// Gives every node that lacks the decision what it lacks. Also says whether a node had promised a higher ballot.
+    /// Gives every node that lacks the decision what it lacks. Also says whether it is worth another try.
     async fn bring_all(
         &self,
         register: &Register,
@@ -96,7 +96,11 @@ impl Coordinator {
                     overtaken = true;
                     mended.complete = false;
                 }
-                SettleAnswer::NeedsState | SettleAnswer::NoVote => mended.complete = false,
+                // The source has run a later op before its state was fetched, or the node does not answer.
+                SettleAnswer::NeedsState | SettleAnswer::NoVote => {
+                    overtaken = true;
+                    mended.complete = false;
+                }
             }
         }
         (mended, overtaken)

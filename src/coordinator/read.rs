@@ -134,15 +134,20 @@ impl Coordinator {
     }
 
     async fn run_read(&self, reading: &mut Reading, deadline: Instant) -> ReadStep {
-        let hedge = tokio::time::sleep(reading.left);
+        // As in a write: before a majority has answered, nobody is late.
+        let hedge = tokio::time::sleep_until(deadline.into());
         let deadline = tokio::time::sleep_until(deadline.into());
         tokio::pin!(hedge, deadline);
-        let mut hedged = false;
+        let (mut begun, mut hedged) = (false, false);
         loop {
+            if !begun && self.has_majority(&reading.round) {
+                begun = true;
+                hedge.as_mut().reset(tokio::time::Instant::now() + reading.left);
+            }
             let step = tokio::select! {
                 biased;
                 Some((index, reply)) = reading.calls.next() => reading.round.on_answer(index, self.read_answer(index, reply)),
-                () = &mut hedge, if !hedged => {
+                () = &mut hedge, if begun && !hedged => {
                     hedged = true;
                     self.note_missing_reads(&reading.round);
                     reading.round.on_hedge()
@@ -156,6 +161,11 @@ impl Coordinator {
                 return ReadStep::Wait;
             }
         }
+    }
+
+    fn has_majority(&self, round: &ReadRound<Vec<Value>>) -> bool {
+        let heard = |index: &NodeIndex| !matches!(round.answer(*index), None | Some(ReadAnswer::NoVote));
+        self.indices().filter(heard).count() >= self.quorum.majority()
     }
 
     fn note_missing_reads(&self, round: &ReadRound<Vec<Value>>) {

@@ -83,6 +83,9 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<SettleAnswer, Stopped> {
         let record = goal.register.record_key();
+        if known == Some(goal.position.digest) {
+            return Ok(self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await);
+        }
         let snapshot = self.fetch(goal, &record, known, deadline).await?;
         let states = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
         let snapshot = Snapshot { states, ..snapshot };
@@ -90,20 +93,26 @@ impl Coordinator {
             Some(base) if snapshot.delta => SettleMode::Delta(&snapshot, base),
             _ => SettleMode::Full(&snapshot),
         };
-        let call = SettleCall {
-            record: &record,
-            ballot: goal.ballot,
-            position: goal.position,
-            mode,
-            dirty: goal.dirty,
-        };
+        Ok(self.settle_with(goal, &record, mode, to, deadline).await)
+    }
+
+    async fn settle_with(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        mode: SettleMode<'_>,
+        to: NodeIndex,
+        deadline: Instant,
+    ) -> SettleAnswer {
+        let call =
+            SettleCall { record, ballot: goal.ballot, position: goal.position, mode, dirty: goal.dirty };
         let reply = self.node(to).send(&|ticket| call.encode(ticket), left(deadline)).await;
         let mut reason = None;
         let answer = settle_answer(self, to, reply, &mut reason);
         if let Some(reason) = reason {
             tracing::debug!(node = self.node(to).name(), register = %goal.register, reason, "settle with state failed");
         }
-        Ok(answer)
+        answer
     }
 
     /// The state at the goal's position, keys that did not fit into the first answer included.

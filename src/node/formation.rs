@@ -76,23 +76,18 @@ fn of_node(probe: &Probe, refusal: Refusal) -> ConnectError {
     ConnectError::Node { node: probe.name.clone(), refusal }
 }
 
-/// No server twice (P45), and none that is refused for what it is.
+/// No server twice (P45), and no address that cannot be used.
 fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
     if probes.is_empty() {
         return Err(ConnectError::List("the list of nodes is empty; name at least one, better three".into()));
     }
     for (place, probe) in probes.iter().enumerate() {
-        match &probe.found {
-            Ok(opened) => {
-                let twin = probes[..place].iter().find(|earlier| {
-                    earlier.found.as_ref().is_ok_and(|other| other.info.run_id == opened.info.run_id)
-                });
-                if let Some(twin) = twin {
-                    return Err(of_node(probe, Refusal::SameServer(twin.name.clone())));
-                }
-            }
-            Err(Refusal::Unreachable(_)) => {}
-            Err(refusal) => return Err(of_node(probe, refusal.clone())),
+        // A node that is refused stays away, as one that is down: a cluster that serves goes on, a new one does not start.
+        let Ok(opened) = &probe.found else { continue };
+        let is_twin =
+            |other: &&Probe| other.found.as_ref().is_ok_and(|other| other.info.run_id == opened.info.run_id);
+        if let Some(twin) = probes[..place].iter().find(is_twin) {
+            return Err(of_node(probe, Refusal::SameServer(twin.name.clone())));
         }
     }
     Ok(())
@@ -127,6 +122,12 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
 
 /// A new cluster takes all N nodes, each empty or claimed before by this very list.
 fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
+    for probe in probes {
+        match &probe.found {
+            Ok(_) | Err(Refusal::Unreachable(_)) => {}
+            Err(refusal) => return Err(of_node(probe, refusal.clone())),
+        }
+    }
     let missing = probes.iter().filter_map(|probe| {
         let reason = probe.found.as_ref().err()?.to_string();
         Some(NodeFailure { node: probe.name.clone(), reason })

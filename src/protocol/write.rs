@@ -80,7 +80,10 @@ impl<R> WriteRound<R> {
     /// The hedge delay has passed: whoever has not answered is not waited for, once M have acknowledged.
     pub fn on_hedge(&mut self) -> WriteStep {
         self.hedged = true;
-        self.after_apply()
+        match self.stage {
+            Stage::Settling { .. } => self.after_settle(),
+            _ => self.after_apply(),
+        }
     }
 
     /// Takes a node's answer to a settle of this round. A node that has accepted once has accepted, and silence
@@ -206,8 +209,10 @@ impl<R> WriteRound<R> {
     fn awaits_more(&self) -> bool {
         let (acks, absents, silent) = (self.acks().count(), self.absents(), self.silent());
         let majority = self.quorum.majority();
-        if self.hedged && absents > 0 && acks + absents >= majority {
-            return false; // A majority is there, and only ABSENT keeps it from deciding: `keep` will.
+        if self.hedged && acks + absents + self.overtaken() >= majority {
+            // A majority is there, and only ABSENT or a higher ballot keeps it from deciding: `keep`, or a higher one, will. A
+            // node that hangs is not worth waiting for.
+            return false;
         }
         let acks_suffice = acks + silent >= majority;
         let absents_suffice = !self.keep && absents + silent >= self.absents_needed();
@@ -240,6 +245,10 @@ impl<R> WriteRound<R> {
         let pending = self.settles.iter().filter(|s| s.is_none()).count();
         if accepted >= self.quorum.majority() {
             return self.decide(Rule::W2, winner);
+        }
+        let overtaken = self.settles.iter().filter(|s| matches!(s, Some(SettleAnswer::Nack { .. }))).count();
+        if self.hedged && overtaken > 0 && accepted + overtaken >= self.quorum.majority() {
+            return self.retry(); // A majority is there, and a higher ballot is at work: a node that hangs is not waited for.
         }
         if accepted + pending >= self.quorum.majority() { WriteStep::Wait } else { self.retry() }
     }

@@ -85,27 +85,14 @@ pub struct Traffic {
 impl Link {
     /// A link in front of `server`, on which everything passes.
     pub async fn before(server: &Server) -> Link {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a port for the link");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port for the link");
         let port = listener.local_addr().expect("the address of the link").port();
-        let clear = Weather {
-            flows: [Flow::Pass; 2],
-            delay: Duration::ZERO,
-            refuses: false,
-            era: 0,
-        };
+        let clear = Weather { flows: [Flow::Pass; 2], delay: Duration::ZERO, refuses: false, era: 0 };
         let (weather, sky) = watch::channel(clear);
         let counters = Arc::new(Counters::default());
         let accepting = accept(listener, server.port(), sky, counters.clone());
         let listener = tokio::spawn(accepting).abort_handle();
-        Link {
-            port,
-            url: server.url_at(port),
-            weather,
-            counters,
-            listener,
-        }
+        Link { port, url: server.url_at(port), weather, counters, listener }
     }
 
     pub fn port(&self) -> u16 {
@@ -163,12 +150,8 @@ impl Link {
     /// Everything passes again, without delay: held bytes arrive, connections that have lost bytes are closed.
     pub fn heal(&self) {
         self.weather.send_modify(|weather| {
-            *weather = Weather {
-                flows: [Flow::Pass; 2],
-                delay: Duration::ZERO,
-                refuses: false,
-                era: weather.era,
-            };
+            *weather =
+                Weather { flows: [Flow::Pass; 2], delay: Duration::ZERO, refuses: false, era: weather.era };
         });
     }
 
@@ -178,11 +161,7 @@ impl Link {
     }
 
     pub fn traffic(&self) -> Traffic {
-        let Counters {
-            connections,
-            seen,
-            delivered,
-        } = &*self.counters;
+        let Counters { connections, seen, delivered } = &*self.counters;
         let [requests_seen, answers_seen] = [&seen[0], &seen[1]].map(|count| count.load(Ordering::Relaxed));
         let [requests_delivered, answers_delivered] =
             [&delivered[0], &delivered[1]].map(|count| count.load(Ordering::Relaxed));
@@ -211,11 +190,7 @@ async fn accept(listener: TcpListener, server: u16, sky: watch::Receiver<Weather
         counters.connections.fetch_add(1, Ordering::Relaxed);
         let weather = *sky.borrow();
         if !weather.refuses {
-            tokio::spawn(carry(
-                client,
-                server,
-                Trip::new(weather.era, sky.clone(), counters.clone()),
-            ));
+            tokio::spawn(carry(client, server, Trip::new(weather.era, sky.clone(), counters.clone())));
         }
     }
 }

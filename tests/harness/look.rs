@@ -27,9 +27,7 @@ impl Server {
     ///
     /// When the server cannot be reached.
     pub async fn connection(&self) -> MultiplexedConnection {
-        self.try_connection()
-            .await
-            .unwrap_or_else(|error| panic!("no connection to {}: {error}", self.url()))
+        self.try_connection().await.unwrap_or_else(|error| panic!("no connection to {}: {error}", self.url()))
     }
 
     /// Like [`connection`](Server::connection), for servers that may be down.
@@ -37,9 +35,7 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        Client::open(self.url())?
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+        Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// Runs one command on this server alone: `let n: i64 = server.run(&["INCR", "n"]).await?`.
@@ -54,14 +50,10 @@ impl Server {
     /// How often the command of this name (lower case) was called since the start or the last
     /// [`reset_calls`](Server::reset_calls), failed calls included.
     pub async fn calls(&self, command: &str) -> u64 {
-        let info: String = self
-            .run(&["INFO", "commandstats"])
-            .await
-            .expect("INFO commandstats");
+        let info: String = self.run(&["INFO", "commandstats"]).await.expect("INFO commandstats");
         let start = format!("cmdstat_{command}:calls=");
         let line = info.lines().find_map(|line| line.strip_prefix(&start));
-        line.and_then(|rest| rest.split(',').next()?.parse().ok())
-            .unwrap_or(0)
+        line.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0)
     }
 
     /// How many scripts were called, however they were: one per operation is one round trip per operation.
@@ -75,9 +67,7 @@ impl Server {
 
     /// Counts calls from zero again.
     pub async fn reset_calls(&self) {
-        self.run::<()>(&["CONFIG", "RESETSTAT"])
-            .await
-            .expect("CONFIG RESETSTAT");
+        self.run::<()>(&["CONFIG", "RESETSTAT"]).await.expect("CONFIG RESETSTAT");
     }
 
     /// Everything the server holds now. The server itself keeps no file of it.
@@ -99,10 +89,7 @@ impl Server {
     /// Waits until the append-only file that was just switched on holds all data.
     pub(super) async fn until_rewritten(&self) {
         let written = async || {
-            let info: String = self
-                .run(&["INFO", "persistence"])
-                .await
-                .expect("INFO persistence");
+            let info: String = self.run(&["INFO", "persistence"]).await.expect("INFO persistence");
             info.contains("aof_enabled:1")
                 && info.contains("aof_rewrite_in_progress:0")
                 && info.contains("aof_rewrite_scheduled:0")

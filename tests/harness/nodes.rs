@@ -24,9 +24,7 @@ impl Nodes {
 
     /// Servers with options of their own.
     pub async fn with(setups: impl IntoIterator<Item = Setup>) -> Nodes {
-        Nodes {
-            servers: join_all(setups.into_iter().map(Setup::start)).await,
-        }
+        Nodes { servers: join_all(setups.into_iter().map(Setup::start)).await }
     }
 
     /// Their URLs, in order.

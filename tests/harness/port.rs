@@ -40,14 +40,9 @@ impl Port {
         let socket = TcpSocket::new_v4().ok()?;
         // Bound without SO_REUSEADDR it fails if there is any other socket on the port; set afterwards it lets the
         // server in.
-        socket
-            .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, number)))
-            .ok()?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, number))).ok()?;
         socket.set_reuseaddr(true).ok()?;
-        Some(Port {
-            number,
-            _reservation: socket,
-        })
+        Some(Port { number, _reservation: socket })
     }
 
     pub fn number(&self) -> u16 {

@@ -17,9 +17,7 @@ impl Process {
     pub fn spawn(command: Command) -> io::Result<Process> {
         let (answer, child) = channel();
         let spawner = spawner().lock().expect("the spawner's lock").clone();
-        spawner
-            .send((command, answer))
-            .expect("the spawner lives as long as the process");
+        spawner.send((command, answer)).expect("the spawner lives as long as the process");
         let child = child.recv().expect("the spawner answers")?;
         Ok(Process { child })
     }

@@ -44,16 +44,8 @@ impl Server {
             Some(number) => Port::reserve(number).unwrap_or_else(|| panic!("port {number} is in use")),
             None => Port::any(),
         };
-        let folder = tempfile::Builder::new()
-            .prefix("anarcho-node-")
-            .tempdir()
-            .expect("a temporary folder");
-        let server = Server {
-            setup,
-            port,
-            folder,
-            process: Mutex::new(None),
-        };
+        let folder = tempfile::Builder::new().prefix("anarcho-node-").tempdir().expect("a temporary folder");
+        let server = Server { setup, port, folder, process: Mutex::new(None) };
         server.launch(false).await;
         server
     }
@@ -104,21 +96,14 @@ impl Server {
         process.terminate();
         let deadline = Instant::now() + PATIENCE;
         while !process.has_exited() {
-            assert!(
-                Instant::now() < deadline,
-                "the server does not stop:\n{}",
-                self.log()
-            );
+            assert!(Instant::now() < deadline, "the server does not stop:\n{}", self.log());
             tokio::time::sleep(POLL).await;
         }
     }
 
     /// SIGSTOP: connections stay open and nothing is answered. Returns when it has stopped.
     pub fn pause(&self) {
-        self.process()
-            .as_mut()
-            .expect("a running server to pause")
-            .pause();
+        self.process().as_mut().expect("a running server to pause").pause();
     }
 
     /// SIGCONT: what has arrived meanwhile is worked off.
@@ -158,9 +143,7 @@ impl Server {
         fs::write(self.folder().join("dump.rdb"), snapshot.bytes()).expect("writing the snapshot");
         self.launch(true).await;
         if self.setup.is_appending() {
-            self.run::<()>(&["CONFIG", "SET", "appendonly", "yes"])
-                .await
-                .expect("CONFIG SET appendonly yes");
+            self.run::<()>(&["CONFIG", "SET", "appendonly", "yes"]).await.expect("CONFIG SET appendonly yes");
             self.until_rewritten().await;
         }
         self.remove("dump.rdb");
@@ -180,11 +163,7 @@ impl Server {
     pub(super) fn remove(&self, name: &str) {
         let path = self.folder().join(name);
         // Most of the time it is not there at all.
-        let _ = if path.is_dir() {
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_file(path)
-        };
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
 
     fn remove_data(&self) {
@@ -200,11 +179,8 @@ impl Server {
     async fn launch(&self, loading_rdb: bool) {
         let conf = self.setup.redis_conf(self.port(), self.folder(), loading_rdb);
         fs::write(self.folder().join("redis.conf"), conf).expect("writing redis.conf");
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder().join("redis.log"))
-            .expect("a log");
+        let log =
+            File::options().create(true).append(true).open(self.folder().join("redis.log")).expect("a log");
         let mut command = Command::new(self.version().program());
         command
             .arg("redis.conf")
@@ -221,17 +197,8 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         while !self.answers_ping().await {
             let exited = self.process().as_mut().is_none_or(Process::has_exited);
-            assert!(
-                !exited,
-                "the server {} did not start:\n{}",
-                self.version(),
-                self.log()
-            );
-            assert!(
-                Instant::now() < deadline,
-                "the server does not answer:\n{}",
-                self.log()
-            );
+            assert!(!exited, "the server {} did not start:\n{}", self.version(), self.log());
+            assert!(Instant::now() < deadline, "the server does not answer:\n{}", self.log());
             tokio::time::sleep(POLL).await;
         }
     }

@@ -16,12 +16,7 @@ pub struct Setup {
 
 impl Setup {
     pub(super) fn new(version: Version) -> Setup {
-        Setup {
-            version,
-            port: None,
-            password: None,
-            directives: Vec::new(),
-        }
+        Setup { version, port: None, password: None, directives: Vec::new() }
     }
 
     /// Any line of redis.conf, with its value as it is written there: `config("replicaof", "127.0.0.1 7000")`,
@@ -69,9 +64,7 @@ impl Setup {
 
     /// Does the server write an append-only file?
     pub(super) fn is_appending(&self) -> bool {
-        self.directives
-            .iter()
-            .any(|(name, value)| name == "appendonly" && value == "yes")
+        self.directives.iter().any(|(name, value)| name == "appendonly" && value == "yes")
     }
 
     /// The text of redis.conf. With `loading_rdb` the append-only file is off: a server that has it on does not look at
@@ -80,18 +73,11 @@ impl Setup {
         let mut text = format!("port {port}\ndir \"{}\"\ndaemonize no\n", folder.display());
         let defaults = [("bind", "127.0.0.1"), ("save", "\"\""), ("appendonly", "no")];
         let debug = [("enable-debug-command", "yes")];
-        let debug = if self.version >= Version::V7_0 {
-            &debug[..]
-        } else {
-            &[]
-        };
+        let debug = if self.version >= Version::V7_0 { &debug[..] } else { &[] };
         for (name, value) in defaults.iter().chain(debug).filter(|(name, _)| !self.has(name)) {
             writeln!(text, "{name} {value}").expect("writing to a string");
         }
-        for (name, value) in self
-            .directives
-            .iter()
-            .filter(|(name, _)| !(loading_rdb && name == "appendonly"))
+        for (name, value) in self.directives.iter().filter(|(name, _)| !(loading_rdb && name == "appendonly"))
         {
             writeln!(text, "{name} {value}").expect("writing to a string");
         }

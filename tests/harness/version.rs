@@ -35,9 +35,7 @@ impl Version {
         let programs = ALL.get_or_init(|| {
             let lines = get_redis(&["--all"]);
             let pairs = lines.lines().filter_map(|line| line.split_once(' '));
-            pairs
-                .map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
-                .collect()
+            pairs.map(|(name, path)| (name.to_owned(), PathBuf::from(path))).collect()
         });
         programs
             .get(self.name())
@@ -69,9 +67,6 @@ fn get_redis(arguments: &[&str]) -> String {
         .output()
         .unwrap_or_else(|error| panic!("cannot run {}: {error}", script.display()));
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "no server to test with: scripts/get-redis failed:\n{told}"
-    );
+    assert!(output.status.success(), "no server to test with: scripts/get-redis failed:\n{told}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -61,6 +61,14 @@ impl<R> WriteRound<R> {
         self.answers.iter().filter(|answer| matches!(answer, Some(ApplyAnswer::Absent { .. }))).count()
     }
 
+    /// How many are there, and would have acknowledged a higher ballot or a later time.
+    pub(super) fn overtaken(&self) -> usize {
+        let overtaken = |a: &&Option<ApplyAnswer<R>>| {
+            matches!(a, Some(ApplyAnswer::Nack { .. } | ApplyAnswer::Expiring { .. }))
+        };
+        self.answers.iter().filter(overtaken).count()
+    }
+
     pub(super) fn silent(&self) -> usize {
         self.answers.iter().filter(|answer| answer.is_none()).count()
     }

@@ -99,22 +99,14 @@ async fn swallow(mut from: OwnedReadHalf, trip: &Trip) -> io::Result<()> {
 
 impl Trip {
     pub(super) fn new(era: u64, sky: watch::Receiver<Weather>, counters: Arc<Counters>) -> Trip {
-        Trip {
-            era,
-            sky,
-            counters,
-            lost: Default::default(),
-        }
+        Trip { era, sky, counters, lost: Default::default() }
     }
 
     /// Waits while the direction is held, then says whether bytes pass now; if not, notes that some were lost.
     async fn may_pass(&self, direction: Direction) -> bool {
         let mut sky = self.sky.clone();
         // Fails when the link is gone, and so will the connection be.
-        let Ok(weather) = sky
-            .wait_for(|weather| weather.flow(direction) != Flow::Hold)
-            .await
-        else {
+        let Ok(weather) = sky.wait_for(|weather| weather.flow(direction) != Flow::Hold).await else {
             return false;
         };
         let passes =
@@ -130,12 +122,9 @@ impl Trip {
     async fn ends(&self) {
         let mut sky = self.sky.clone();
         let ended = |weather: &Weather| {
-            let torn = [Direction::Requests, Direction::Answers]
-                .into_iter()
-                .any(|direction| {
-                    self.lost[direction as usize].load(Ordering::SeqCst)
-                        && weather.flow(direction) != Flow::Lose
-                });
+            let torn = [Direction::Requests, Direction::Answers].into_iter().any(|direction| {
+                self.lost[direction as usize].load(Ordering::SeqCst) && weather.flow(direction) != Flow::Lose
+            });
             weather.era != self.era || torn
         };
         // An error means that the link is gone.
