@@ -242,6 +242,7 @@ fn after_the_hedge_delay_a_round_repeats_with_keep_or_waits_for_a_majority() {
     let rows = [
         ([Some(absent()), Some(absent()), None], retry(None, true)),
         ([Some(ack(0, 0, 1, 'x')), Some(absent()), None], retry(None, true)),
+        ([Some(ack(0, 0, 1, 'x')), Some(nack(60)), None], retry(Some(60), true)),
         ([Some(ack(0, 0, 1, 'x')), None, None], WriteStep::Wait),
         ([Some(absent()), None, None], WriteStep::Wait),
         ([None, None, None], WriteStep::Wait),
@@ -255,6 +256,16 @@ fn after_the_hedge_delay_a_round_repeats_with_keep_or_waits_for_a_majority() {
     late.on_hedge();
     assert_eq!(play(&mut late, [Some(ack(0, 0, 1, 'x')), None, None]), WriteStep::Wait);
     assert_eq!(settles(late.on_answer(NodeIndex(2), ack(0, 0, 1, 'x'))), (0, "csc".to_owned()));
+}
+
+#[test]
+fn after_the_hedge_delay_a_settle_that_a_higher_ballot_overtook_does_not_wait_for_a_node_that_hangs() {
+    let mut round = round(Kind::Mutation);
+    play(&mut round, [Some(ack(0, 0, 1, 'x')), Some(ack(0, 0, 1, 'x')), None]);
+    round.on_hedge();
+    assert_eq!(round.on_settle_answer(NodeIndex(0), SettleAnswer::Accepted), WriteStep::Wait);
+    let overtaken = SettleAnswer::Nack { promised: ballot(70) };
+    assert_eq!(round.on_settle_answer(NodeIndex(1), overtaken), retry(Some(70), true));
 }
 
 #[test]
