@@ -13,12 +13,16 @@ local record = KEYS[1]
 local ballot, op, flags, expected = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local state_limit, reply_limit, retry_window_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local max_offset_ms, lowest_expiry_ms, commands = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local keep, read_only, hash = string.find(flags, 'k', 1, true), string.find(flags, 'r', 1, true), string.find(flags, 'h', 1, true)
+local keep, read_only, hash
+if flags ~= '' then
+  keep, read_only, hash = string.find(flags, 'k', 1, true), string.find(flags, 'r', 1, true), string.find(flags, 'h', 1, true)
+end
 
-local function ms_of(text) return math.floor(tonumber(string.sub(text, 1, 16)) / 1000) end
+-- A ballot begins with 16 digits of microseconds.
+local function ms_of(text) return tonumber(string.sub(text, 1, 13)) end
 local op_ms = ms_of(ballot)
 
-local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm')
+local head = load_record(record, {'p', 'a', 's', 'v', 'd', 'o', 'm'})
 local exists, promised, accepted, settled = head[1], head[1] or '', head[2] or '', head[3] or '0'
 local version, digest, multi = head[4] or '0', head[5] or '', head[7]
 if ballot <= promised then return {'NACK', promised} end -- I1
@@ -71,9 +75,9 @@ for _ = 1, commands do
 end
 local entries, due = {}, {}
 for i = 2, #KEYS do
-  local entry, give_up, is_due = entry_of(record, exists, KEYS[i], op_ms)
+  local give_up, is_due = give_up_on(head[i + 6], KEYS[i], op_ms)
   if give_up then return give_up end
-  entries[i] = entry
+  entries[i] = head[i + 6]
   if is_due then due[#due + 1] = KEYS[i] end
 end
 if lowest_expiry_ms > op_ms and lowest_expiry_ms <= now_ms + 5 then return {'EXPIRING', ARGV[11]} end

@@ -8,12 +8,12 @@
 --         {'STRAY', key} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
 local record, at_ms, commands = KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd')
+local head = load_record(record, {'p', 'a', 's', 'v', 'd'})
 local exists = head[1]
 for i = 2, #KEYS do
-  local entry, give_up, is_due = entry_of(record, exists, KEYS[i], at_ms)
+  local give_up, is_due = give_up_on(head[i + 4], KEYS[i], at_ms)
   if give_up then return give_up end
-  if is_due and redis.call('EXISTS', KEYS[i]) == 1 then return {'EXPIRING', entry} end
+  if is_due and redis.call('EXISTS', KEYS[i]) == 1 then return {'EXPIRING', head[i + 4]} end
 end
 local replies, at = {}, 5
 for i = 1, commands do

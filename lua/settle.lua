@@ -23,6 +23,8 @@ local function take()
   at = at + 1
   return ARGV[at - 1]
 end
+-- How many elements a form has: so many, or a multiple of so many.
+local exactly, multiple = {string = 1, dump = 1, staged = 3, gone = 0}, {list = 1, set = 1, hash = 2, zset = 2}
 local lengths = {string = 'STRLEN', list = 'LLEN', hash = 'HLEN', set = 'SCARD', zset = 'ZCARD'}
 if mode ~= 'confirm' then
   for i = 1, tonumber(take()) do log[i] = take() end
@@ -30,6 +32,10 @@ if mode ~= 'confirm' then
     local key = {name = take(), form = take(), expiry = take(), count = tonumber(take())}
     key.first = at
     at = at + key.count
+    local step = multiple[key.form]
+    if exactly[key.form] ~= key.count and not (step and key.count > 0 and key.count % step == 0) or not tonumber(key.expiry) then
+      return {'REFUSED', 'ERR a state of form ' .. key.form .. ' with ' .. key.count .. ' elements'}
+    end
     keys[i] = key
     if key.form == 'staged' then
       local stage, form, length = ARGV[key.first], ARGV[key.first + 1], ARGV[key.first + 2]
@@ -40,6 +46,7 @@ if mode ~= 'confirm' then
   end
 end
 
+if mode ~= 'confirm' and at ~= #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
 -- A server refuses the DUMP of a newer one (P28): try each under another name, before anything is replaced.
 for i = 1, #keys do
   if keys[i].form == 'dump' then

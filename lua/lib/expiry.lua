@@ -1,13 +1,20 @@
 -- expiry: what the record says of a key (`k<key>`: ms, '0' none) against what the server holds.
--- entry_of answers the entry (false: not in the register), then a reply to give up with, then whether the key is due at at_ms.
-local function entry_of(record, exists, key, at_ms)
-  local entry = exists and redis.call('HGET', record, 'k' .. key)
+-- load_record answers the named fields of the record and behind them the entry of each key: one call for all but huge batches.
+local function load_record(record, names)
+  local fixed = #names
+  for i = 2, math.min(#KEYS, 4000) do names[fixed + i - 1] = 'k' .. KEYS[i] end
+  local head = redis.call('HMGET', record, unpack(names))
+  for i = 4001, #KEYS do head[fixed + i - 1] = redis.call('HGET', record, 'k' .. KEYS[i]) end
+  return head
+end
+-- give_up_on takes a key's entry (false: not in the register) and answers a reply to give up with, or nil and whether the key is due.
+local function give_up_on(entry, key, at_ms)
   if not entry then
-    if redis.call('EXISTS', key) == 1 then return false, {'STRAY', key} end
-    return false
+    if redis.call('EXISTS', key) == 1 then return {'STRAY', key} end
+    return nil
   end
-  if entry == '0' then return entry end
-  if tonumber(entry) <= at_ms then return entry, nil, true end
-  if redis.call('EXISTS', key) == 0 then return entry, {'EXPIRING', entry} end
-  return entry
+  if entry == '0' then return nil end
+  if tonumber(entry) <= at_ms then return nil, true end
+  if redis.call('EXISTS', key) == 0 then return {'EXPIRING', entry} end
+  return nil
 end
