@@ -1,0 +1,4 @@
+//! The scripts against real servers of every version: what `lua/README.md` promises to every language.
+
+mod harness;
+mod scripts;
