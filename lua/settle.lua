@@ -12,7 +12,7 @@ local ballot, version, digest, mode, base, ops, dirty = ARGV[3], ARGV[4], ARGV[5
 local head = redis.call('HMGET', record, 'p', 'a', 'v', 'd')
 local promised, accepted, local_version, local_digest = head[1] or '', head[2] or '', head[3] or '0', head[4] or ''
 if ballot < promised then return {'NACK', promised} end -- I1
-if ballot == accepted and digest ~= local_digest and head[1] and head[3] == version then return {'CONFLICT', local_digest} end -- I3
+if ballot == accepted and ballot == promised and digest ~= local_digest then return {'CONFLICT', local_digest} end -- I3
 if (mode == 'confirm' and local_digest ~= digest) or (mode == 'delta' and local_digest ~= base) then
   return {'NEEDS_STATE', local_version, local_digest}
 end

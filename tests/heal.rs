@@ -5,7 +5,7 @@ mod harness;
 use anarchoredis::heal::{Healer, Silent, Summary};
 use anarchoredis::node::Seat;
 use anarchoredis::{Client, Config};
-use harness::{Nodes, eventually};
+use harness::{Nodes, Server, Version, eventually};
 use redis::AsyncCommands;
 use std::process::Command;
 use std::time::Duration;
@@ -162,6 +162,42 @@ async fn writes_that_missed_a_node_are_remembered_as_dirty_and_drained() {
         assert_eq!(left, 0);
     }
     assert_eq!(held(&nodes, 2).await, held(&nodes, 0).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_place_was_taken_does_not_count_until_it_is_filled_like_any_other() {
+    let durable = || Server::with(Version::V7_0).appendonly("always");
+    let nodes = Nodes::with([durable(), durable(), durable(), durable()]).await;
+    let [a, b, c, d] = [0, 1, 2, 3].map(|place| nodes[place].url());
+    let connect = |urls: [&str; 3]| Client::builder().nodes(urls).connect();
+    let first = connect([&a, &b, &c]).await.expect("a client");
+    write_some(&first, 0, 20).await;
+    assert!(first.close().await);
+
+    // A goes, and an operator lets D take its place; then a write is on B and D alone.
+    nodes[0].kill();
+    let healer = Healer::connect([&b, &c, &d].map(String::from), Config::default()).await.expect("a healer");
+    assert!(healer.once(&Silent).await.expect("a pass").complete);
+    let second = connect([&b, &c, &d]).await.expect("a client");
+    nodes[2].kill();
+    let _: () = second.clone().set("key:1", "on B and D").await.expect("a write");
+    assert!(second.close().await);
+
+    // A is back with its old list, D is gone: what A remembers is from before, so it must not count.
+    nodes[3].kill();
+    nodes[2].restart().await;
+    nodes[0].restart().await;
+    let third = connect([&a, &b, &c]).await.expect("a client");
+    let value: String = third.clone().get("key:1").await.expect("a read");
+    assert_eq!(value, "on B and D");
+    let healer = Healer::connect([&a, &b, &c].map(String::from), Config::default()).await.expect("a healer");
+    let summary = healer.once(&Silent).await.expect("a pass");
+    assert!(summary.complete && summary.rejoined.len() == 1, "{summary:?}");
+    assert_eq!(held(&nodes, 0).await, held(&nodes, 1).await);
+
+    nodes[3].restart().await;
+    let error = connect([&a, &b, &d]).await.expect_err("A and D are one member").to_string();
+    assert!(error.contains("same member"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

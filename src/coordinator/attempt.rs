@@ -1,15 +1,14 @@
 //! One write round over the nodes: sends, takes the answers in the order in which they arrive, and does what the round says.
 
 use super::answers::{apply_answer, settle_answer};
-use super::transfer::Goal;
 use super::{Coordinator, Done, Voters, Work};
 use crate::command::Access;
 use crate::node::CallError;
 use crate::protocol::{
-    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Kind, NoVote, NodeIndex, OpId, RepairNeed, Retry,
-    SettleAnswer, SettlePlan, WriteRound, WriteStep,
+    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Kind, NoVote, NodeIndex, OpId, Retry,
+    SettleAnswer, WriteRound, WriteStep,
 };
-use crate::script::{ApplyCall, Executed, Flags, Replies, SettleCall, SettleMode};
+use crate::script::{ApplyCall, Executed, Flags, Replies};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::Value;
@@ -20,14 +19,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// An answer, as it arrives.
-enum Event {
+pub(super) enum Event {
     Applied(NodeIndex, Result<Value, CallError>),
     Settled(NodeIndex, Result<Value, CallError>),
     /// A settle with state, which took several calls.
     Moved(NodeIndex, SettleAnswer),
 }
 
-type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>>;
+pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>>;
 
 /// A round under way.
 pub(super) struct Attempt {
@@ -37,16 +36,16 @@ pub(super) struct Attempt {
     pub(super) round: WriteRound<Executed>,
     /// Hears of the first acknowledgement.
     pub(super) early: Option<oneshot::Sender<Done>>,
-    work: Arc<Work>,
-    deadline: Instant,
-    calls: Calls,
-    reasons: Vec<Option<String>>,
-    sent: Vec<bool>,
+    pub(super) work: Arc<Work>,
+    pub(super) deadline: Instant,
+    pub(super) calls: Calls,
+    pub(super) reasons: Vec<Option<String>>,
+    pub(super) sent: Vec<bool>,
     hedge: Duration,
     /// A node is known to miss the settle, so those that take it remember the register as dirty.
-    dirty: bool,
+    pub(super) dirty: bool,
     /// The settle that was sent said so.
-    marked: bool,
+    pub(super) marked: bool,
 }
 
 /// How a round ended.
@@ -68,9 +67,9 @@ impl Attempt {
         let voters = coordinator.voters();
         let ballot = coordinator.next_ballot();
         let kind = if work.access == Access::Read { Kind::SlowRead } else { Kind::Mutation };
-        // Without a majority nothing can be decided; what is not sent has not run.
-        let voters =
-            if voters.together.len() < coordinator.quorum.majority() { Voters::default() } else { voters };
+        // Without a majority nothing can be decided; what is not sent has not run. One acknowledgement is all that some ask for.
+        let enough = work.early || voters.together.len() >= coordinator.quorum.majority();
+        let voters = if enough { voters } else { Voters::default() };
         let mut attempt = Attempt {
             coordinator: Arc::clone(coordinator),
             record: work.register.record_key(),
@@ -212,60 +211,6 @@ impl Attempt {
                 states: Vec::new(),
             });
         }
-    }
-
-    /// W2: confirmations go out at once; states only where the confirmations cannot reach a majority, the others get theirs as
-    /// repairs after the decision.
-    fn settle(&mut self, plan: &SettlePlan) -> WriteStep {
-        let voters = self.coordinator.voters();
-        let confirms = plan
-            .sends
-            .iter()
-            .filter(|(index, need)| *need == RepairNeed::Confirm && voters.count(*index))
-            .count();
-        let with_state = confirms < self.coordinator.quorum.majority();
-        let record = self.record.clone();
-        self.marked = self.dirty;
-        let call = SettleCall {
-            record: &record,
-            ballot: plan.ballot,
-            position: plan.position,
-            mode: SettleMode::Confirm,
-            dirty: self.dirty,
-        };
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let mut step = WriteStep::Wait;
-        for (index, need) in plan.sends.iter().copied() {
-            // A silent node has the apply before it on the same connection, so a confirmation will mostly do.
-            let silent = self.sent[index.0] && self.round.answer(index).is_none();
-            if !voters.count(index) || (need == RepairNeed::State && !with_state && !silent) {
-                let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
-                step = if taken == WriteStep::Wait { step } else { taken };
-            } else if need == RepairNeed::Confirm || !with_state {
-                let calling = self.coordinator.node(index).send(&|ticket| call.encode(ticket), left);
-                self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
-            } else {
-                self.push_transfer(plan, index);
-            }
-        }
-        step
-    }
-
-    fn push_transfer(&mut self, plan: &SettlePlan, index: NodeIndex) {
-        let coordinator = Arc::clone(&self.coordinator);
-        let goal = Goal {
-            register: self.work.register.clone(),
-            ballot: plan.ballot,
-            position: plan.position,
-            source: plan.winner,
-            dirty: self.dirty,
-            whole: false,
-        };
-        let deadline = self.deadline;
-        self.calls.push(Box::pin(async move {
-            let answer = coordinator.transfer(&goal, index, deadline).await;
-            Event::Moved(index, answer)
-        }));
     }
 
     /// Waits for the answers that came after the decision, so that the repairs know them.

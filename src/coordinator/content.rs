@@ -26,17 +26,50 @@ impl Coordinator {
     }
 }
 
-/// Order means something in a list; in sets and hashes it is the node's own (P27).
+/// Order means something in a list; in sets and hashes it is the node's own (P27). A score is the number, not its digits, which
+/// differ between versions of the server.
 fn canonical(state: KeyState) -> Vec<u8> {
-    let mut parts: Vec<Vec<u8>> = match state.form {
-        Form::Hash | Form::Zset => state.elements.chunks(2).map(<[Vec<u8>]>::concat).collect(),
-        _ => state.elements,
-    };
+    let width = if matches!(state.form, Form::Hash | Form::Zset) { 2 } else { 1 };
+    let mut parts: Vec<Vec<u8>> = state.elements.chunks(width).map(|part| delimited(part, state.form)).collect();
     if matches!(state.form, Form::Hash | Form::Zset | Form::Set) {
         parts.sort();
     }
-    let head =
-        format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();
-    let parts = parts.into_iter().flat_map(|part| [format!("{}:", part.len()).into_bytes(), part]);
+    let head = format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();
     std::iter::once(head).chain(parts).flatten().collect()
+}
+
+fn delimited(part: &[Vec<u8>], form: Form) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (place, element) in part.iter().enumerate() {
+        let score = (form == Form::Zset && place == 1).then(|| number(element)).flatten();
+        let element = score.unwrap_or_else(|| element.clone());
+        text.extend(format!("{}:", element.len()).into_bytes());
+        text.extend(element);
+    }
+    text
+}
+
+fn number(score: &[u8]) -> Option<Vec<u8>> {
+    let number: f64 = std::str::from_utf8(score).ok()?.parse().ok()?;
+    // The two zeroes are one score.
+    Some((number + 0.0).to_string().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(form: Form, elements: &[&str]) -> Vec<u8> {
+        let elements = elements.iter().map(|element| element.as_bytes().to_vec()).collect();
+        canonical(KeyState { key: b"k".to_vec(), form, expiry_ms: 0, elements })
+    }
+
+    #[test]
+    fn equal_values_have_one_text_and_other_values_another() {
+        assert_eq!(content(Form::Set, &["a", "b"]), content(Form::Set, &["b", "a"]));
+        assert_ne!(content(Form::List, &["a", "b"]), content(Form::List, &["b", "a"]));
+        assert_ne!(content(Form::Hash, &["a", "bc"]), content(Form::Hash, &["ab", "c"]));
+        assert_eq!(content(Form::Zset, &["m", "0.10000000000000001"]), content(Form::Zset, &["m", "0.1"]));
+        assert_eq!(content(Form::Zset, &["m", "-0"]), content(Form::Zset, &["m", "0"]));
+    }
 }

@@ -17,6 +17,7 @@ mod queue;
 mod read;
 mod read_repair;
 mod repair;
+mod settle;
 mod transfer;
 mod work;
 

@@ -7,7 +7,7 @@ use crate::node::Seat;
 use crate::protocol::{Ballot, NodeIndex, Position, SettleAnswer};
 use crate::script::mark_call;
 use futures_util::StreamExt;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -31,6 +31,15 @@ pub(super) enum Repair {
 }
 
 impl Repair {
+    /// Whether the other one, asked for later, leaves nothing for this one to do: an older settle would come too late.
+    fn gives_way_to(&self, later: &Repair) -> bool {
+        match (self, later) {
+            (Repair::Settle { ballot: older, .. }, Repair::Settle { ballot: newer, .. }) => newer > older,
+            (Repair::Settle { .. }, _) | (Repair::Doubt { .. }, Repair::Rewrite { .. }) => true,
+            _ => false,
+        }
+    }
+
     fn register(&self) -> &Register {
         match self {
             Repair::Settle { register, .. } | Repair::Doubt { register } | Repair::Rewrite { register } => {
@@ -55,14 +64,15 @@ pub struct RepairCounts {
     pub waiting: u64,
 }
 
-/// The queue. A register waits in it once, however often it is asked for.
+/// The queue. A register waits in it once, however often it is asked for, with the repair that covers the others.
 pub(super) struct RepairQueue {
     jobs: mpsc::Sender<Repair>,
-    waiting: Mutex<HashSet<Register>>,
+    waiting: Mutex<HashMap<Register, Repair>>,
     requested: AtomicU64,
     done: AtomicU64,
     failed: AtomicU64,
     overflowed: AtomicU64,
+    under_way: AtomicU64,
 }
 
 impl RepairQueue {
@@ -75,11 +85,12 @@ impl RepairQueue {
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
         };
         (queue, receiver)
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashSet<Register>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<Register, Repair>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -87,9 +98,13 @@ impl RepairQueue {
     fn take(&self, repair: Repair) -> bool {
         self.requested.fetch_add(1, Ordering::Relaxed);
         let register = repair.register().clone();
-        if !self.waiting().insert(register.clone()) {
+        if let Some(older) = self.waiting().get_mut(&register) {
+            if older.gives_way_to(&repair) {
+                *older = repair;
+            }
             return true;
         }
+        self.waiting().insert(register.clone(), repair.clone());
         let room = self.jobs.try_send(repair).is_ok();
         if !room {
             self.waiting().remove(&register);
@@ -104,7 +119,8 @@ impl RepairQueue {
             done: self.done.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             overflowed: self.overflowed.load(Ordering::Relaxed),
-            waiting: u64::try_from(self.waiting().len()).unwrap_or(u64::MAX),
+            waiting: u64::try_from(self.waiting().len()).unwrap_or(u64::MAX)
+                + self.under_way.load(Ordering::Relaxed),
         }
     }
 }
@@ -148,7 +164,8 @@ impl Coordinator {
     async fn carry_out(self: Arc<Self>, repair: Repair) {
         let register = repair.register().clone();
         // From here on a new finding about the register is a new request.
-        self.repairs.waiting().remove(&register);
+        self.repairs.under_way.fetch_add(1, Ordering::Relaxed);
+        let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
         let mended = match repair {
             Repair::Settle { register, ballot, position, source, targets } => {
                 let goal = Goal { register, ballot, position, source, dirty: false, whole: false };
@@ -163,6 +180,7 @@ impl Coordinator {
             self.repairs.failed.fetch_add(1, Ordering::Relaxed);
             self.mark_dirty(&register).await;
         }
+        self.repairs.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Settles the goal on each target that can be reached; says whether all of them hold it now, or a later ballot.

@@ -3,7 +3,7 @@
 use super::{Healer, Progress, Summary};
 use crate::error::Error;
 use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call, new_fence};
-use crate::protocol::Epoch;
+use crate::protocol::{Epoch, Role};
 use std::sync::Arc;
 
 /// A node that is being filled.
@@ -30,27 +30,31 @@ impl Healer {
     /// under one epoch already.
     pub(super) async fn begin_rejoin(&self, progress: &dyn Progress) -> Result<Option<Rejoin>, Error> {
         let nodes = self.client.remote_nodes();
-        let mut voters = Vec::new();
+        let mut voters: Vec<(usize, Epoch)> = Vec::new();
         let mut joining = Vec::new();
-        let mut newest = Epoch(0);
-        let mut uneven = false;
         for (place, node) in nodes.iter().enumerate() {
             let emptied = node.refusal() == Some(Refusal::Emptied);
             match node.seat() {
-                Seat::Voter(epoch) => {
-                    uneven |= !voters.is_empty() && epoch != newest;
-                    newest = newest.max(epoch);
-                    voters.push(place);
-                }
+                Seat::Voter(epoch) => voters.push((place, epoch)),
                 Seat::Joining => joining.push(place),
                 Seat::Away(_) if emptied => joining.push(place),
                 Seat::Away(_) => {}
             }
         }
-        if joining.is_empty() && !uneven {
+        let majority = self.client.coordinator().quorum().majority();
+        let newest = voters.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default();
+        let holders = voters.iter().filter(|(_, epoch)| *epoch == newest).count();
+        if joining.is_empty() && holders == voters.len() {
             return Ok(None);
         }
-        if voters.len() < self.client.coordinator().quorum().majority() {
+        if holders >= majority {
+            // The newest epoch may have commits that a voter of an older one never heard of: it is filled like any other. Where
+            // fewer hold it, it has no commits, and the pass that began it was interrupted: all voters move on.
+            let older = voters.extract_if(.., |(_, epoch)| *epoch != newest);
+            joining.extend(older.map(|(place, _)| place));
+        }
+        let voters: Vec<usize> = voters.into_iter().map(|(place, _)| place).collect();
+        if voters.len() < majority {
             return Err(self.no_quorum(voters.len()));
         }
         let epoch = self.next_epoch(&joining, newest).await;
@@ -99,6 +103,10 @@ impl Healer {
         let (run_id, fence, number) = (opened.info.run_id.clone(), new_fence(epoch), epoch.0.to_string());
         let id =
             if opened.look.is_unknown() { self.missing_member().await? } else { opened.look.node.clone() };
+        if opened.look.role() == Role::Voter && !opened.look.is_unknown() {
+            let args = ["demote", &id, &fence, &opened.look.run_id.clone()];
+            admit_call(&mut opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
+        }
         let cluster = node.cluster();
         let members = cluster.members.join(",");
         let args = if opened.look.is_unknown() {

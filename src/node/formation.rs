@@ -112,12 +112,26 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
         }
     }
     let Some(cluster) = cluster else { return Ok(None) };
+    check_members(probes)?;
     if cluster.members.len() != probes.len() {
         return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
     }
     let unfinished = opened(probes).any(|(_, opened)| opened.look.is_claimed());
     // A started node among claimed ones: the client that initialises them has not finished, or did not live to.
     Ok((!unfinished).then_some(cluster))
+}
+
+/// A server that took a lost member's place, and that member itself: only one of them may be asked.
+fn check_members(probes: &[Probe]) -> Result<(), ConnectError> {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for (probe, opened) in opened(probes).filter(|(_, opened)| !opened.look.is_unknown()) {
+        let member = opened.look.node.as_str();
+        if let Some((_, twin)) = seen.iter().find(|(other, _)| *other == member) {
+            return Err(of_node(probe, Refusal::SameMember((*twin).to_owned())));
+        }
+        seen.push((member, &probe.name));
+    }
+    Ok(())
 }
 
 /// A new cluster takes all N nodes, each empty or claimed before by this very list.

@@ -85,6 +85,7 @@ impl<R> WriteRound<R> {
             _ => self.after_apply(),
         }
     }
+    }
 
     /// Takes a node's answer to a settle of this round. A node that has accepted once has accepted, and silence
     /// takes nothing back.
@@ -242,14 +243,13 @@ impl<R> WriteRound<R> {
             return WriteStep::Wait;
         };
         let accepted = self.settles.iter().filter(|s| **s == Some(SettleAnswer::Accepted)).count();
-        let pending = self.settles.iter().filter(|s| s.is_none()).count();
         if accepted >= self.quorum.majority() {
             return self.decide(Rule::W2, winner);
         }
-        let overtaken = self.settles.iter().filter(|s| matches!(s, Some(SettleAnswer::Nack { .. }))).count();
-        if self.hedged && overtaken > 0 && accepted + overtaken >= self.quorum.majority() {
-            return self.retry(); // A majority is there, and a higher ballot is at work: a node that hangs is not waited for.
-        }
+        // After the hedge delay a node that has not even answered apply is not worth waiting for: it hangs.
+        let hangs = |node: NodeIndex| self.hedged && self.answer(node).is_none();
+        let is_pending = |node: &NodeIndex| self.settles.get(node.0) == Some(&None) && !hangs(*node);
+        let pending = self.quorum.indices().filter(is_pending).count();
         if accepted + pending >= self.quorum.majority() { WriteStep::Wait } else { self.retry() }
     }
 

@@ -1,0 +1,64 @@
+//! The second half of a round that needs one: the settles of W2.
+
+use super::attempt::{Attempt, Event};
+use super::transfer::Goal;
+use crate::protocol::{NodeIndex, RepairNeed, SettleAnswer, SettlePlan, WriteStep};
+use crate::script::{SettleCall, SettleMode};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Attempt {
+    /// W2: confirmations go out at once; states only where the confirmations cannot reach a majority, the others get theirs as
+    /// repairs after the decision.
+    pub(super) fn settle(&mut self, plan: &SettlePlan) -> WriteStep {
+        let voters = self.coordinator.voters();
+        let confirms = plan
+            .sends
+            .iter()
+            .filter(|(index, need)| *need == RepairNeed::Confirm && voters.count(*index))
+            .count();
+        let with_state = confirms < self.coordinator.quorum.majority();
+        let record = self.record.clone();
+        self.marked = self.dirty;
+        let call = SettleCall {
+            record: &record,
+            ballot: plan.ballot,
+            position: plan.position,
+            mode: SettleMode::Confirm,
+            dirty: self.dirty,
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let mut step = WriteStep::Wait;
+        for (index, need) in plan.sends.iter().copied() {
+            // A silent node has the apply before it on the same connection, so a confirmation will mostly do.
+            let silent = self.sent[index.0] && self.round.answer(index).is_none();
+            if !voters.count(index) || (need == RepairNeed::State && !with_state && !silent) {
+                let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
+                step = if taken == WriteStep::Wait { step } else { taken };
+            } else if need == RepairNeed::Confirm || !with_state {
+                let calling = self.coordinator.node(index).send(&|ticket| call.encode(ticket), left);
+                self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
+            } else {
+                self.push_transfer(plan, index);
+            }
+        }
+        step
+    }
+
+    fn push_transfer(&mut self, plan: &SettlePlan, index: NodeIndex) {
+        let coordinator = Arc::clone(&self.coordinator);
+        let goal = Goal {
+            register: self.work.register.clone(),
+            ballot: plan.ballot,
+            position: plan.position,
+            source: plan.winner,
+            dirty: self.dirty,
+            whole: false,
+        };
+        let deadline = self.deadline;
+        self.calls.push(Box::pin(async move {
+            let answer = coordinator.transfer(&goal, index, deadline).await;
+            Event::Moved(index, answer)
+        }));
+    }
+}
