@@ -6,13 +6,9 @@ use redis::AsyncCommands;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let nodes = std::env::args().skip(1).collect::<Vec<_>>();
     let nodes = if nodes.is_empty() {
-        [
-            "redis://127.0.0.1:7101",
-            "redis://127.0.0.1:7102",
-            "redis://127.0.0.1:7103",
-        ]
-        .map(String::from)
-        .to_vec()
+        ["redis://127.0.0.1:7101", "redis://127.0.0.1:7102", "redis://127.0.0.1:7103"]
+            .map(String::from)
+            .to_vec()
     } else {
         nodes
     };

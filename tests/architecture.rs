@@ -26,10 +26,7 @@ fn assert_none(complaints: Vec<String>) {
 /// The rule must find exactly one fault in the source made up for it.
 fn assert_caught(complaints: Vec<String>, about: &str) {
     assert_eq!(complaints.len(), 1, "{complaints:?}");
-    assert!(
-        complaints[0].contains(about),
-        "{complaints:?} does not say {about}"
-    );
+    assert!(complaints[0].contains(about), "{complaints:?} does not say {about}");
 }
 
 #[test]
@@ -46,16 +43,10 @@ fn a_module_that_uses_one_above_it_is_caught() {
         "use super::super::client::Client;",
         "mod inner { use super::super::super::client::Client; }",
     ] {
-        assert_caught(
-            layers::broken(&[Source::new("src/node/session.rs", code)]),
-            "node uses client",
-        );
+        assert_caught(layers::broken(&[Source::new("src/node/session.rs", code)]), "node uses client");
     }
     let hidden = [
-        Source::new(
-            "src/lib.rs",
-            "mod client; mod node; pub use client::{Builder, Client as Door};",
-        ),
+        Source::new("src/lib.rs", "mod client; mod node; pub use client::{Builder, Client as Door};"),
         Source::new("src/node/mod.rs", "use crate::Door;"),
     ];
     assert_caught(layers::broken(&hidden), "node uses client");
@@ -114,18 +105,13 @@ fn a_protocol_that_waits_reads_a_clock_or_uses_a_crate_is_caught() {
         ("use std::{io, fmt};", "std::io"),
         ("use crate::error::Error;", "crate::error"),
     ] {
-        assert_caught(
-            layers::impure(&[Source::new("src/protocol/write.rs", code)]),
-            about,
-        );
+        assert_caught(layers::impure(&[Source::new("src/protocol/write.rs", code)]), about);
     }
 }
 
 fn too_long(sources: &[Source]) -> Vec<String> {
     let excused = |path: &str| LONG_FILES.iter().any(|(long, _)| *long == path);
-    let lines = sources
-        .iter()
-        .map(|source| (&source.path, source.text.lines().count()));
+    let lines = sources.iter().map(|source| (&source.path, source.text.lines().count()));
     let long = lines.filter(|(path, lines)| *lines > LONGEST_FILE && !excused(path));
     long.map(|(path, lines)| format!("{path} has {lines} lines, more than {LONGEST_FILE}: split it"))
         .collect()
@@ -134,10 +120,7 @@ fn too_long(sources: &[Source]) -> Vec<String> {
 #[test]
 fn no_file_is_longer_than_300_lines() {
     assert_none(too_long(&crate_sources()));
-    assert_caught(
-        too_long(&[Source::new("src/node/mod.rs", &"\n".repeat(301))]),
-        "301",
-    );
+    assert_caught(too_long(&[Source::new("src/node/mod.rs", &"\n".repeat(301))]), "301");
 }
 
 #[test]
@@ -146,10 +129,7 @@ fn a_file_that_may_be_long_exists_and_is() {
     for (path, reason) in LONG_FILES {
         let source = sources.iter().find(|source| source.path == path);
         let lines = source.map_or(0, |source| source.text.lines().count());
-        assert!(
-            lines > LONGEST_FILE,
-            "{path} has {lines} lines and needs no excuse ({reason})"
-        );
+        assert!(lines > LONGEST_FILE, "{path} has {lines} lines and needs no excuse ({reason})");
     }
 }
 
@@ -165,10 +145,8 @@ fn can_crash(sources: &[Source]) -> Vec<String> {
                 _ => false,
             };
             if crashes {
-                complaints.push(format!(
-                    "{}:{}: {} in code that users run",
-                    source.path, word.line, word.text
-                ));
+                complaints
+                    .push(format!("{}:{}: {} in code that users run", source.path, word.line, word.text));
             }
         }
     }
@@ -184,10 +162,7 @@ fn no_code_that_users_run_unwraps_expects_or_panics() {
         "fn f() { panic!() }",
         "fn f() { todo!() }",
     ] {
-        assert_caught(
-            can_crash(&[Source::new("src/node/mod.rs", code)]),
-            "src/node/mod.rs:",
-        );
+        assert_caught(can_crash(&[Source::new("src/node/mod.rs", code)]), "src/node/mod.rs:");
     }
     let innocent =
         "// a.unwrap()\nfn f() { a.unwrap_or(1) } #[cfg(test)] mod tests { fn f() { a.unwrap() } }";
@@ -197,49 +172,24 @@ fn no_code_that_users_run_unwraps_expects_or_panics() {
 fn meaningless_names(sources: &[Source]) -> Vec<String> {
     let parts = |path: &str| path.split(['/', '.']).map(str::to_owned).collect::<Vec<_>>();
     let bad = |part: &String| FORBIDDEN_NAMES.contains(&part.as_str());
-    let found = sources
-        .iter()
-        .filter(|source| parts(&source.path).iter().any(bad));
-    found
-        .map(|source| format!("{}: the name does not say what it is about", source.path))
-        .collect()
+    let found = sources.iter().filter(|source| parts(&source.path).iter().any(bad));
+    found.map(|source| format!("{}: the name does not say what it is about", source.path)).collect()
 }
 
 #[test]
 fn no_module_has_a_name_that_says_nothing() {
     assert_none(meaningless_names(&crate_sources()));
-    assert_caught(
-        meaningless_names(&[Source::new("src/node/utils.rs", "")]),
-        "utils",
-    );
-    assert_caught(
-        meaningless_names(&[Source::new("src/helpers/mod.rs", "")]),
-        "helpers",
-    );
+    assert_caught(meaningless_names(&[Source::new("src/node/utils.rs", "")]), "utils");
+    assert_caught(meaningless_names(&[Source::new("src/helpers/mod.rs", "")]), "helpers");
 }
 
 /// The first lines of a script are its contract: what it is for, then KEYS, ARGV, REPLY and ERRORS.
 fn without_contract(scripts: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for script in scripts {
-        let name = script
-            .path
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(".lua");
-        let header: Vec<&str> = script
-            .text
-            .lines()
-            .take_while(|line| line.starts_with("--"))
-            .collect();
-        let words = [
-            format!("{name}:"),
-            "KEYS".into(),
-            "ARGV".into(),
-            "REPLY".into(),
-            "ERRORS".into(),
-        ];
+        let name = script.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".lua");
+        let header: Vec<&str> = script.text.lines().take_while(|line| line.starts_with("--")).collect();
+        let words = [format!("{name}:"), "KEYS".into(), "ARGV".into(), "REPLY".into(), "ERRORS".into()];
         for word in words {
             let said = header.iter().any(|line| {
                 let text = line.trim_start_matches('-').trim_start().strip_prefix(&word);

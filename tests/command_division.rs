@@ -23,42 +23,18 @@ fn a_command_of_very_many_arguments_is_divided_into_one_batch() {
         }
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        sizes(&with_many("SADD k", 6_998, |i| i.to_string())),
-        (vec![7_000], Fold::First)
-    );
-    assert_eq!(
-        sizes(&with_many("SADD k", 6_999, |i| i.to_string())),
-        (vec![7_000, 3], Fold::Sum)
-    );
-    assert_eq!(
-        sizes(&with_many("RPUSH k", 14_000, |i| i.to_string())),
-        (vec![7_000, 7_000, 6], Fold::Last)
-    );
-    assert_eq!(
-        sizes(&with_many("HSET k", 3_500, |i| format!("{i} v"))),
-        (vec![7_000, 4], Fold::Sum)
-    );
-    assert_eq!(
-        sizes(&with_many("MSET", 3_500, |i| format!("{{t}}{i} v"))),
-        (vec![6_999, 3], Fold::Last)
-    );
-    assert_eq!(
-        sizes(&with_many("HMGET k", 7_000, |i| i.to_string())),
-        (vec![7_000, 4], Fold::Concat)
-    );
-    assert_eq!(
-        sizes(&with_many("PFADD k", 7_000, |i| i.to_string())),
-        (vec![7_000, 4], Fold::Max)
-    );
+    assert_eq!(sizes(&with_many("SADD k", 6_998, |i| i.to_string())), (vec![7_000], Fold::First));
+    assert_eq!(sizes(&with_many("SADD k", 6_999, |i| i.to_string())), (vec![7_000, 3], Fold::Sum));
+    assert_eq!(sizes(&with_many("RPUSH k", 14_000, |i| i.to_string())), (vec![7_000, 7_000, 6], Fold::Last));
+    assert_eq!(sizes(&with_many("HSET k", 3_500, |i| format!("{i} v"))), (vec![7_000, 4], Fold::Sum));
+    assert_eq!(sizes(&with_many("MSET", 3_500, |i| format!("{{t}}{i} v"))), (vec![6_999, 3], Fold::Last));
+    assert_eq!(sizes(&with_many("HMGET k", 7_000, |i| i.to_string())), (vec![7_000, 4], Fold::Concat));
+    assert_eq!(sizes(&with_many("PFADD k", 7_000, |i| i.to_string())), (vec![7_000, 4], Fold::Max));
     assert_eq!(
         sizes(&with_many("ZADD k XX CH", 3_500, |i| format!("{i} m{i}"))),
         (vec![7_000, 8], Fold::Sum)
     );
-    assert_eq!(
-        sizes(&with_many("GEOADD k", 2_400, |i| format!("1 2 m{i}"))),
-        (vec![6_998, 206], Fold::Sum)
-    );
+    assert_eq!(sizes(&with_many("GEOADD k", 2_400, |i| format!("1 2 m{i}"))), (vec![6_998, 206], Fold::Sum));
 }
 
 #[test]
@@ -73,18 +49,9 @@ fn no_part_of_a_divided_command_is_sent_if_a_later_one_would_fail() {
     for (args, expected) in [
         (odd, "ERR wrong number of arguments for 'hset' command"),
         (bad_score, "ERR value is not a valid float"),
-        (
-            far_north,
-            "ERR invalid longitude,latitude pair 1.000000,86.000000",
-        ),
-        (
-            with_many("ZADD k 1 m", 4_000, |_| "1e999 m".to_owned()),
-            "ERR value is not a valid float",
-        ),
-        (
-            with_many("ZADD k 1 m", 4_000, |_| "1e-999 m".to_owned()),
-            "ERR value is not a valid float",
-        ),
+        (far_north, "ERR invalid longitude,latitude pair 1.000000,86.000000"),
+        (with_many("ZADD k 1 m", 4_000, |_| "1e999 m".to_owned()), "ERR value is not a valid float"),
+        (with_many("ZADD k 1 m", 4_000, |_| "1e-999 m".to_owned()), "ERR value is not a valid float"),
         (with_many("ZADD k", 7_001, |i| i.to_string()), "ERR syntax error"),
     ] {
         assert_eq!(plan_of(&table, &args, NOW_MS).unwrap_err().to_string(), expected);
@@ -93,21 +60,9 @@ fn no_part_of_a_divided_command_is_sent_if_a_later_one_would_fail() {
 
 #[test]
 fn a_divided_zadd_keeps_its_scores() {
-    let scores = [
-        "1",
-        "-0",
-        "inf",
-        "-INF",
-        "1e300",
-        "0.1",
-        "17976931348623157e292",
-        "5e-324",
-        "+3.5",
-    ];
+    let scores = ["1", "-0", "inf", "-INF", "1e300", "0.1", "17976931348623157e292", "5e-324", "+3.5"];
     let args = with_many("ZADD k", 4_000, |i| format!("{} m{i}", scores[i % scores.len()]));
-    let Ok(Plan::Write(call)) = plan_of(&redis_7_0(), &args, NOW_MS) else {
-        panic!("ZADD writes")
-    };
+    let Ok(Plan::Write(call)) = plan_of(&redis_7_0(), &args, NOW_MS) else { panic!("ZADD writes") };
     let sent = call.commands.iter().flat_map(|command| command[2..].chunks(2));
     for (i, pair) in sent.enumerate() {
         let sent: f64 = std::str::from_utf8(&pair[0]).unwrap().parse().unwrap();
@@ -139,10 +94,7 @@ fn replies_of_a_divided_command_become_one() {
     let arrays = vec![Value::Array(ints(&[1])), Value::Array(ints(&[2, 3]))];
     assert_eq!(Fold::Concat.fold(arrays), Ok(Value::Array(ints(&[1, 2, 3]))));
     let wrong = redis::parse_redis_value(b"-WRONGTYPE no\r\n").unwrap();
-    assert_eq!(
-        Fold::Sum.fold(vec![Value::Int(1), wrong]).unwrap_err().code(),
-        "WRONGTYPE"
-    );
+    assert_eq!(Fold::Sum.fold(vec![Value::Int(1), wrong]).unwrap_err().code(), "WRONGTYPE");
 }
 
 #[test]
@@ -151,14 +103,8 @@ fn replies_of_a_split_command_keep_the_callers_order() {
         panic!("MGET of several registers is split");
     };
     assert_eq!(join, Join::Places);
-    let text = |words: &[&str]| {
-        Value::Array(
-            words
-                .iter()
-                .map(|w| Value::BulkString(w.as_bytes().into()))
-                .collect(),
-        )
-    };
+    let text =
+        |words: &[&str]| Value::Array(words.iter().map(|w| Value::BulkString(w.as_bytes().into())).collect());
     let whole = join.join(&parts, vec![text(&["a1", "a2"]), text(&["b"]), text(&["c"])]);
     assert_eq!(whole, Ok(text(&["a1", "b", "a2", "c"])));
 }

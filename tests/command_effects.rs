@@ -22,9 +22,7 @@ async fn a_plan_does_what_the_command_does() {
         send(&mut planned, &words("SELECT 1")).await.unwrap();
         let table = table_of(&mut nodes_own).await;
         for args in script() {
-            let known = table
-                .commands()
-                .any(|(name, _)| name.as_bytes() == args[0].to_ascii_lowercase());
+            let known = table.commands().any(|(name, _)| name.as_bytes() == args[0].to_ascii_lowercase());
             // Before 7.0, EXPIRE had no conditions, and so on.
             if version == Version::V6_2 && (!known || refused_by_age(&table, &args)) {
                 continue;
@@ -40,10 +38,7 @@ async fn a_plan_does_what_the_command_does() {
 }
 
 fn refused_by_age(table: &Table, args: &[Vec<u8>]) -> bool {
-    matches!(
-        plan_of(table, args, 1),
-        Err(Refusal::Arity { .. } | Refusal::NotOnEveryNode { .. })
-    )
+    matches!(plan_of(table, args, 1), Err(Refusal::Arity { .. } | Refusal::NotOnEveryNode { .. }))
 }
 
 /// Runs a plan on one server, without a protocol; and whether the reply cannot be compared.
@@ -62,15 +57,9 @@ async fn run_plan(
                 assert_eq!(part.access, parts[0].access);
                 replies.push(run_call(connection, &part.call).await.unwrap());
             }
-            (
-                join.join(&parts, replies).map_err(|error| error.to_string()),
-                false,
-            )
+            (join.join(&parts, replies).map_err(|error| error.to_string()), false)
         }
-        Plan::Pick(pick) => match run_call(connection, &pick.read)
-            .await
-            .map(|chosen| pick.effect(chosen))
-        {
+        Plan::Pick(pick) => match run_call(connection, &pick.read).await.map(|chosen| pick.effect(chosen)) {
             Ok(Effect::Write { call, reply }) => {
                 run_call(connection, &call).await.unwrap();
                 (Ok(reply), true)
@@ -100,22 +89,11 @@ async fn assert_same_data(
     assert_eq!(ours, theirs, "{version}");
     assert!(!ours.is_empty());
     for key in ours {
-        assert_eq!(
-            content(planned, &key).await,
-            content(plain, &key).await,
-            "{version}: {key}"
-        );
+        assert_eq!(content(planned, &key).await, content(plain, &key).await, "{version}: {key}");
         let ttl: i64 = redis::cmd("PTTL").arg(&key).query_async(plain).await.unwrap();
         let our_ttl: i64 = redis::cmd("PTTL").arg(&key).query_async(planned).await.unwrap();
-        assert!(
-            (ttl - our_ttl).abs() < 5_000,
-            "{version}: {key} has {our_ttl} ms left instead of {ttl}"
-        );
-        assert_eq!(
-            ttl < 0,
-            our_ttl < 0,
-            "{version}: {key} has {our_ttl} ms left instead of {ttl}"
-        );
+        assert!((ttl - our_ttl).abs() < 5_000, "{version}: {key} has {our_ttl} ms left instead of {ttl}");
+        assert_eq!(ttl < 0, our_ttl < 0, "{version}: {key} has {our_ttl} ms left instead of {ttl}");
     }
 }
 
@@ -150,9 +128,7 @@ async fn a_command_of_very_many_arguments_does_what_it_does_undivided() {
     let table = table_of(&mut planned).await;
     for args in long_commands() {
         let plan = plan_of(&table, &args, 1).unwrap();
-        let (Plan::Read(call) | Plan::Write(call)) = plan else {
-            panic!("{plan:?}")
-        };
+        let (Plan::Read(call) | Plan::Write(call)) = plan else { panic!("{plan:?}") };
         assert!(call.commands.len() > 1);
         assert!(call.commands.iter().all(|command| command.len() <= 7_000));
         let ours = run_call(&mut planned, &call).await;
@@ -213,10 +189,9 @@ async fn what_is_planned_as_a_read_changes_nothing() {
     for args in script() {
         let is_read = match plan_of(&table, &args, now_ms(&mut connection).await).unwrap() {
             Plan::Read(call) => Some(call),
-            Plan::Split(parts, _) => parts
-                .into_iter()
-                .find(|part| part.access == Access::Read)
-                .map(|part| part.call),
+            Plan::Split(parts, _) => {
+                parts.into_iter().find(|part| part.access == Access::Read).map(|part| part.call)
+            }
             _ => None,
         };
         let before = dirty(&mut connection).await;
@@ -232,14 +207,8 @@ async fn what_is_planned_as_a_read_changes_nothing() {
 
 /// Changes since the last save, as the server counts them.
 async fn dirty(connection: &mut MultiplexedConnection) -> String {
-    let info: String = redis::cmd("INFO")
-        .arg("persistence")
-        .query_async(connection)
-        .await
-        .unwrap();
-    let line = info
-        .lines()
-        .find(|line| line.starts_with("rdb_changes_since_last_save:"));
+    let info: String = redis::cmd("INFO").arg("persistence").query_async(connection).await.unwrap();
+    let line = info.lines().find(|line| line.starts_with("rdb_changes_since_last_save:"));
     line.unwrap_or_default().to_owned()
 }
 

@@ -18,54 +18,27 @@ fn check(rows: &[(&str, &str)]) {
 #[test]
 fn a_relative_expiry_becomes_an_absolute_one() {
     check(&[
-        (
-            "SET k v EX 10",
-            "write k [k] SET k v PXAT 1010000 expires=1010000",
-        ),
-        (
-            "set k v px 10 nx",
-            "write k [k] set k v NX PXAT 1000010 expires=1000010",
-        ),
-        (
-            "SET k v GET EXAT 2000",
-            "write k [k] SET k v GET PXAT 2000000 expires=2000000",
-        ),
+        ("SET k v EX 10", "write k [k] SET k v PXAT 1010000 expires=1010000"),
+        ("set k v px 10 nx", "write k [k] set k v NX PXAT 1000010 expires=1000010"),
+        ("SET k v GET EXAT 2000", "write k [k] SET k v GET PXAT 2000000 expires=2000000"),
         ("SET k v PXAT 5 PXAT 7", "write k [k] SET k v PXAT 7 expires=7"),
         ("SET k v KEEPTTL XX", "write k [k] SET k v KEEPTTL XX"),
         ("SET k v", "write k [k] SET k v"),
         ("SETEX k 10 v", "write k [k] SET k v PXAT 1010000 expires=1010000"),
-        (
-            "PSETEX k 10 v",
-            "write k [k] SET k v PXAT 1000010 expires=1000010",
-        ),
-        (
-            "GETEX k EX 10",
-            "write k [k] GETEX k PXAT 1010000 expires=1010000",
-        ),
+        ("PSETEX k 10 v", "write k [k] SET k v PXAT 1000010 expires=1000010"),
+        ("GETEX k EX 10", "write k [k] GETEX k PXAT 1010000 expires=1010000"),
         ("GETEX k PERSIST", "write k [k] GETEX k PERSIST"),
         ("GETEX k", "read k [k] GET k"),
         ("EXPIRE k 10", "write k [k] PEXPIREAT k 1010000 expires=1010000"),
-        (
-            "EXPIRE k 10 xx gt",
-            "write k [k] PEXPIREAT k 1010000 xx gt expires=1010000",
-        ),
-        (
-            "PEXPIRE k 10 LT",
-            "write k [k] PEXPIREAT k 1000010 LT expires=1000010",
-        ),
+        ("EXPIRE k 10 xx gt", "write k [k] PEXPIREAT k 1010000 xx gt expires=1010000"),
+        ("PEXPIRE k 10 LT", "write k [k] PEXPIREAT k 1000010 LT expires=1000010"),
         ("EXPIREAT k 10", "write k [k] PEXPIREAT k 10000 expires=10000"),
         ("PEXPIREAT k 10", "write k [k] PEXPIREAT k 10 expires=10"),
         ("EXPIRE k -2000", "write k [k] PEXPIREAT k 1 expires=1"),
         ("PEXPIREAT k 0", "write k [k] PEXPIREAT k 1 expires=1"),
         ("RESTORE k 0 p", "write k [k] RESTORE k 0 p"),
-        (
-            "RESTORE k 5 p REPLACE",
-            "write k [k] RESTORE k 1000005 p REPLACE ABSTTL expires=1000005",
-        ),
-        (
-            "RESTORE k 5 p ABSTTL FREQ 3",
-            "write k [k] RESTORE k 5 p ABSTTL expires=5",
-        ),
+        ("RESTORE k 5 p REPLACE", "write k [k] RESTORE k 1000005 p REPLACE ABSTTL expires=1000005"),
+        ("RESTORE k 5 p ABSTTL FREQ 3", "write k [k] RESTORE k 5 p ABSTTL expires=5"),
     ]);
 }
 
@@ -77,53 +50,23 @@ fn an_expiry_that_a_record_could_not_tell_exactly_is_refused() {
             "SET k v PXAT 9007199254740992",
             "write k [k] SET k v PXAT 9007199254740992 expires=9007199254740992",
         ),
-        (
-            "SET k v PXAT 9007199254740993",
-            &format!("ERR invalid expire time in 'set' command: {late}"),
-        ),
-        (
-            "PEXPIREAT k 9007199254740993",
-            &format!("ERR invalid expire time in 'pexpireat' command: {late}"),
-        ),
-        (
-            "RESTORE k 9007199254740993 p",
-            &format!("ERR invalid expire time in 'restore' command: {late}"),
-        ),
+        ("SET k v PXAT 9007199254740993", &format!("ERR invalid expire time in 'set' command: {late}")),
+        ("PEXPIREAT k 9007199254740993", &format!("ERR invalid expire time in 'pexpireat' command: {late}")),
+        ("RESTORE k 9007199254740993 p", &format!("ERR invalid expire time in 'restore' command: {late}")),
     ]);
 }
 
 #[test]
 fn commands_on_keys_of_several_registers_are_split_where_they_mean_the_same_key_by_key() {
     check(&[
-        (
-            "MGET a {a}b c",
-            "Places of read a [a {a}b] MGET a {a}b at [0, 1] | read c [c] MGET c at [2]",
-        ),
-        (
-            "MGET a b a",
-            "Places of read a [a] MGET a a at [0, 2] | read b [b] MGET b at [1]",
-        ),
+        ("MGET a {a}b c", "Places of read a [a {a}b] MGET a {a}b at [0, 1] | read c [c] MGET c at [2]"),
+        ("MGET a b a", "Places of read a [a] MGET a a at [0, 2] | read b [b] MGET b at [1]"),
         ("MGET a {a}b", "read a [a {a}b] MGET a {a}b"),
-        (
-            "MSET a 1 b 2 a 3",
-            "Ok of write a [a] MSET a 1 a 3 at [0, 2] | write b [b] MSET b 2 at [1]",
-        ),
-        (
-            "DEL a b",
-            "Sum of write a [a] DEL a at [0] | write b [b] DEL b at [1]",
-        ),
-        (
-            "UNLINK a b",
-            "Sum of write a [a] UNLINK a at [0] | write b [b] UNLINK b at [1]",
-        ),
-        (
-            "EXISTS a b a",
-            "Sum of read a [a] EXISTS a a at [0, 2] | read b [b] EXISTS b at [1]",
-        ),
-        (
-            "TOUCH a b",
-            "Sum of read a [a] TOUCH a at [0] | read b [b] TOUCH b at [1]",
-        ),
+        ("MSET a 1 b 2 a 3", "Ok of write a [a] MSET a 1 a 3 at [0, 2] | write b [b] MSET b 2 at [1]"),
+        ("DEL a b", "Sum of write a [a] DEL a at [0] | write b [b] DEL b at [1]"),
+        ("UNLINK a b", "Sum of write a [a] UNLINK a at [0] | write b [b] UNLINK b at [1]"),
+        ("EXISTS a b a", "Sum of read a [a] EXISTS a a at [0, 2] | read b [b] EXISTS b at [1]"),
+        ("TOUCH a b", "Sum of read a [a] TOUCH a at [0] | read b [b] TOUCH b at [1]"),
         ("MSET a 1 b", "ERR wrong number of arguments for 'mset' command"),
         ("DEL a anrcho_fence", &reserved("anrcho_fence")),
     ]);
@@ -142,10 +85,7 @@ fn reserved_keys_are_refused_wherever_a_command_names_them() {
         ("ZUNIONSTORE {x}d 2 {x}a anrcho_node", &reserved("anrcho_node")),
         ("SORT {x}a STORE anrcho_node", &reserved("anrcho_node")),
         ("OBJECT ENCODING anrcho_node", &reserved("anrcho_node")),
-        (
-            "GET ANRCHO_node",
-            "read ANRCHO_node [ANRCHO_node] GET ANRCHO_node",
-        ),
+        ("GET ANRCHO_node", "read ANRCHO_node [ANRCHO_node] GET ANRCHO_node"),
     ]);
 }
 
@@ -159,15 +99,9 @@ fn keys_of_different_registers_are_refused_with_the_spelling_that_works() {
     };
     check(&[
         ("RENAME a b", &crossed("rename", "a", "b", "'a' and '{a}b'")),
-        (
-            "SINTERSTORE {u}d {u}a {v}b",
-            &crossed("sinterstore", "{u}d", "{v}b", "'{u}d' and '{u}{v}b'"),
-        ),
+        ("SINTERSTORE {u}d {u}a {v}b", &crossed("sinterstore", "{u}d", "{v}b", "'{u}d' and '{u}{v}b'")),
         ("LMPOP 2 a b LEFT", &crossed("lmpop", "a", "b", "'a' and '{a}b'")),
-        (
-            "SMOVE a}b c m",
-            &crossed("smove", "a}b", "c", "'{tag}a' and '{tag}b'"),
-        ),
+        ("SMOVE a}b c m", &crossed("smove", "a}b", "c", "'{tag}a' and '{tag}b'")),
         ("MSETNX a 1 b 2", &crossed("msetnx", "a", "b", "'a' and '{a}b'")),
     ]);
     let refusal = plan_of(&redis_7_0(), &words("RENAME a b"), NOW_MS).unwrap_err();
@@ -179,23 +113,11 @@ fn keys_of_different_registers_are_refused_with_the_spelling_that_works() {
 fn commands_on_several_keys_of_one_register_run_as_they_are() {
     check(&[
         ("RENAME a {a}b", "write a [a {a}b] RENAME a {a}b"),
-        (
-            "BITOP AND {a}d a {a}b",
-            "write a [{a}d a {a}b] BITOP AND {a}d a {a}b",
-        ),
+        ("BITOP AND {a}d a {a}b", "write a [{a}d a {a}b] BITOP AND {a}d a {a}b"),
         ("MSETNX a 1 {a}b 2", "write a [a {a}b] MSETNX a 1 {a}b 2"),
-        (
-            "LMPOP 2 a {a}b LEFT COUNT 2",
-            "write a [a {a}b] LMPOP 2 a {a}b LEFT COUNT 2",
-        ),
-        (
-            "SINTERCARD 2 a {a}b LIMIT 1",
-            "read a [a {a}b] SINTERCARD 2 a {a}b LIMIT 1",
-        ),
-        (
-            "ZRANGESTORE a {a}b 0 -1",
-            "write a [a {a}b] ZRANGESTORE a {a}b 0 -1",
-        ),
+        ("LMPOP 2 a {a}b LEFT COUNT 2", "write a [a {a}b] LMPOP 2 a {a}b LEFT COUNT 2"),
+        ("SINTERCARD 2 a {a}b LIMIT 1", "read a [a {a}b] SINTERCARD 2 a {a}b LIMIT 1"),
+        ("ZRANGESTORE a {a}b 0 -1", "write a [a {a}b] ZRANGESTORE a {a}b 0 -1"),
         ("COPY a {a}b REPLACE", "write a [a {a}b] COPY a {a}b REPLACE"),
         ("COPY a a", "write a [a] COPY a a"),
         ("LCS a {a}b LEN", "read a [a {a}b] LCS a {a}b LEN"),
@@ -205,30 +127,12 @@ fn commands_on_several_keys_of_one_register_run_as_they_are() {
 #[test]
 fn a_command_that_only_reads_is_a_read_whatever_the_server_flags() {
     check(&[
-        (
-            "SORT k ALPHA LIMIT 0 5 GET #",
-            "read k [k] SORT_RO k ALPHA LIMIT 0 5 GET # +unordered",
-        ),
-        (
-            "SORT k BY nosort STORE {k}d",
-            "write k [k {k}d] SORT k BY nosort STORE {k}d",
-        ),
-        (
-            "BITFIELD k GET u8 0 OVERFLOW SAT",
-            "read k [k] BITFIELD_RO k GET u8 0 OVERFLOW SAT",
-        ),
-        (
-            "BITFIELD k GET u8 0 SET u8 0 1",
-            "write k [k] BITFIELD k GET u8 0 SET u8 0 1",
-        ),
-        (
-            "GEORADIUS k 1 2 3 km COUNT 5",
-            "read k [k] GEORADIUS_RO k 1 2 3 km COUNT 5 +unordered",
-        ),
-        (
-            "GEORADIUSBYMEMBER k m 3 km",
-            "read k [k] GEORADIUSBYMEMBER_RO k m 3 km +unordered",
-        ),
+        ("SORT k ALPHA LIMIT 0 5 GET #", "read k [k] SORT_RO k ALPHA LIMIT 0 5 GET # +unordered"),
+        ("SORT k BY nosort STORE {k}d", "write k [k {k}d] SORT k BY nosort STORE {k}d"),
+        ("BITFIELD k GET u8 0 OVERFLOW SAT", "read k [k] BITFIELD_RO k GET u8 0 OVERFLOW SAT"),
+        ("BITFIELD k GET u8 0 SET u8 0 1", "write k [k] BITFIELD k GET u8 0 SET u8 0 1"),
+        ("GEORADIUS k 1 2 3 km COUNT 5", "read k [k] GEORADIUS_RO k 1 2 3 km COUNT 5 +unordered"),
+        ("GEORADIUSBYMEMBER k m 3 km", "read k [k] GEORADIUSBYMEMBER_RO k m 3 km +unordered"),
         ("TOUCH k", "read k [k] TOUCH k"),
         ("PFCOUNT k", "write k [k] PFCOUNT k"),
     ]);
@@ -250,10 +154,7 @@ fn what_servers_could_compute_differently_is_covered_by_the_digest() {
             "GEORADIUS k 1 2 3 km STOREDIST {k}d",
             &format!("write k [k {{k}}d] GEORADIUS k 1 2 3 km STOREDIST {{k}}d; {geo}"),
         ),
-        (
-            "ZUNIONSTORE {k}d 2 k {k}b",
-            "write k [{k}d k {k}b] ZUNIONSTORE {k}d 2 k {k}b",
-        ),
+        ("ZUNIONSTORE {k}d 2 k {k}b", "write k [{k}d k {k}b] ZUNIONSTORE {k}d 2 k {k}b"),
         (
             "ZUNIONSTORE {k}d 1 k WEIGHTS 2",
             &format!("write k [{{k}}d k] ZUNIONSTORE {{k}}d 1 k WEIGHTS 2; {geo}"),
@@ -272,14 +173,8 @@ fn integers_that_scripts_cannot_return_exactly_are_marked_or_refused() {
         ("INCR k", "write k [k] INCR k +integer"),
         ("HINCRBY k f 5", "write k [k] HINCRBY k f 5 +integer"),
         ("BITFIELD k SET i53 0 1", "write k [k] BITFIELD k SET i53 0 1"),
-        (
-            "BITFIELD k SET u8 0 1 GET i64 0",
-            &format!("ERR 'bitfield' is refused: {wide}"),
-        ),
-        (
-            "BITFIELD_RO k GET u63 0",
-            &format!("ERR 'bitfield_ro' is refused: {wide}"),
-        ),
+        ("BITFIELD k SET u8 0 1 GET i64 0", &format!("ERR 'bitfield' is refused: {wide}")),
+        ("BITFIELD_RO k GET u63 0", &format!("ERR 'bitfield_ro' is refused: {wide}")),
     ]);
     let Ok(Plan::Write(call)) = plan_of(&redis_7_0(), &words("INCR k"), NOW_MS) else {
         panic!("INCR writes")
@@ -296,10 +191,7 @@ fn replies_that_are_the_nodes_own_are_marked() {
         ("OBJECT ENCODING k", "read k [k] OBJECT ENCODING k +unordered"),
         ("memory usage k", "read k [k] memory usage k +unordered"),
         ("ZRANGE k 0 -1", "read k [k] ZRANGE k 0 -1"),
-        (
-            "ZRANGE k 0 -1 withscores",
-            "read k [k] ZRANGE k 0 -1 withscores +unordered",
-        ),
+        ("ZRANGE k 0 -1 withscores", "read k [k] ZRANGE k 0 -1 withscores +unordered"),
         ("LRANGE k 0 -1", "read k [k] LRANGE k 0 -1"),
     ]);
 }
@@ -311,10 +203,7 @@ fn what_needs_no_node_is_answered_at_once() {
         ("ping hello", "local bulk-string('\"hello\"')"),
         ("ECHO x", "local bulk-string('\"x\"')"),
         ("SELECT 0", "local ok"),
-        (
-            "SELECT 1",
-            "ERR 'select' is refused: there is one database, 0; use a prefix of the keys instead",
-        ),
+        ("SELECT 1", "ERR 'select' is refused: there is one database, 0; use a prefix of the keys instead"),
     ]);
 }
 
@@ -326,10 +215,7 @@ fn a_refusal_says_why() {
             "BLPOP k 0",
             "ERR 'blpop' is refused: blocking commands are not supported yet: poll with the command that does not block",
         ),
-        (
-            "XADD k * a b",
-            "ERR 'xadd' is refused: streams are not supported yet",
-        ),
+        ("XADD k * a b", "ERR 'xadd' is refused: streams are not supported yet"),
         (
             "CONFIG GET maxmemory",
             "ERR 'config|get' is refused: it administers one server: send it to each node",
@@ -363,28 +249,19 @@ fn a_command_of_a_newer_server_is_refused_until_somebody_has_looked_at_it() {
 fn a_command_runs_only_if_every_node_knows_it_in_that_form() {
     let old = "get 2 1 1 1\nexpire 3 1 1 1\nsort -2 1 1 1\nobject -2 2 2 1\n";
     let old = Table::from_reply(&command_reply(old)).unwrap();
-    assert_eq!(
-        shown(&old, "OBJECT ENCODING k", 0),
-        "read k [k] OBJECT ENCODING k +unordered"
-    );
+    assert_eq!(shown(&old, "OBJECT ENCODING k", 0), "read k [k] OBJECT ENCODING k +unordered");
     let both = old.merge(redis_7_0());
     for (line, expected) in [
         ("GET k", "read k [k] GET k"),
         ("EXPIRE k 1", "write k [k] PEXPIREAT k 1001000 expires=1001000"),
-        (
-            "EXPIRE k 1 NX",
-            "ERR wrong number of arguments for 'expire' command",
-        ),
+        ("EXPIRE k 1 NX", "ERR wrong number of arguments for 'expire' command"),
         ("SORT k", "read k [k] SORT k +unordered"),
         ("OBJECT ENCODING k", "read k [k] OBJECT ENCODING k +unordered"),
         (
             "LCS k {k}b",
             "ERR 'lcs' is not known to every node of this cluster: upgrade the older nodes to use it",
         ),
-        (
-            "XADD k 1 a b",
-            "ERR 'xadd' is refused: streams are not supported yet",
-        ),
+        ("XADD k 1 a b", "ERR 'xadd' is refused: streams are not supported yet"),
         ("FOO", "ERR unknown command 'FOO', with args beginning with: "),
     ] {
         assert_eq!(shown(&both, line, NOW_MS), expected, "{line}");
@@ -399,10 +276,7 @@ fn spop_removes_by_name_what_a_read_has_chosen() {
         ("SPOP k -1", "ERR value is out of range, must be positive"),
         ("SPOP k 1 2", "ERR syntax error"),
     ]);
-    let members = Value::Array(vec![
-        Value::BulkString(b"m".to_vec()),
-        Value::BulkString(b"n".to_vec()),
-    ]);
+    let members = Value::Array(vec![Value::BulkString(b"m".to_vec()), Value::BulkString(b"n".to_vec())]);
     let effect = |line: &str, chosen: Value| match plan_of(&redis_7_0(), &words(line), NOW_MS) {
         Ok(Plan::Pick(pick)) => pick.effect(chosen),
         other => panic!("{other:?}"),
@@ -414,9 +288,7 @@ fn spop_removes_by_name_what_a_read_has_chosen() {
     assert!(!call.unordered);
     assert_eq!(reply, members);
     let one = Value::Array(vec![Value::BulkString(b"m".to_vec())]);
-    let Effect::Write { reply, .. } = effect("SPOP k", one) else {
-        panic!("a member was chosen")
-    };
+    let Effect::Write { reply, .. } = effect("SPOP k", one) else { panic!("a member was chosen") };
     assert_eq!(reply, Value::BulkString(b"m".to_vec()));
     let nothing = || Value::Array(vec![]);
     assert_eq!(effect("SPOP k", nothing()), Effect::Nothing(Value::Nil));
@@ -438,8 +310,5 @@ fn keys_that_share_a_hash_tag_share_a_register() {
         assert_eq!(Register::of(key.as_bytes()), Register::from_id(id), "{key}");
     }
     assert_eq!(Register::of(b"{t}x").record_key(), b"anrcho_version:{t}");
-    assert_eq!(
-        Register::of_record_key(b"anrcho_version:{a}b}"),
-        Some(Register::from_id("a}b"))
-    );
+    assert_eq!(Register::of_record_key(b"anrcho_version:{a}b}"), Some(Register::from_id("a}b")));
 }

@@ -27,9 +27,7 @@ async fn every_command_of_every_version_is_planned_or_refused_with_a_reason() {
                 .collect();
             let with_reason = |refusal: &Option<Refusal>| matches!(refusal, Some(Refusal::Unsupported { reason, .. }) if Some(reason.as_str()) == refused);
             // A container has its subcommands' verdicts.
-            let is_container = table
-                .commands()
-                .any(|(other, _)| other.starts_with(&format!("{name}|")));
+            let is_container = table.commands().any(|(other, _)| other.starts_with(&format!("{name}|")));
             if refused.is_some() && !is_container {
                 assert!(refusals.iter().any(with_reason), "{version} {name}: {refusals:?}");
             }
@@ -48,10 +46,7 @@ async fn what_we_run_is_what_scripts_may_run() {
         let noscript = flagged(&mut connection, "noscript").await;
         for (name, refused) in table.commands() {
             let is_local = ["ping", "echo", "select"].contains(&name);
-            assert!(
-                refused.is_some() || is_local || !noscript.contains(name),
-                "{version} {name}"
-            );
+            assert!(refused.is_some() || is_local || !noscript.contains(name), "{version} {name}");
         }
     }
 }
@@ -60,16 +55,9 @@ async fn flagged(connection: &mut MultiplexedConnection, flag: &str) -> BTreeSet
     let entries: Vec<Vec<Value>> =
         redis::from_redis_value(send(connection, &words("COMMAND")).await.unwrap()).unwrap();
     let has_flag = |entry: &&Vec<Value>| {
-        redis::from_redis_value::<Vec<String>>(entry[2].clone())
-            .unwrap()
-            .iter()
-            .any(|f| f == flag)
+        redis::from_redis_value::<Vec<String>>(entry[2].clone()).unwrap().iter().any(|f| f == flag)
     };
-    entries
-        .iter()
-        .filter(has_flag)
-        .map(|entry| redis::from_redis_value(entry[0].clone()).unwrap())
-        .collect()
+    entries.iter().filter(has_flag).map(|entry| redis::from_redis_value(entry[0].clone()).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -94,11 +82,7 @@ async fn a_wrong_number_of_arguments_is_refused_in_the_servers_words() {
             // Only what is refused for its length is sent: nothing else may run here.
             if let Err(refusal @ Refusal::Arity { .. }) = plan_of(&table, &args, 1) {
                 let answer = send(&mut connection, &args).await.unwrap_err();
-                assert_eq!(
-                    said(&RedisError::from(refusal)),
-                    said(&answer),
-                    "{name} and {more} arguments"
-                );
+                assert_eq!(said(&RedisError::from(refusal)), said(&answer), "{name} and {more} arguments");
                 compared += 1;
             }
         }
@@ -138,10 +122,7 @@ async fn unknown_commands_are_refused_in_the_servers_words() {
     ] {
         let refusal = plan_of(&table, &args, 1).unwrap_err();
         let answer = send(&mut connection, &args).await.unwrap_err();
-        assert_eq!(
-            said(&RedisError::from(refusal)).trim_end(),
-            said(&answer).trim_end()
-        );
+        assert_eq!(said(&RedisError::from(refusal)).trim_end(), said(&answer).trim_end());
     }
 }
 
@@ -172,12 +153,7 @@ async fn the_script_calls_every_command_that_we_run() {
     let table = table_of(&mut server.connection().await).await;
     let lower = |word: &Vec<u8>| String::from_utf8_lossy(word).to_ascii_lowercase();
     let called: BTreeSet<String> = script()
-        .flat_map(|args| {
-            [
-                lower(&args[0]),
-                args.iter().take(2).map(lower).collect::<Vec<_>>().join("|"),
-            ]
-        })
+        .flat_map(|args| [lower(&args[0]), args.iter().take(2).map(lower).collect::<Vec<_>>().join("|")])
         .collect();
     let missing: Vec<&str> = table
         .commands()

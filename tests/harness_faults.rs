@@ -38,10 +38,7 @@ async fn a_killed_server_is_gone_and_comes_back_on_its_port_without_what_it_did_
         set(&server, "k", "v").await;
         server.kill();
         assert_eq!(server.pid(), None, "{version}");
-        assert!(
-            server.try_connection().await.is_err(),
-            "{version}: nobody listens"
-        );
+        assert!(server.try_connection().await.is_err(), "{version}: nobody listens");
         server.restart().await;
         assert_eq!(server.port(), port, "{version}");
         assert_ne!(server.pid(), pid, "{version}");
@@ -89,15 +86,10 @@ async fn a_stopped_server_is_gone_even_if_it_was_paused() {
 async fn a_paused_server_is_silent_and_a_resumed_one_carries_out_what_has_arrived() {
     for version in Version::ALL {
         let server = Server::start(version).await;
-        let mut connection = TcpStream::connect(("127.0.0.1", server.port()))
-            .await
-            .expect("a connection");
+        let mut connection = TcpStream::connect(("127.0.0.1", server.port())).await.expect("a connection");
         server.pause();
         assert!(!answers(&server).await, "{version}");
-        connection
-            .write_all(b"SET k late\r\n")
-            .await
-            .expect("sending SET");
+        connection.write_all(b"SET k late\r\n").await.expect("sending SET");
         server.resume();
         let mut answer = [0; 5];
         connection.read_exact(&mut answer).await.expect("an answer");
@@ -126,10 +118,9 @@ async fn a_server_restarts_empty_whatever_it_had_persisted() {
 #[tokio::test]
 async fn a_server_restarts_from_an_old_snapshot_and_keeps_appending_if_it_did() {
     for version in Version::ALL {
-        for (setup, appends) in [
-            (Server::with(version), false),
-            (Server::with(version).appendonly("always"), true),
-        ] {
+        for (setup, appends) in
+            [(Server::with(version), false), (Server::with(version).appendonly("always"), true)]
+        {
             let server = setup.start().await;
             set(&server, "k", "old").await;
             let snapshot = server.snapshot_rdb().await;
@@ -139,10 +130,7 @@ async fn a_server_restarts_from_an_old_snapshot_and_keeps_appending_if_it_did() 
             set(&server, "l", "appended").await;
             server.kill();
             server.restart().await;
-            let kept = (
-                get(&server, "k").await.is_some(),
-                get(&server, "l").await.is_some(),
-            );
+            let kept = (get(&server, "k").await.is_some(), get(&server, "l").await.is_some());
             assert_eq!(kept, (appends, appends), "{version}");
         }
     }
@@ -163,19 +151,11 @@ async fn dropping_a_server_ends_its_process_and_removes_its_folder() {
 #[test]
 fn a_server_outlives_the_thread_that_started_it() {
     let start = || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(Server::start(Version::V7_0))
     };
-    let server = std::thread::spawn(start)
-        .join()
-        .expect("the server's first thread");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let server = std::thread::spawn(start).join().expect("the server's first thread");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         set(&server, "k", "v").await;
         assert_eq!(get(&server, "k").await.as_deref(), Some("v"));
@@ -189,30 +169,17 @@ const VICTIM: &str = "ANARCHO_HARNESS_VICTIM";
 async fn a_server_dies_with_its_test_process_even_by_sigkill() {
     if std::env::var_os(VICTIM).is_some() {
         let server = Server::start(Version::V7_0).await;
-        println!(
-            "\nserver {} {}",
-            server.pid().expect("a process"),
-            server.folder().display()
-        );
+        println!("\nserver {} {}", server.pid().expect("a process"), server.folder().display());
         std::future::pending::<()>().await;
     }
     let mut victim = Command::new(std::env::current_exe().expect("this program"))
-        .args([
-            "--exact",
-            "a_server_dies_with_its_test_process_even_by_sigkill",
-            "--nocapture",
-        ])
+        .args(["--exact", "a_server_dies_with_its_test_process_even_by_sigkill", "--nocapture"])
         .env(VICTIM, "1")
         .stdout(Stdio::piped())
         .spawn()
         .expect("a second test process");
-    let said = BufReader::new(victim.stdout.take().expect("its output"))
-        .lines()
-        .map_while(Result::ok);
-    let line = said
-        .into_iter()
-        .find(|line| line.starts_with("server "))
-        .expect("the server's process id");
+    let said = BufReader::new(victim.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let line = said.into_iter().find(|line| line.starts_with("server ")).expect("the server's process id");
     let words: Vec<&str> = line.split(' ').collect();
     let process = PathBuf::from("/proc").join(words[1]).join("cmdline");
     assert!(!std::fs::read(&process).expect("the server runs").is_empty());

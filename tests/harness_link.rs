@@ -26,11 +26,7 @@ impl Setting {
     }
 
     async fn connect(&self) -> Connection {
-        Connection(
-            TcpStream::connect(("127.0.0.1", self.link.port()))
-                .await
-                .expect("the link accepts"),
-        )
+        Connection(TcpStream::connect(("127.0.0.1", self.link.port())).await.expect("the link accepts"))
     }
 
     /// What the server itself holds in the counter `n`.
@@ -69,10 +65,7 @@ impl Connection {
     }
 
     async fn is_closed(&mut self) -> bool {
-        tokio::time::timeout(SOON, self.line())
-            .await
-            .expect("an end")
-            .is_none()
+        tokio::time::timeout(SOON, self.line()).await.expect("an end").is_none()
     }
 }
 
@@ -90,25 +83,11 @@ async fn a_clear_link_passes_everything_and_counts_it() {
 #[tokio::test]
 async fn a_large_value_passes_unchanged() {
     let setting = Setting::new().await;
-    let value: String = (0..3_000_000)
-        .map(|index| char::from(b'a' + (index % 23) as u8))
-        .collect();
+    let value: String = (0..3_000_000).map(|index| char::from(b'a' + (index % 23) as u8)).collect();
     let client = redis::Client::open(setting.link.url()).expect("a URL");
-    let mut connection = client
-        .get_multiplexed_async_connection()
-        .await
-        .expect("a connection");
-    redis::cmd("SET")
-        .arg("k")
-        .arg(&value)
-        .exec_async(&mut connection)
-        .await
-        .expect("SET");
-    let found: String = redis::cmd("GET")
-        .arg("k")
-        .query_async(&mut connection)
-        .await
-        .expect("GET");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    redis::cmd("SET").arg("k").arg(&value).exec_async(&mut connection).await.expect("SET");
+    let found: String = redis::cmd("GET").arg("k").query_async(&mut connection).await.expect("GET");
     assert!(found == value);
 }
 
@@ -154,10 +133,7 @@ async fn cut_requests_never_arrive() {
     assert!(connection.is_silent().await);
     assert_eq!(setting.count().await, Some(1));
     setting.link.cut_answers();
-    assert!(
-        connection.is_closed().await,
-        "requests pass again, and this connection lacks one"
-    );
+    assert!(connection.is_closed().await, "requests pass again, and this connection lacks one");
 }
 
 #[tokio::test]
@@ -166,10 +142,7 @@ async fn requests_whose_answers_are_cut_are_carried_out() {
     let mut connection = setting.connect().await;
     setting.link.cut_answers();
     connection.send_incr().await;
-    eventually("the request was carried out", SOON, async || {
-        setting.count().await == Some(1)
-    })
-    .await;
+    eventually("the request was carried out", SOON, async || setting.count().await == Some(1)).await;
     assert!(connection.is_silent().await);
     setting.link.heal();
     assert!(connection.is_closed().await);
@@ -186,10 +159,7 @@ async fn held_requests_arrive_late_even_if_who_sent_them_is_gone() {
     assert_eq!(setting.count().await, Some(1));
     drop(connection);
     setting.link.heal();
-    eventually("the late request was carried out", SOON, async || {
-        setting.count().await == Some(2)
-    })
-    .await;
+    eventually("the late request was carried out", SOON, async || setting.count().await == Some(2)).await;
 }
 
 #[tokio::test]
@@ -198,10 +168,7 @@ async fn held_answers_arrive_when_the_link_heals() {
     let mut connection = setting.connect().await;
     setting.link.hold_answers();
     connection.send_incr().await;
-    eventually("the request was carried out", SOON, async || {
-        setting.count().await == Some(1)
-    })
-    .await;
+    eventually("the request was carried out", SOON, async || setting.count().await == Some(1)).await;
     assert!(connection.is_silent().await);
     setting.link.heal();
     assert_eq!(connection.line().await.as_deref(), Some(":1"));
@@ -272,11 +239,8 @@ async fn a_link_to_a_dead_server_closes_what_it_accepts_and_works_once_the_serve
 #[tokio::test]
 async fn dropping_a_link_closes_its_connections() {
     let Setting { server, link } = Setting::new().await;
-    let mut connection = Connection(
-        TcpStream::connect(("127.0.0.1", link.port()))
-            .await
-            .expect("the link accepts"),
-    );
+    let mut connection =
+        Connection(TcpStream::connect(("127.0.0.1", link.port())).await.expect("the link accepts"));
     assert!(connection.incr().await.is_some());
     drop(link);
     assert!(connection.is_closed().await);

@@ -236,5 +236,8 @@ async fn the_healer_refuses_a_cluster_without_a_majority_and_changes_nothing() {
     let error = healer.once(&Silent).await.expect_err("no majority").to_string();
     assert!(error.contains("no quorum") && error.contains("lost its data"), "{error}");
     assert_eq!(held(&nodes, 2).await, before);
-    assert!(held(&nodes, 0).await.is_empty(), "an emptied node never overwrites others, nor is it filled from one");
+    assert!(
+        held(&nodes, 0).await.is_empty(),
+        "an emptied node never overwrites others, nor is it filled from one"
+    );
 }

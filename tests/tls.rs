@@ -11,13 +11,17 @@ use std::process::Command;
 /// A certificate authority and a server certificate for 127.0.0.1, made for this test alone.
 fn make_certificates(folder: &Path) {
     let openssl = |args: &str| {
-        let done = Command::new("openssl").args(args.split(' ')).current_dir(folder).output().expect("openssl runs");
+        let done =
+            Command::new("openssl").args(args.split(' ')).current_dir(folder).output().expect("openssl runs");
         assert!(done.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&done.stderr));
     };
-    std::fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").expect("a file");
+    std::fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+        .expect("a file");
     openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-authority -keyout ca.key -out ca.crt");
     openssl("req -newkey rsa:2048 -nodes -subj /CN=node -keyout node.key -out node.csr");
-    openssl("x509 -req -in node.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile san -out node.crt");
+    openssl(
+        "x509 -req -in node.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile san -out node.crt",
+    );
 }
 
 async fn tls_server(folder: &Path, port: &Port) -> Server {
@@ -44,7 +48,8 @@ async fn a_client_reaches_nodes_over_tls_and_refuses_an_authority_that_it_does_n
     }
     let urls = || ports.iter().map(|port| format!("rediss://:s3cret@127.0.0.1:{}", port.number()));
 
-    let stranger = Client::builder().nodes(urls()).connect().await.expect_err("an unknown authority").to_string();
+    let stranger =
+        Client::builder().nodes(urls()).connect().await.expect_err("an unknown authority").to_string();
     assert!(stranger.contains("not reachable") && !stranger.contains("s3cret"), "{stranger}");
 
     let root_certificate = std::fs::read(folder.path().join("ca.crt")).ok();

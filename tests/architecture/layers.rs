@@ -33,12 +33,10 @@ struct Use {
 
 /// Uses that go up or sideways, and files that belong to no layer.
 pub fn broken(sources: &[Source]) -> Vec<String> {
-    let strangers = sources
-        .iter()
-        .filter(|source| source.path != "src/lib.rs" && level(&top(source)).is_none());
-    let mut complaints: Vec<String> = strangers
-        .map(|source| format!("{} is not in the plan of the house", source.path))
-        .collect();
+    let strangers =
+        sources.iter().filter(|source| source.path != "src/lib.rs" && level(&top(source)).is_none());
+    let mut complaints: Vec<String> =
+        strangers.map(|source| format!("{} is not in the plan of the house", source.path)).collect();
     for used in uses(sources) {
         let allowed = match (level(&used.from), level(&used.to)) {
             _ if FOR_ALL.contains(&used.from.as_str()) => true,
@@ -69,9 +67,7 @@ pub fn circles(sources: &[Source]) -> Vec<String> {
         };
         if seen.insert(circle.iter().copied().collect::<BTreeSet<_>>()) {
             let places = circle.windows(2).filter_map(|pair| {
-                let used = uses
-                    .iter()
-                    .find(|used| used.from == pair[0] && used.to == pair[1])?;
+                let used = uses.iter().find(|used| used.from == pair[0] && used.to == pair[1])?;
                 Some(used.place.as_str())
             });
             let places = places.collect::<Vec<_>>().join(", ");
@@ -104,10 +100,7 @@ pub fn impure(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources.iter().filter(|source| top(source) == "protocol") {
         let mut complain = |line: usize, what: &str| {
-            complaints.push(format!(
-                "{}:{line}: the protocol does not use {what}",
-                source.path
-            ));
+            complaints.push(format!("{}:{line}: the protocol does not use {what}", source.path));
         };
         for token in source.tokens() {
             if IMPURE_WORDS.contains(&token.text.as_str()) {
@@ -133,17 +126,10 @@ pub fn impure(sources: &[Source]) -> Vec<String> {
 /// The crates of Cargo.toml, as code spells them.
 fn dependencies() -> BTreeSet<String> {
     let manifest = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-    let section = manifest
-        .split("\n[")
-        .find_map(|section| section.strip_prefix("dependencies]"))
-        .unwrap_or_default();
-    let names = section
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(name, _)| name.trim());
-    let names = names
-        .filter(|name| !name.starts_with('#'))
-        .map(|name| name.replace('-', "_"));
+    let section =
+        manifest.split("\n[").find_map(|section| section.strip_prefix("dependencies]")).unwrap_or_default();
+    let names = section.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim());
+    let names = names.filter(|name| !name.starts_with('#')).map(|name| name.replace('-', "_"));
     let names: BTreeSet<String> = names.collect();
     assert!(names.contains("tokio"), "Cargo.toml is read wrongly: {names:?}");
     names
@@ -163,11 +149,7 @@ fn uses(sources: &[Source]) -> Vec<Use> {
             };
             let to = exports.get(name).unwrap_or(name).clone();
             if to != from {
-                uses.push(Use {
-                    from: from.clone(),
-                    to,
-                    place: format!("{}:{}", source.path, named.line),
-                });
+                uses.push(Use { from: from.clone(), to, place: format!("{}:{}", source.path, named.line) });
             }
         }
     }

@@ -12,10 +12,7 @@ pub struct Source {
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Source {
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Source { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Every file under `folder` whose name ends in `extension`, sorted.
@@ -30,15 +27,8 @@ impl Source {
                 if path.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|found| found == extension) {
-                    let name = path
-                        .strip_prefix(root)
-                        .expect("a path under the root")
-                        .display()
-                        .to_string();
-                    found.push(Source::new(
-                        &name,
-                        &fs::read_to_string(&path).expect("a readable file"),
-                    ));
+                    let name = path.strip_prefix(root).expect("a path under the root").display().to_string();
+                    found.push(Source::new(&name, &fs::read_to_string(&path).expect("a readable file")));
                 }
             }
         }
@@ -48,18 +38,13 @@ impl Source {
 
     /// Files of tests inside `src` are held to the layers, not to the rules about errors.
     pub fn is_test(&self) -> bool {
-        self.path
-            .split('/')
-            .any(|part| part == "tests" || part == "tests.rs")
+        self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
     }
 
     /// The module path: `src/node/mod.rs` is `[node]`, `src/bin/x.rs` is `[bin, x]`, `src/lib.rs` is `[]`.
     pub fn module(&self) -> Vec<String> {
         let name = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        name.split('/')
-            .filter(|part| !matches!(*part, "mod" | "lib"))
-            .map(str::to_owned)
-            .collect()
+        name.split('/').filter(|part| !matches!(*part, "mod" | "lib")).map(str::to_owned).collect()
     }
 
     /// The code's tokens, without those of `#[cfg(test)]` items.
@@ -82,10 +67,7 @@ fn tokens_of(text: &str) -> Vec<Token> {
         let rest = &chars[at..];
         let (length, is_token) = measure(rest);
         if is_token {
-            tokens.push(Token {
-                line,
-                text: rest[..length].iter().collect(),
-            });
+            tokens.push(Token { line, text: rest[..length].iter().collect() });
         }
         line += rest[..length].iter().filter(|c| **c == '\n').count();
         at += length;
@@ -148,9 +130,7 @@ fn raw_string(rest: &[char]) -> Option<usize> {
     if !rest[..prefix].contains(&'r') {
         return (hashes == 0).then(|| quote + string(&rest[quote..]));
     }
-    let end: Vec<char> = std::iter::once('"')
-        .chain(std::iter::repeat_n('#', hashes))
-        .collect();
+    let end: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
     let found = (quote + 1..rest.len()).find(|at| rest[*at..].starts_with(&end));
     Some(found.map_or(rest.len(), |at| at + end.len()))
 }
@@ -166,11 +146,7 @@ fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
         kept[at..end].fill(!is_test);
         at = end;
     }
-    tokens
-        .into_iter()
-        .zip(kept)
-        .filter_map(|(token, kept)| kept.then_some(token))
-        .collect()
+    tokens.into_iter().zip(kept).filter_map(|(token, kept)| kept.then_some(token)).collect()
 }
 
 /// Behind the `;` or the closing brace of the item that starts, with its attributes, at `at`.
@@ -226,10 +202,7 @@ pub fn paths(source: &Source) -> Vec<Named> {
                 && (at == 0 || texts[at - 1] != "::") =>
             {
                 for path in tree(&texts, at).0 {
-                    found.push(Named {
-                        line: tokens[at].line,
-                        path: absolute(path, &module),
-                    });
+                    found.push(Named { line: tokens[at].line, path: absolute(path, &module) });
                 }
             }
             _ => {}
@@ -253,9 +226,8 @@ fn tree(texts: &[&str], mut at: usize) -> (Vec<Vec<String>>, usize) {
                     let (branches, end) = tree(texts, next);
                     all.extend(branches.into_iter().map(|branch| [path.clone(), branch].concat()));
                     // Over a comma, an `as name`, or whatever this reader does not know.
-                    next = (end..texts.len())
-                        .find(|at| matches!(texts[*at], "," | "}"))
-                        .unwrap_or(texts.len());
+                    next =
+                        (end..texts.len()).find(|at| matches!(texts[*at], "," | "}")).unwrap_or(texts.len());
                     next += usize::from(texts.get(next) == Some(&","));
                 }
                 return (all, next + 1);
@@ -277,12 +249,6 @@ fn absolute(path: Vec<String>, module: &[String]) -> Vec<String> {
         "self" => module,
         _ => return path,
     };
-    let rest = path
-        .iter()
-        .filter(|name| !matches!(name.as_str(), "super" | "self"));
-    std::iter::once("crate")
-        .map(str::to_owned)
-        .chain(from.iter().cloned())
-        .chain(rest.cloned())
-        .collect()
+    let rest = path.iter().filter(|name| !matches!(name.as_str(), "super" | "self"));
+    std::iter::once("crate").map(str::to_owned).chain(from.iter().cloned()).chain(rest.cloned()).collect()
 }

@@ -24,18 +24,11 @@ pub fn said(error: &RedisError) -> String {
 
 /// One script of ordinary use, in order; `''` is an empty argument. It calls every command that we run.
 pub fn script() -> impl Iterator<Item = Vec<Vec<u8>>> {
-    include_str!("script.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(words)
+    include_str!("script.txt").lines().filter(|line| !line.starts_with('#')).map(words)
 }
 
 pub fn shown(args: &[Vec<u8>]) -> String {
-    args.iter()
-        .take(20)
-        .map(|arg| String::from_utf8_lossy(arg))
-        .collect::<Vec<_>>()
-        .join(" ")
+    args.iter().take(20).map(|arg| String::from_utf8_lossy(arg)).collect::<Vec<_>>().join(" ")
 }
 
 pub async fn now_ms(connection: &mut MultiplexedConnection) -> u64 {

@@ -28,10 +28,7 @@ pub fn command_reply(lines: &str) -> Value {
             .collect()
     };
     let top = entries.iter().filter(|(name, _)| !name.contains('|'));
-    Value::Array(
-        top.map(|(name, fields)| entry(name, fields, children(name)))
-            .collect(),
-    )
+    Value::Array(top.map(|(name, fields)| entry(name, fields, children(name))).collect())
 }
 
 fn entry(name: &str, numbers: &[Value], children: Vec<Value>) -> Value {
@@ -48,15 +45,7 @@ pub fn redis_7_0() -> Table {
 
 /// Splits at spaces; `''` is an empty argument.
 pub fn words(line: &str) -> Vec<Vec<u8>> {
-    line.split(' ')
-        .map(|word| {
-            if word == "''" {
-                vec![]
-            } else {
-                word.as_bytes().to_vec()
-            }
-        })
-        .collect()
+    line.split(' ').map(|word| if word == "''" { vec![] } else { word.as_bytes().to_vec() }).collect()
 }
 
 pub fn plan_of(table: &Table, args: &[Vec<u8>], now_ms: u64) -> Result<Plan, Refusal> {
@@ -78,37 +67,23 @@ pub fn shown(table: &Table, line: &str, now_ms: u64) -> String {
 
 fn split_text(parts: &[Part], join: Join) -> String {
     let part = |part: &Part| {
-        let access = if part.access == Access::Read {
-            "read"
-        } else {
-            "write"
-        };
+        let access = if part.access == Access::Read { "read" } else { "write" };
         format!("{access} {} at {:?}", call_text(&part.call), part.places)
     };
-    format!(
-        "{join:?} of {}",
-        parts.iter().map(part).collect::<Vec<_>>().join(" | ")
-    )
+    format!("{join:?} of {}", parts.iter().map(part).collect::<Vec<_>>().join(" | "))
 }
 
 fn call_text(call: &Call) -> String {
     let text = |words: &[Vec<u8>]| {
-        words
-            .iter()
-            .map(|word| String::from_utf8_lossy(word).into_owned())
-            .collect::<Vec<_>>()
-            .join(" ")
+        words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>().join(" ")
     };
     let commands: Vec<String> = call.commands.iter().map(|command| text(command)).collect();
     let mut line = format!("{} [{}] {}", call.register, text(&call.keys), commands.join("; "));
     if call.lowest_expiry_ms != 0 {
         line.push_str(&format!(" expires={}", call.lowest_expiry_ms));
     }
-    let flags = [
-        (call.hash_replies, "hashed"),
-        (call.integer_reply, "integer"),
-        (call.unordered, "unordered"),
-    ];
+    let flags =
+        [(call.hash_replies, "hashed"), (call.integer_reply, "integer"), (call.unordered, "unordered")];
     for (_, flag) in flags.iter().filter(|(set, _)| *set) {
         line.push_str(&format!(" +{flag}"));
     }
