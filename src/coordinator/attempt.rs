@@ -5,8 +5,8 @@ use super::{Coordinator, Done, Voters, Work};
 use crate::command::Access;
 use crate::node::CallError;
 use crate::protocol::{
-    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Kind, NoVote, NodeIndex, OpId, Retry,
-    SettleAnswer, WriteRound, WriteStep,
+    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Kind, NoVote, NodeIndex, OpId, Retry, SettleAnswer,
+    WriteRound, WriteStep,
 };
 use crate::script::{ApplyCall, Executed, Flags, Replies};
 use futures_util::StreamExt;

@@ -30,11 +30,13 @@ impl Coordinator {
 /// differ between versions of the server.
 fn canonical(state: KeyState) -> Vec<u8> {
     let width = if matches!(state.form, Form::Hash | Form::Zset) { 2 } else { 1 };
-    let mut parts: Vec<Vec<u8>> = state.elements.chunks(width).map(|part| delimited(part, state.form)).collect();
+    let mut parts: Vec<Vec<u8>> =
+        state.elements.chunks(width).map(|part| delimited(part, state.form)).collect();
     if matches!(state.form, Form::Hash | Form::Zset | Form::Set) {
         parts.sort();
     }
-    let head = format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();
+    let head =
+        format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();
     std::iter::once(head).chain(parts).flatten().collect()
 }
 

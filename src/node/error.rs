@@ -83,7 +83,9 @@ pub enum Refusal {
     #[error("it is the same server as {0}; name each server once")]
     SameServer(String),
     /// Two servers say that they are one member.
-    #[error("it and {0} both say that they are the same member of the cluster; one replaced the other: leave the replaced one out")]
+    #[error(
+        "it and {0} both say that they are the same member of the cluster; one replaced the other: leave the replaced one out"
+    )]
     SameMember(String),
     /// A right is missing, or a command was renamed.
     #[error("it does not allow what nodes need: {0}; give the user these rights, or undo the renaming")]

@@ -85,7 +85,6 @@ impl<R> WriteRound<R> {
             _ => self.after_apply(),
         }
     }
-    }
 
     /// Takes a node's answer to a settle of this round. A node that has accepted once has accepted, and silence
     /// takes nothing back.
