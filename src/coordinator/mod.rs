@@ -141,11 +141,14 @@ impl Coordinator {
         Voters { together }
     }
 
-    /// How long a round waits for its slowest node once a majority has answered.
+    /// How long a round waits for its slowest node once a majority has answered: as long as a majority usually takes. Waiting
+    /// longer for a slow node costs more than the second round that does without it.
     fn hedge_delay(&self, voters: &Voters) -> Duration {
-        let usual =
-            voters.together.iter().map(|index| self.node(*index).usual_latency()).max().unwrap_or_default();
-        usual.clamp(self.config.hedge.0, self.config.hedge.1)
+        let mut usual: Vec<Duration> =
+            voters.together.iter().map(|index| self.node(*index).usual_latency()).collect();
+        usual.sort();
+        let majority = usual.get(self.quorum.majority() - 1).copied().unwrap_or_default();
+        majority.clamp(self.config.hedge.0, self.config.hedge.1)
     }
 
     /// Why each node did not help, as far as its seat tells.
