@@ -13,7 +13,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Flags {
-    /// A node's URL, redis://[user:password@]host[:port]; once for each node of the cluster, all of them.
+    /// A node's URL, such as redis://127.0.0.1:6379 or rediss://user:password@host; once for each node of the cluster, all of them.
     #[arg(long = "node", value_name = "URL", required = true)]
     nodes: Vec<String>,
     /// One whole pass, then exit. (A daemon that repeats it is not there yet.)
