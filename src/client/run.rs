@@ -5,15 +5,11 @@ use crate::command::{Access, Call, Effect, Join, Part, Pick, Plan};
 use crate::config::Consistency;
 use crate::coordinator::{Done, Work};
 use crate::error::Error;
+use crate::node::now_us;
 use crate::protocol::Digest;
 use futures_util::future::join_all;
 use redis::Value;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
+use std::time::Instant;
 
 impl Client {
     /// Runs one command, given as its words. This is what `redis::AsyncCommands` ends in.
@@ -31,7 +27,7 @@ impl Client {
             ));
             return Err(refusal.into());
         }
-        Ok(self.inner.table.plan(args, now_ms())?)
+        Ok(self.inner.table.plan(args, now_us() / 1_000)?)
     }
 
     pub(super) async fn run_plan(&self, plan: Plan) -> Result<Value> {

@@ -2,10 +2,11 @@
 
 use super::attempt::{Attempt, Ended};
 use super::repair::Repair;
-use super::{Coordinator, Done, Work, now_us, work::is_inline};
+use super::{Coordinator, Done, Work, work::is_inline};
 use crate::command::Access;
 use crate::error::Error;
 use crate::node::Seat;
+use crate::node::now_us;
 use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, OpId, Position, Retry, Rule};
 use crate::script::{Executed, Replies};
 use redis::Value;

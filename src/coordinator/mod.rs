@@ -27,11 +27,11 @@ pub use work::{Done, Work};
 
 use crate::config::Config;
 use crate::error::{Failures, NodeFailure};
-use crate::node::{Node, Seat};
+use crate::node::{Node, Seat, now_us};
 use crate::protocol::{Ballot, BallotClock, CoordinatorId, Epoch, NodeIndex, OpId, Quorum};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// One coordinator: any number of callers, one clock, one op in flight per register.
 pub struct Coordinator {
@@ -176,9 +176,4 @@ impl Voters {
     fn count(&self, node: NodeIndex) -> bool {
         self.together.contains(&node)
     }
-}
-
-fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,12 @@
 //! Reads: one round where the nodes agree, again where a write was under way, and the slow read where they stay apart (R1-R4).
 
 use super::commit::is_read;
-use super::{Coordinator, Done, Work, now_us};
+use super::{Coordinator, Done, Work};
 use crate::command::Register;
 use crate::config::Consistency;
 use crate::error::Error;
 use crate::node::CallError;
+use crate::node::now_us;
 use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, ReadStep};
 use crate::script::{ReadCall, ReadReply};
 use futures_util::StreamExt;

@@ -18,7 +18,7 @@ pub use facts::{Info, Look};
 pub use formation::{Probe, form, probe_all};
 pub use latency::Latency;
 pub use remote::RemoteNode;
-pub use session::{Opened, Session};
+pub use session::{Opened, Session, now_us};
 
 use crate::protocol::Epoch;
 use crate::script::Ticket;
