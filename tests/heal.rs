@@ -201,6 +201,23 @@ async fn a_member_whose_place_was_taken_does_not_count_until_it_is_filled_like_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_one_node_lost_long_before_it_was_due_is_put_back_and_moves_no_clock() {
+    let nodes = Nodes::start(3).await;
+    let client = client(&nodes).await;
+    let mut store = client.clone();
+    let _: () = store.set_ex("k", "v", 3_600).await.expect("a write");
+    let _: u64 = nodes[2].run(&["DEL", "k"]).await.expect("behind the layer's back");
+    nodes[1].kill();
+
+    // One majority is left, and one of its nodes says that the key is due in an hour: nobody waits for that.
+    let length: u64 = store.append("k", "w").await.expect("the key is put back from the node that has it");
+    assert_eq!(length, 2);
+    let _: () = store.set("other", 1).await.expect("the client's clock did not move");
+    let value: String = nodes[2].run(&["GET", "k"]).await.expect("a value");
+    assert_eq!(value, "vw");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_program_says_what_it_did_and_exits_0_only_when_all_nodes_are_identical() {
     let nodes = Nodes::start(3).await;
     let client = client(&nodes).await;

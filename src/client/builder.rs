@@ -5,7 +5,7 @@ use crate::command::Table;
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{ConnectError, Node, RemoteNode, Seat, form, probe_all};
+use crate::node::{ConnectError, Members, Node, RemoteNode, Seat, form, probe_all};
 use crate::protocol::Quorum;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,8 +85,15 @@ impl Builder {
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
         let cluster = form(&mut probes).await?;
+        let members = Arc::new(Members::default());
         let start = |probe: crate::node::Probe| {
-            RemoteNode::start(probe.name, probe.client, Arc::clone(&config), cluster.clone())
+            RemoteNode::start(
+                probe.name,
+                probe.client,
+                Arc::clone(&config),
+                cluster.clone(),
+                Arc::clone(&members),
+            )
         };
         let nodes: Vec<Arc<RemoteNode>> = probes.into_iter().map(start).collect();
         futures_util::future::join_all(nodes.iter().map(|node| node.first_look())).await;
@@ -101,7 +108,10 @@ impl Builder {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.config.operation_timeout * 2 > self.config.retry_window {
+        if self.config.hedge.0 > self.config.hedge.1 {
+            return Err(ConnectError::List("the lower bound of hedge is above the upper one".into()).into());
+        }
+        if self.config.operation_timeout > self.config.retry_window / 2 {
             let text = "operation_timeout must be at most half of retry_window, so that no retry outlives the memory of its op";
             return Err(ConnectError::List(text.into()).into());
         }

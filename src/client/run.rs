@@ -107,6 +107,7 @@ fn partly(error: Error, parts: usize) -> Error {
         Error::NoQuorum { failures, .. } | Error::NotApplied { failures, .. } if parts > 1 => {
             Error::Indeterminate { failures }
         }
+        Error::Closed if parts > 1 => Error::Indeterminate { failures: Default::default() },
         error => error,
     }
 }

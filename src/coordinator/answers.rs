@@ -1,14 +1,18 @@
 //! What a node's reply means to a round, and what it tells of the node.
 
 use super::Coordinator;
-use crate::node::CallError;
+use super::repair::Repair;
+use crate::command::Register;
+use crate::node::{CallError, now_us};
 use crate::protocol::{Ack, ApplyAnswer, NoVote, NodeIndex, SettleAnswer};
 use crate::script::{ApplyReply, Executed, Replies, SettleReply};
 use redis::Value;
+use std::sync::Arc;
 
 /// Reads the answer to an apply; where it is no vote, `reason` says why.
 pub(super) fn apply_answer(
-    coordinator: &Coordinator,
+    coordinator: &Arc<Coordinator>,
+    register: &Register,
     index: NodeIndex,
     reply: Result<Value, CallError>,
     reason: &mut Option<String>,
@@ -28,6 +32,11 @@ pub(super) fn apply_answer(
         }
         Ok(ApplyReply::Absent(replies)) => ApplyAnswer::Absent { reply: nothing_but(replies) },
         Ok(ApplyReply::Nack(promised)) => ApplyAnswer::Nack { promised },
+        Ok(ApplyReply::Expiring(at_ms)) if coordinator.is_lost(register, at_ms) => {
+            *reason =
+                Some("a key is gone there that is not due: data was changed behind the protocol".into());
+            ApplyAnswer::NoVote(NoVote::Refused)
+        }
         Ok(ApplyReply::Expiring(at_ms)) => ApplyAnswer::Expiring { at_ms },
         Ok(ApplyReply::Fenced) => {
             coordinator.node(index).fenced();
@@ -79,5 +88,19 @@ pub(super) fn settle_answer(
             *reason = Some(why);
             SettleAnswer::NoVote
         }
+    }
+}
+
+impl Coordinator {
+    /// Whether a key that a node no longer holds is due so late that clocks cannot explain it: then it was lost, and is put back.
+    /// A coordinator that believed it would wait for that time, and take its own clock there.
+    pub(super) fn is_lost(self: &Arc<Self>, register: &Register, at_ms: u64) -> bool {
+        let offset_ms = u64::try_from(self.config.max_clock_offset.as_millis()).unwrap_or(u64::MAX / 4);
+        let lost = at_ms > (now_us() / 1_000).saturating_add(offset_ms * 2);
+        if lost {
+            tracing::error!(%register, "a key is gone that is not due: data was changed behind the protocol");
+            self.request_repair(Repair::Rewrite { register: register.clone() });
+        }
+        lost
     }
 }

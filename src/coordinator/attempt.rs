@@ -5,7 +5,7 @@ use super::{Coordinator, Done, Voters, Work};
 use crate::command::Access;
 use crate::node::CallError;
 use crate::protocol::{
-    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Kind, NoVote, NodeIndex, OpId, Retry, SettleAnswer,
+    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Epoch, Kind, NoVote, NodeIndex, OpId, Retry, SettleAnswer,
     WriteRound, WriteStep,
 };
 use crate::script::{ApplyCall, Executed, Flags, Replies};
@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     pub(super) record: Vec<u8>,
     pub(super) ballot: Ballot,
     pub(super) round: WriteRound<Executed>,
+    /// The epoch under which every answer of the round is given.
+    pub(super) epoch: Epoch,
     /// Hears of the first acknowledgement.
     pub(super) early: Option<oneshot::Sender<Done>>,
     pub(super) work: Arc<Work>,
@@ -76,6 +78,7 @@ impl Attempt {
             ballot,
             round: WriteRound::new(kind, ballot, coordinator.quorum, keep),
             early: None,
+            epoch: voters.epoch,
             work: Arc::clone(work),
             deadline,
             calls: Calls::new(),
@@ -114,7 +117,8 @@ impl Attempt {
             if !voters.count(index) {
                 continue;
             }
-            let calling = self.coordinator.node(index).send(&|ticket| call.encode(ticket), left);
+            let calling =
+                self.coordinator.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
             self.calls.push(Box::pin(async move { Event::Applied(index, calling.await) }));
         }
     }
@@ -184,7 +188,13 @@ impl Attempt {
     fn take(&mut self, event: Event) -> WriteStep {
         match event {
             Event::Applied(index, reply) => {
-                let answer = apply_answer(&self.coordinator, index, reply, &mut self.reasons[index.0]);
+                let answer = apply_answer(
+                    &self.coordinator,
+                    &self.work.register,
+                    index,
+                    reply,
+                    &mut self.reasons[index.0],
+                );
                 self.tell_early(&answer);
                 self.round.on_answer(index, answer)
             }

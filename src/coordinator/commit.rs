@@ -105,7 +105,8 @@ impl Coordinator {
         if let Some(at_ms) = retry.expiring_at_ms {
             let ahead_ms = (at_ms + 1).saturating_sub(now_us() / 1_000);
             self.observe_ms(at_ms);
-            tokio::time::sleep(Duration::from_millis(ahead_ms)).await;
+            let left = journey.deadline.saturating_duration_since(Instant::now());
+            tokio::time::sleep(Duration::from_millis(ahead_ms).min(left)).await;
         }
         let now = Instant::now();
         if self.voters().together.len() >= self.quorum.majority() {

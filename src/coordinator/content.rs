@@ -16,8 +16,15 @@ impl Coordinator {
         position: Position,
     ) -> Option<Vec<u8>> {
         let ballot = self.next_ballot();
-        let goal =
-            Goal { register: register.clone(), ballot, position, source: node, dirty: false, whole: true };
+        let goal = Goal {
+            register: register.clone(),
+            ballot,
+            position,
+            source: node,
+            dirty: false,
+            whole: true,
+            epoch: None,
+        };
         let deadline = Instant::now() + self.config.operation_timeout;
         let snapshot = self.fetch(&goal, &register.record_key(), None, deadline).await.ok()?;
         let mut lines: Vec<Vec<u8>> = snapshot.states.into_iter().map(canonical).collect();

@@ -3,7 +3,7 @@
 //! There is no write path of its own: a slow read decides (R4, W1/W2), and the settle that it ends with is the repair.
 
 use super::commit::Committed;
-use super::transfer::Goal;
+use super::transfer::{Goal, REPAIR_PATIENCE};
 use super::{Coordinator, Work};
 use crate::command::Register;
 use crate::error::Error;
@@ -46,8 +46,7 @@ impl Coordinator {
             let (committed, mut attempt) =
                 self.decide(&Arc::new(Work::nothing(register.clone())), true, deadline, None).await?;
             attempt.finish().await;
-            let (mended, overtaken) =
-                self.bring_all(register, &committed, &attempt.round, rewrite, deadline).await;
+            let (mended, overtaken) = self.bring_all(register, &committed, &attempt.round, rewrite).await;
             last = mended;
             if !overtaken {
                 break;
@@ -63,8 +62,8 @@ impl Coordinator {
         committed: &Committed,
         round: &WriteRound<Executed>,
         rewrite: bool,
-        deadline: Instant,
     ) -> (Mended, bool) {
+        let deadline = Instant::now() + REPAIR_PATIENCE;
         let mut mended = Mended { position: committed.position, repaired: Vec::new(), complete: true };
         let Some(position) = committed.position else {
             return (mended, false);
@@ -82,6 +81,7 @@ impl Coordinator {
             source,
             dirty: false,
             whole: rewrite,
+            epoch: None,
         };
         let mut overtaken = false;
         for index in self.lacking(committed, round, rewrite, source) {

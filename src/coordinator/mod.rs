@@ -138,7 +138,8 @@ impl Coordinator {
                 self.nodes[index].fenced();
             }
         }
-        Voters { together }
+        let epoch = epochs.iter().flatten().max().copied().unwrap_or_default();
+        Voters { epoch, together }
     }
 
     /// How long a round waits for its slowest node once a majority has answered: as long as a majority usually takes. Waiting
@@ -169,6 +170,7 @@ impl Coordinator {
 /// The nodes whose answers count together.
 #[derive(Default)]
 struct Voters {
+    epoch: Epoch,
     together: Vec<NodeIndex>,
 }
 

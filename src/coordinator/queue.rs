@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 const SHARDS: usize = 64;
 /// A batch takes no further op once its commands have this many arguments in all.
 const BATCH_ARGUMENTS: usize = 4_000;
+/// ... or this many bytes: servers end a connection whose query outgrows their buffer.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// An op that waits for its round.
 struct Pending {
@@ -71,24 +73,36 @@ impl Queues {
             shard.remove(register);
             return None;
         };
-        let mut arguments = argument_count(&first.work);
-        let mut shares = first.work.shares();
+        let mut size = Size::of(&first.work);
         let mut batch = vec![first];
-        while shares && batch.len() < at_most && arguments < BATCH_ARGUMENTS {
-            match waiting.front() {
-                Some(next) if next.work.shares() => arguments += argument_count(&next.work),
-                _ => shares = false,
+        while batch.len() < at_most && batch[0].work.shares() {
+            let Some(next) = waiting.front().filter(|next| next.work.shares()) else { break };
+            size = size.and(Size::of(&next.work));
+            if size.arguments > BATCH_ARGUMENTS || size.bytes > BATCH_BYTES {
+                break;
             }
-            if shares && arguments < BATCH_ARGUMENTS {
-                batch.extend(waiting.pop_front());
-            }
+            batch.extend(waiting.pop_front());
         }
         Some(batch)
     }
 }
 
-fn argument_count(work: &Work) -> usize {
-    work.commands.iter().map(Vec::len).sum()
+/// How much of a script call a batch takes.
+#[derive(Clone, Copy)]
+struct Size {
+    arguments: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn of(work: &Work) -> Size {
+        let bytes = work.commands.iter().flatten().map(Vec::len).sum();
+        Size { arguments: work.commands.iter().map(Vec::len).sum(), bytes }
+    }
+
+    fn and(self, other: Size) -> Size {
+        Size { arguments: self.arguments + other.arguments, bytes: self.bytes + other.bytes }
+    }
 }
 
 impl Coordinator {
@@ -110,7 +124,7 @@ impl Coordinator {
 
     /// Runs a mutation, or a read that must be in line with one.
     pub async fn write(self: &Arc<Self>, work: Work) -> Result<Done, Error> {
-        self.submit(work).await.unwrap_or(Err(Error::Closed))
+        self.submit(work).await.unwrap_or_else(|_| Err(abandoned()))
     }
 
     /// Queues at once, before the result is awaited: calls made one after the other run in that order.
@@ -119,18 +133,20 @@ impl Coordinator {
         work: Work,
     ) -> impl Future<Output = Result<Done, Error>> + Send + use<> {
         let result = self.submit(work);
-        async move { result.await.unwrap_or(Err(Error::Closed)) }
+        async move { result.await.unwrap_or_else(|_| Err(abandoned())) }
     }
 
     async fn drive(self: Arc<Self>, register: Register, first: Pending) {
+        let mut freed = Freed { queues: &self.queues, register: &register, already: false };
         let mut batch = vec![first];
         loop {
             self.run(batch).await;
             match self.queues.next_batch(&register, self.config.batch) {
                 Some(next) => batch = next,
-                None => return,
+                None => break,
             }
         }
+        freed.already = true;
     }
 
     /// Commits a batch as one op and hands every caller its part.
@@ -180,6 +196,26 @@ impl Coordinator {
             }
         }
     }
+}
+
+/// Frees the register also where the drive ends before its time, as with its runtime: what waits there learns that it is alone.
+struct Freed<'a> {
+    queues: &'a Queues,
+    register: &'a Register,
+    already: bool,
+}
+
+impl Drop for Freed<'_> {
+    fn drop(&mut self) {
+        if !self.already {
+            self.queues.shard(self.register).remove(self.register);
+        }
+    }
+}
+
+/// The task that drove the op is gone, and with it what it knew.
+fn abandoned() -> Error {
+    Error::Indeterminate { failures: Default::default() }
 }
 
 fn give_up_expired(batch: Vec<Pending>, now: Instant) -> Vec<Pending> {

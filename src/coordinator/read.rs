@@ -48,7 +48,7 @@ impl Coordinator {
         }
         for _ in 0..READS {
             let mut reading = self.begin_read(&work, level, deadline);
-            match self.run_read(&mut reading, deadline).await {
+            match self.run_read(&work, &mut reading, deadline).await {
                 ReadStep::Decided(decided) => return Ok(self.decided_read(&work, reading, decided)),
                 ReadStep::Disagree(disagreement) => {
                     if let Some(above) = disagreement.above {
@@ -68,7 +68,7 @@ impl Coordinator {
     }
 
     /// One node's word, from the node that usually answers first; the next one's where it has none.
-    async fn read_nearest(&self, work: &Work, deadline: Instant) -> Result<Done, Error> {
+    async fn read_nearest(self: &Arc<Self>, work: &Work, deadline: Instant) -> Result<Done, Error> {
         let mut near = self.voters().together;
         near.sort_by_key(|index| self.node(*index).usual_latency());
         let record = work.register.record_key();
@@ -79,7 +79,7 @@ impl Coordinator {
             let left = deadline.saturating_duration_since(Instant::now());
             let reply = self.node(index).send(&|ticket| call.encode(ticket), left).await;
             reasons[index.0] = reply.as_ref().err().map(ToString::to_string);
-            match self.read_answer(index, reply) {
+            match self.read_answer(&work.register, index, reply) {
                 ReadAnswer::Report { standing, reply, .. } => {
                     return Ok(Done {
                         replies: reply,
@@ -109,7 +109,7 @@ impl Coordinator {
         };
         for index in self.indices() {
             if voters.count(index) {
-                let calling = self.node(index).send(&|ticket| call.encode(ticket), left);
+                let calling = self.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
                 calls.push(Box::pin(async move { (index, calling.await) }) as Pin<Box<_>>);
             } else {
                 // What this step says is said again with the first answer.
@@ -124,9 +124,9 @@ impl Coordinator {
         let work = Work::nothing(register.clone());
         let deadline = Instant::now() + self.config.answer_timeout;
         let mut reading = self.begin_read(&work, Consistency::Linearizable, deadline);
-        let step = self.run_read(&mut reading, deadline).await;
+        let step = self.run_read(&work, &mut reading, deadline).await;
         while let Some((index, reply)) = reading.calls.next().await {
-            let answer = self.read_answer(index, reply);
+            let answer = self.read_answer(&work.register, index, reply);
             reading.round.on_answer(index, answer);
         }
         matches!(step, ReadStep::Decided(_))
@@ -134,20 +134,23 @@ impl Coordinator {
             && reading.round.repairs().is_empty()
     }
 
-    async fn run_read(&self, reading: &mut Reading, deadline: Instant) -> ReadStep {
+    async fn run_read(self: &Arc<Self>, work: &Work, reading: &mut Reading, deadline: Instant) -> ReadStep {
         // As in a write: before a majority has answered, nobody is late.
         let hedge = tokio::time::sleep_until(deadline.into());
         let deadline = tokio::time::sleep_until(deadline.into());
         tokio::pin!(hedge, deadline);
         let (mut begun, mut hedged) = (false, false);
         loop {
+            if reading.calls.is_empty() {
+                return ReadStep::Wait;
+            }
             if !begun && self.has_majority(&reading.round) {
                 begun = true;
                 hedge.as_mut().reset(tokio::time::Instant::now() + reading.left);
             }
             let step = tokio::select! {
                 biased;
-                Some((index, reply)) = reading.calls.next() => reading.round.on_answer(index, self.read_answer(index, reply)),
+                Some((index, reply)) = reading.calls.next() => reading.round.on_answer(index, self.read_answer(&work.register, index, reply)),
                 () = &mut hedge, if begun && !hedged => {
                     hedged = true;
                     self.note_missing_reads(&reading.round);
@@ -157,9 +160,6 @@ impl Coordinator {
             };
             if step != ReadStep::Wait {
                 return step;
-            }
-            if reading.calls.is_empty() {
-                return ReadStep::Wait;
             }
         }
     }
@@ -178,7 +178,8 @@ impl Coordinator {
     }
 
     pub(super) fn read_answer(
-        &self,
+        self: &Arc<Self>,
+        register: &Register,
         index: NodeIndex,
         reply: Result<Value, CallError>,
     ) -> ReadAnswer<Vec<Value>> {
@@ -190,6 +191,7 @@ impl Coordinator {
                 ReadAnswer::Report { promised, standing, reply: replies }
             }
             ReadReply::Absent(replies) => ReadAnswer::Absent { reply: replies },
+            ReadReply::Expiring(at_ms) if self.is_lost(register, at_ms) => ReadAnswer::NoVote,
             ReadReply::Expiring(at_ms) => ReadAnswer::Expiring { at_ms },
             ReadReply::Refused(_) => ReadAnswer::NoVote,
             ReadReply::Fenced => {

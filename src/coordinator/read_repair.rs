@@ -17,7 +17,7 @@ impl Coordinator {
             let patience = coordinator.config.answer_timeout;
             let rest = async {
                 while let Some((index, reply)) = reading.calls.next().await {
-                    let answer = coordinator.read_answer(index, reply);
+                    let answer = coordinator.read_answer(&work.register, index, reply);
                     reading.round.on_answer(index, answer);
                 }
             };

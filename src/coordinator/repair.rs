@@ -1,7 +1,7 @@
 //! Read repair in the background: a bounded queue; what overflows or fails is marked dirty on the nodes, where healers find it.
 
 use super::Coordinator;
-use super::transfer::Goal;
+use super::transfer::{Goal, REPAIR_PATIENCE};
 use crate::command::Register;
 use crate::node::Seat;
 use crate::protocol::{Ballot, NodeIndex, Position, SettleAnswer};
@@ -168,7 +168,8 @@ impl Coordinator {
         let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
         let mended = match repair {
             Repair::Settle { register, ballot, position, source, targets } => {
-                let goal = Goal { register, ballot, position, source, dirty: false, whole: false };
+                let goal =
+                    Goal { register, ballot, position, source, dirty: false, whole: false, epoch: None };
                 self.settle_on(&goal, &targets).await
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
@@ -185,7 +186,7 @@ impl Coordinator {
 
     /// Settles the goal on each target that can be reached; says whether all of them hold it now, or a later ballot.
     pub(super) async fn settle_on(&self, goal: &Goal, targets: &[NodeIndex]) -> bool {
-        let deadline = Instant::now() + self.config.operation_timeout;
+        let deadline = Instant::now() + REPAIR_PATIENCE;
         let mut all = true;
         for target in targets {
             if matches!(self.node(*target).seat(), Seat::Away(_)) {

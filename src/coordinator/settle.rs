@@ -36,7 +36,8 @@ impl Attempt {
                 let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
                 step = if taken == WriteStep::Wait { step } else { taken };
             } else if need == RepairNeed::Confirm || !with_state {
-                let calling = self.coordinator.node(index).send(&|ticket| call.encode(ticket), left);
+                let calling =
+                    self.coordinator.node(index).send_as(self.epoch, &|ticket| call.encode(ticket), left);
                 self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
             } else {
                 self.push_transfer(plan, index);
@@ -54,6 +55,7 @@ impl Attempt {
             source: plan.winner,
             dirty: self.dirty,
             whole: false,
+            epoch: Some(self.epoch),
         };
         let deadline = self.deadline;
         self.calls.push(Box::pin(async move {

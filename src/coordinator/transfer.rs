@@ -5,7 +5,7 @@ use super::Coordinator;
 use super::answers::settle_answer;
 use crate::command::Register;
 use crate::node::{CallError, Encode};
-use crate::protocol::{Ballot, Digest, NodeIndex, Position, SettleAnswer};
+use crate::protocol::{Ballot, Digest, Epoch, NodeIndex, Position, SettleAnswer};
 use crate::script::{
     DigestPage, Form, KeyState, SettleCall, SettleMode, Slice, Snapshot, SnapshotReply, Ticket, Want,
     digest_of_call, snapshot_call, stage_call,
@@ -20,6 +20,8 @@ const SLICE_ELEMENTS: usize = 1_000;
 const SLICE_BYTES: usize = 1024 * 1024;
 /// After how long an abandoned stage is dropped by the node itself.
 const STAGE_TTL_MS: u64 = 60_000;
+/// How long a repair may take in all: a key of a hundred million elements moves in slices.
+pub(super) const REPAIR_PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// What a node is to hold in the end.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Goal {
     pub(super) dirty: bool,
     /// Send all of it, also to a node whose digest is right: its values may not be.
     pub(super) whole: bool,
+    /// The epoch under which the answer counts; none for a repair, which counts for nothing.
+    pub(super) epoch: Option<Epoch>,
 }
 
 /// Why a state could not be moved; nothing of it is visible.
@@ -106,7 +110,11 @@ impl Coordinator {
     ) -> SettleAnswer {
         let call =
             SettleCall { record, ballot: goal.ballot, position: goal.position, mode, dirty: goal.dirty };
-        let reply = self.node(to).send(&|ticket| call.encode(ticket), left(deadline)).await;
+        let (encode, left) = (|ticket: &Ticket<'_>| call.encode(ticket), self.left(deadline));
+        let reply = match goal.epoch {
+            Some(epoch) => self.node(to).send_as(epoch, &encode, left).await,
+            None => self.node(to).send(&encode, left).await,
+        };
         let mut reason = None;
         let answer = settle_answer(self, to, reply, &mut reason);
         if let Some(reason) = reason {
@@ -221,13 +229,14 @@ impl Coordinator {
         Ok(KeyState { form: Form::Staged, elements, ..state })
     }
 
-    async fn call(&self, node: NodeIndex, encode: Encode<'_>, deadline: Instant) -> Result<Value, CallError> {
-        self.node(node).send(encode, left(deadline)).await
+    /// Of a long transfer each call has as long as an operation may take, and no longer.
+    fn left(&self, deadline: Instant) -> Duration {
+        deadline.saturating_duration_since(Instant::now()).min(self.config.operation_timeout)
     }
-}
 
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
+    async fn call(&self, node: NodeIndex, encode: Encode<'_>, deadline: Instant) -> Result<Value, CallError> {
+        self.node(node).send(encode, self.left(deadline)).await
+    }
 }
 
 fn large_form(word: &[u8]) -> Option<Form> {

@@ -65,7 +65,9 @@ impl Work {
 
     /// Whether it may share a round with others.
     pub(super) fn shares(&self) -> bool {
-        self.expected.is_none() && self.state_limit == 0 && !self.early
+        // Nodes check one expiry an op against their clocks before anything runs.
+        let sets_expiry = self.lowest_expiry_ms > 0;
+        self.expected.is_none() && self.state_limit == 0 && !self.early && !sets_expiry
     }
 
     /// Takes another one's commands behind its own.

@@ -79,21 +79,33 @@ impl Healer {
         Epoch(highest.0 + 1)
     }
 
+    /// A voter that cannot be moved is left behind and filled by a later pass, provided that a majority moves: stopping half-way would
+    /// leave no epoch with a majority.
     async fn move_voters(&self, voters: &[usize], epoch: Epoch) -> Result<(), Error> {
+        let mut moved = 0;
+        let mut last = None;
         for place in voters {
             let node = &self.client.remote_nodes()[*place];
-            let mut opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
-            let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), new_fence(epoch));
-            let (status, words) = admit_call(&mut opened.connection, &["epoch", &id, &number, &fence])
-                .await
-                .map_err(|refusal| of_node(node, refusal))?;
-            if status != "OK" {
-                let text =
-                    format!("another heal pass is under way ({status} {}); run it again", words.join(" "));
-                return Err(of_node(node, Refusal::Forbidden(text)));
+            match self.move_voter(node, epoch).await {
+                Ok(()) => moved += 1,
+                Err(refusal) => last = Some(of_node(node, refusal)),
             }
         }
-        Ok(())
+        match last {
+            Some(error) if moved < self.client.coordinator().quorum().majority() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
+        let mut opened = node.look().await?;
+        let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), new_fence(epoch));
+        let (status, words) = admit_call(&mut opened.connection, &["epoch", &id, &number, &fence]).await?;
+        if status == "OK" {
+            return Ok(());
+        }
+        let text = format!("another heal pass is under way ({status} {}); run it again", words.join(" "));
+        Err(Refusal::Forbidden(text))
     }
 
     /// Marks one node as joining, under the new epoch and with a token of this pass.

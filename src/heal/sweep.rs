@@ -188,14 +188,16 @@ impl Healer {
 }
 
 impl Swept {
-    /// Equal histories on all nodes. A joining node must also have taken the newest settle: what it promised before it lost its
-    /// memory is gone, what was settled must not be.
+    /// Equal histories on all nodes. A joining node must also have taken the newest settle and promised the highest ballot:
+    /// what it promised before it lost its memory is gone.
     fn is_identical(&self, held: &Holdings) -> bool {
         let position = |held: &Option<Held>| held.map(|held| (held.version, held.digest));
         let equal = held.windows(2).all(|pair| position(&pair[0]) == position(&pair[1]));
         let newest = held.iter().flatten().map(|held| held.accepted).max().flatten();
+        let highest = held.iter().flatten().map(|held| held.promised).max().flatten();
+        let keeps = |held: &Held| held.accepted == newest && held.promised == highest;
         let joining = self.nodes.iter().zip(held).filter(|((_, _, joining), _)| *joining);
-        equal && joining.into_iter().all(|(_, held)| held.is_some_and(|held| held.accepted == newest))
+        equal && joining.into_iter().all(|(_, held)| held.as_ref().is_some_and(keeps))
     }
 
     fn only_joining_hold(&self, held: &Holdings) -> bool {

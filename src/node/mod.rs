@@ -17,7 +17,7 @@ pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
 pub use formation::{Probe, form, probe_all};
 pub use latency::Latency;
-pub use remote::RemoteNode;
+pub use remote::{Members, RemoteNode};
 pub use session::{Opened, Session, now_us};
 
 use crate::protocol::Epoch;
@@ -55,6 +55,10 @@ pub trait Node: Send + Sync + 'static {
     /// Sends one call. `encode` makes it for the node's present admission; `time_left` becomes the deadline, in the node's
     /// clock, after which the node must not run it.
     fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling;
+
+    /// As [`send`](Self::send), but only to a voter of this epoch; to any other the call is not sent, so that the answers of a
+    /// round were all given under one epoch.
+    fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling;
 
     /// The node said FENCED: its admission changed, and must be learnt again before the next call.
     fn fenced(&self);

@@ -5,9 +5,10 @@ use super::error::{CallError, Refusal};
 use super::session::{Opened, Session, call_error, load_scripts, now_us, open};
 use super::{Calling, Encode, Latency, Node, Seat, supervisor};
 use crate::config::Config;
-use crate::protocol::Role;
+use crate::protocol::{Epoch, Role};
 use crate::script::Ticket;
 use redis::{Client, Cmd, ServerErrorKind, Value};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +18,34 @@ use tokio::sync::{Notify, watch};
 const MISSES: u32 = 3;
 /// ... provided that it has answered nobody for this long.
 const QUIET_US: u64 = 50_000;
+
+/// Which address holds which member's seat, for all nodes of one client: no server has two seats, whatever its addresses come to
+/// mean (P45).
+#[derive(Debug, Default)]
+pub struct Members(Mutex<BTreeMap<String, String>>);
+
+impl Members {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the member's seat for this address, or says which other one has it.
+    fn take(&self, member: &str, address: &str) -> Result<(), String> {
+        let mut seats = self.lock();
+        match seats.get(member) {
+            Some(other) if other != address => Err(other.clone()),
+            _ => {
+                seats.retain(|_, holder| holder != address);
+                seats.insert(member.to_owned(), address.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn leave(&self, address: &str) {
+        self.lock().retain(|_, holder| holder != address);
+    }
+}
 
 /// How a node is right now.
 #[derive(Clone, Debug)]
@@ -34,6 +63,7 @@ pub struct RemoteNode {
     pub(super) client: Client,
     pub(super) config: Arc<Config>,
     pub(super) cluster: Cluster,
+    members: Arc<Members>,
     state: Mutex<State>,
     misses: AtomicU32,
     /// When the node last answered, in µs since 1970.
@@ -48,12 +78,19 @@ pub struct RemoteNode {
 
 impl RemoteNode {
     /// A node of this cluster, not yet connected; its supervisor starts at once and ends when the last handle is gone.
-    pub fn start(name: String, client: Client, config: Arc<Config>, cluster: Cluster) -> Arc<RemoteNode> {
+    pub fn start(
+        name: String,
+        client: Client,
+        config: Arc<Config>,
+        cluster: Cluster,
+        members: Arc<Members>,
+    ) -> Arc<RemoteNode> {
         let node = Arc::new(RemoteNode {
             name,
             client,
             config,
             cluster,
+            members,
             state: Mutex::new(State::Away(Refusal::Unreachable("not connected yet".into()))),
             misses: AtomicU32::new(0),
             answered_us: AtomicU64::new(0),
@@ -87,6 +124,16 @@ impl RemoteNode {
     }
 
     pub(super) fn set(&self, state: State) {
+        let state = match state {
+            State::Up(session) => match self.members.take(&session.node, &self.name) {
+                Ok(()) => State::Up(session),
+                Err(other) => State::Away(Refusal::SameMember(other)),
+            },
+            State::Away(refusal) => {
+                self.members.leave(&self.name);
+                State::Away(refusal)
+            }
+        };
         let was_up = self.session().is_some();
         match &state {
             State::Up(session) => {
@@ -195,6 +242,16 @@ impl Node for Arc<RemoteNode> {
             State::Up(session) if session.role == Role::Voter => Seat::Voter(session.epoch),
             State::Up(_) => Seat::Joining,
         }
+    }
+
+    fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
+        let session = self.session().filter(|session| session.role == Role::Voter && session.epoch == epoch);
+        let Some(session) = session else {
+            let error = CallError::NotSent("it does not vote under the round's epoch".into());
+            return Box::pin(std::future::ready(Err(error)));
+        };
+        let cmd = encode(&Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(time_left) });
+        Box::pin(Arc::clone(self).call(session, cmd))
     }
 
     fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {

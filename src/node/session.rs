@@ -122,15 +122,20 @@ fn certain_offset_ms(node_us: u64, before_us: u64, after_us: u64) -> i64 {
     }
 }
 
-/// A server that does not tell is taken for one that does not fsync.
+/// Whether every write is on disk before its answer, rewrites of the file included. A server that does not tell is taken for one
+/// that does not.
 async fn appendfsync_always(connection: &mut MultiplexedConnection) -> bool {
+    is_set(connection, "appendfsync", b"always").await
+        && is_set(connection, "no-appendfsync-on-rewrite", b"no").await
+}
+
+async fn is_set(connection: &mut MultiplexedConnection, setting: &str, wanted: &[u8]) -> bool {
     let mut cmd = redis::cmd("CONFIG");
-    cmd.arg("GET").arg("appendfsync");
+    cmd.arg("GET").arg(setting);
+    let wanted = Value::BulkString(wanted.to_vec());
     match connection.send_packed_command(&cmd).await {
-        Ok(Value::Array(items)) => items.get(1) == Some(&Value::BulkString(b"always".to_vec())),
-        Ok(Value::Map(items)) => {
-            items.first().is_some_and(|(_, value)| *value == Value::BulkString(b"always".to_vec()))
-        }
+        Ok(Value::Array(items)) => items.get(1) == Some(&wanted),
+        Ok(Value::Map(items)) => items.first().is_some_and(|(_, value)| *value == wanted),
         _ => false,
     }
 }

@@ -21,8 +21,8 @@ pub(super) async fn supervise(node: Weak<RemoteNode>) {
     loop {
         let Some(strong) = node.upgrade() else { return };
         let state = connect(&strong).await;
-        let connected = matches!(state, State::Up(_));
         strong.set(state);
+        let connected = strong.session().is_some();
         drop(strong);
         if connected {
             pause = FIRST_PAUSE;

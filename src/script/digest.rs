@@ -22,6 +22,8 @@ pub struct Held {
     pub version: Version,
     /// The history's digest.
     pub digest: Digest,
+    /// The highest ballot that it has answered.
+    pub promised: Option<Ballot>,
     /// The ballot of its last settle.
     pub accepted: Option<Ballot>,
 }
@@ -91,9 +93,9 @@ fn row(value: Value) -> Result<DigestRow, Malformed> {
     }
     let version = Version(integer(version)?);
     let digest = optional::<Digest>(&mut items)?.unwrap_or(Digest::EMPTY);
-    let _promised = optional::<Ballot>(&mut items)?;
+    let promised = optional(&mut items)?;
     let accepted = optional(&mut items)?;
-    Ok(DigestRow { register, held: Some(Held { version, digest, accepted }) })
+    Ok(DigestRow { register, held: Some(Held { version, digest, promised, accepted }) })
 }
 
 /// A register on the dirty set, with the ballot at which it was marked.
