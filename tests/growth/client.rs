@@ -1,0 +1,251 @@
+//! A coordinator: sessions with the nodes, and the real rounds driven over them as `src/coordinator` drives them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use anarchoredis::protocol::{
+    Abandoned, ApplyAnswer, Ballot, BallotClock, CoordinatorId, Decided, Epoch, Kind, NoVote, NodeIndex,
+    OpId, Position, Quorum, Retry, Rule, SettleAnswer, WriteRound, WriteStep,
+};
+
+use super::control::Control;
+use super::history::{Command, Reply};
+use super::node::{Apply, Seen};
+use super::sessions::Voters;
+use super::sim::Mailbox;
+use super::weather::DEADLINE;
+use super::world::{Failure, Seat, Server, Session, World};
+
+pub struct Client {
+    pub world: Rc<World>,
+    pub quorum: Quorum,
+    pub id: CoordinatorId,
+    clock: RefCell<BallotClock>,
+    /// Its clock less the true time, plus the largest offset.
+    offset: u64,
+    sequence: Cell<u64>,
+    pub seats: RefCell<Vec<Seat>>,
+}
+
+pub enum Letter {
+    Applied(usize, ApplyAnswer<Seen>),
+    Settled(usize, SettleAnswer),
+    Hedge,
+    Deadline,
+}
+
+/// An op on its way.
+struct Journey {
+    op: OpId,
+    command: Command,
+    keep: bool,
+    may_have_run: bool,
+    deadline: u64,
+    rounds: u64,
+}
+
+/// A round that decided, with what may still come.
+pub struct Committed {
+    pub ballot: Ballot,
+    pub rule: Rule,
+    pub source: usize,
+    pub position: Option<Position>,
+    pub reply: Reply,
+    pub round: WriteRound<Seen>,
+    pub mail: Mailbox<Letter>,
+}
+
+impl Client {
+    pub fn new(world: &Rc<World>, index: u64) -> Rc<Client> {
+        let nodes = world.servers.borrow().len();
+        let id = CoordinatorId(index);
+        Rc::new(Client {
+            world: Rc::clone(world),
+            quorum: Quorum::of(nodes),
+            id,
+            clock: RefCell::new(BallotClock::new(id)),
+            offset: world.below(2 * world.weather.offset + 1),
+            sequence: Cell::new(0),
+            seats: RefCell::new(vec![Seat::Away; nodes]),
+        })
+    }
+
+    pub fn now(&self) -> u64 {
+        self.world.now() + self.offset - self.world.weather.offset
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.quorum.nodes
+    }
+
+    pub fn observe(&self, ballot: Ballot) {
+        self.clock.borrow_mut().observe(ballot);
+    }
+
+    /// Commits a command as one op.
+    pub async fn decide(self: &Rc<Self>, command: Command, keep: bool) -> Result<Committed, Abandoned> {
+        self.sequence.set(self.sequence.get() + 1);
+        let op = OpId { coordinator: self.id, sequence: self.sequence.get() };
+        let deadline = self.world.now() + DEADLINE;
+        let mut journey = Journey { op, command, keep, may_have_run: false, deadline, rounds: 0 };
+        loop {
+            let (mut round, ballot, epoch, mail) = self.begin(&journey);
+            match self.run(&journey, &mut round, ballot, epoch, &mail).await {
+                Ok(decided) => return Ok(committed(round, ballot, decided, mail)),
+                Err(retry) => {
+                    journey.may_have_run |= round.outcome_if_abandoned() == Abandoned::Indeterminate;
+                    let Some(retry) = retry else { return Err(journey.end()) };
+                    self.prepare(&mut journey, retry).await?;
+                }
+            }
+        }
+    }
+
+    /// Sends apply to every voter; without a majority of them to none.
+    fn begin(self: &Rc<Self>, journey: &Journey) -> (WriteRound<Seen>, Ballot, Epoch, Mailbox<Letter>) {
+        let Voters { epoch, mut together } = self.voters();
+        if together.len() < self.quorum.majority() {
+            together.clear();
+        }
+        let ballot = self.clock.borrow_mut().next(self.now());
+        let kind = if journey.command.is_read() { Kind::SlowRead } else { Kind::Mutation };
+        let round = WriteRound::new(kind, ballot, self.quorum, journey.keep);
+        let mail = Mailbox::new();
+        let missed = self.world.below(self.nodes() as u64) as usize;
+        let misses = self.world.percent(self.world.weather.misses);
+        for node in 0..self.nodes() {
+            if !together.contains(&node) {
+                mail.push(Letter::Applied(node, ApplyAnswer::NoVote(NoVote::NotSent)));
+            } else if !(misses && missed == node) {
+                let (op, command, keep) = (journey.op, journey.command, journey.keep);
+                self.send_apply(node, epoch, Apply { ballot, op, command, keep }, journey.deadline, &mail);
+            }
+        }
+        self.timer(self.world.weather.hedge, Letter::Hedge, &mail);
+        self.timer(self.world.weather.patience, Letter::Deadline, &mail);
+        (round, ballot, epoch, mail)
+    }
+
+    fn timer(&self, ticks: u64, letter: Letter, mail: &Mailbox<Letter>) {
+        let (sleep, mail) = (self.world.sim.sleep(ticks), mail.clone());
+        self.world.sim.spawn(async move {
+            sleep.await;
+            mail.push(letter);
+        });
+    }
+
+    fn send_apply(
+        self: &Rc<Self>,
+        node: usize,
+        epoch: Epoch,
+        call: Apply,
+        deadline: u64,
+        mail: &Mailbox<Letter>,
+    ) {
+        let (client, mail) = (Rc::clone(self), mail.clone());
+        let session = self.session(node, Some(epoch));
+        self.world.sim.spawn(async move {
+            let answer = match session {
+                None => ApplyAnswer::NoVote(NoVote::NotSent),
+                Some(session) => client.apply(node, session, call, deadline).await,
+            };
+            mail.push(Letter::Applied(node, answer));
+        });
+    }
+
+    async fn apply(
+        self: &Rc<Self>,
+        node: usize,
+        session: Session,
+        call: Apply,
+        deadline: u64,
+    ) -> ApplyAnswer<Seen> {
+        let world = Rc::clone(&self.world);
+        let left = deadline.saturating_sub(world.now());
+        let work = {
+            let world = Rc::clone(&world);
+            move |server: &mut Server, now: u64| world.on_apply(node, server, &call, now)
+        };
+        match world.call(node, session, left, false, work).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                self.note(node, session, failure);
+                let refused = matches!(failure, Failure::Fenced | Failure::Refused);
+                ApplyAnswer::NoVote(if refused { NoVote::Refused } else { NoVote::Unknown })
+            }
+        }
+    }
+
+    async fn run(
+        self: &Rc<Self>,
+        journey: &Journey,
+        round: &mut WriteRound<Seen>,
+        ballot: Ballot,
+        epoch: Epoch,
+        mail: &Mailbox<Letter>,
+    ) -> Result<Decided, Option<Retry>> {
+        loop {
+            let step = match mail.next().await {
+                Letter::Applied(node, answer) => round.on_answer(NodeIndex(node), answer),
+                Letter::Settled(node, answer) => round.on_settle_answer(NodeIndex(node), answer),
+                Letter::Hedge => round.on_hedge(),
+                // Nobody waits any longer in this round.
+                Letter::Deadline => return Err(self.out_of_patience(journey)),
+            };
+            match step {
+                WriteStep::Wait => {}
+                WriteStep::Decided(decided) => {
+                    self.world.log(|| format!("{ballot}: {decided:?}"));
+                    return Ok(decided);
+                }
+                WriteStep::Retry(retry) => return Err(Some(retry)),
+                WriteStep::Settle(plan) => self.settle(&plan, epoch, journey.deadline, mail),
+            }
+        }
+    }
+
+    /// A driver whose round hangs starts another one, until the op's time is over.
+    fn out_of_patience(&self, journey: &Journey) -> Option<Retry> {
+        let keep = true;
+        (self.world.now() < journey.deadline).then_some(Retry { above: None, expiring_at_ms: None, keep })
+    }
+
+    async fn prepare(self: &Rc<Self>, journey: &mut Journey, retry: Retry) -> Result<(), Abandoned> {
+        journey.keep |= retry.keep;
+        journey.rounds += 1;
+        if let Some(above) = retry.above {
+            self.observe(above);
+        }
+        if let Some(at) = retry.expiring_at_ms {
+            self.observe(Ballot::new(at + 1, self.id));
+            let ahead = (at + 1).saturating_sub(self.now()).min(DEADLINE);
+            self.world.sim.sleep(ahead).await;
+        }
+        if self.world.percent(self.world.weather.suspends) {
+            self.world.log(|| format!("{} stands still", self.id));
+            self.world.sim.sleep(4 * DEADLINE).await;
+            if self.world.control == Control::DeadlineStandsStill {
+                journey.deadline += 4 * DEADLINE;
+            }
+        }
+        let pause = 1 + self.world.below(10 << journey.rounds.min(3));
+        self.world.sim.sleep(pause).await;
+        self.reconnect().await;
+        if self.world.now() < journey.deadline { Ok(()) } else { Err(journey.end()) }
+    }
+}
+
+impl Journey {
+    fn end(&self) -> Abandoned {
+        if self.may_have_run { Abandoned::Indeterminate } else { Abandoned::NotApplied }
+    }
+}
+
+fn committed(round: WriteRound<Seen>, ballot: Ballot, decided: Decided, mail: Mailbox<Letter>) -> Committed {
+    let (position, reply) = match round.answer(decided.from) {
+        Some(ApplyAnswer::Ack(ack)) => (Some(ack.standing.position), ack.reply.reply.clone()),
+        Some(ApplyAnswer::Absent { reply }) => (None, reply.reply.clone()),
+        other => unreachable!("decided from {other:?}"),
+    };
+    Committed { ballot, rule: decided.rule, source: decided.from.0, position, reply, round, mail }
+}

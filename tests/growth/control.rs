@@ -1,0 +1,65 @@
+//! The subjects of the search, and what each of them must not do: switches in nodes and drivers, never in the rounds.
+
+/// What a schedule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    Fences,
+    Purge,
+    Expiry,
+}
+
+/// What is done wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Nothing.
+    Sound,
+    /// A server that came back with older data votes at once.
+    RolledBackVotes,
+    /// A rejoin that leaves the voters in their epoch, and copies what plain reads rank highest.
+    PlainCopies,
+    /// A node is promoted though it restarted while it was being filled.
+    PromoteAfterRestart,
+    /// A voter of an older epoch counts beside those of the newest.
+    OlderEpochCounts,
+    /// A node that holds the right history is not asked what it has promised: it votes without the promises that it forgot.
+    PromiseNotHealed,
+    /// A node that was not there for the sweep, or that the sweep could not fill, is promoted where another was away: what the
+    /// healer does.
+    CountsAwayAsFilled,
+    /// A pass demotes a node that another pass has promoted since: what the healer does.
+    DemotesPromoted,
+    /// Purge as it was first written down: age and deadlines alone, and nothing that turns an old ballot away.
+    PurgeByDeadlinesAlone,
+    /// A purge that asks a majority only.
+    PurgeByMajority,
+    /// A purge of tombstones of any age.
+    PurgeWithoutAge,
+    /// A node that was away while the others purged votes when it is back.
+    AwayVotes,
+    /// The time that is left to an op is counted by a clock that stands still while its machine does.
+    DeadlineStandsStill,
+    /// Keys expire by each node's clock, not by the op's.
+    OwnClocks,
+    /// A time to live is sent, and every node makes a time of it.
+    RelativeTtl,
+    /// No EXPIRING answer: a node says what it has.
+    NoExpiringAnswer,
+    /// R2 answers from what has expired since the settle.
+    DueByMajority,
+}
+
+impl Control {
+    /// Suspected, and caught by no search yet: run one with `ANARCHO_CONTROL=<name>`.
+    pub const NOT_CAUGHT_YET: [Self; 4] =
+        [Self::PromoteAfterRestart, Self::OlderEpochCounts, Self::PromiseNotHealed, Self::DemotesPromoted];
+
+    /// Whether a node without a record refuses what is as old as a purged promise.
+    pub fn refuses_stale(self) -> bool {
+        !matches!(self, Self::PurgeByDeadlinesAlone)
+    }
+
+    /// Whether R2 is refused to answers that rest on an expiry after the settle.
+    pub fn asks_all_of_due(self) -> bool {
+        self != Self::DueByMajority
+    }
+}

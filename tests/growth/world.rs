@@ -1,0 +1,299 @@
+//! Servers and the network between them and their clients: delay, reordering, loss, crashes.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use anarchoredis::protocol::{Admission, ApplyAnswer, Ballot, Epoch, Facts, Fence, Role, SettleAnswer};
+
+use super::checker::Checker;
+use super::control::{Control, Topic};
+use super::node::{Admin, Apply, Durable, Seen, Settle, Times};
+use super::rng::Rng;
+use super::sim::Sim;
+use super::weather::{DEADLINE, Weather};
+
+/// Schedules begin here, so that clocks may be behind.
+pub const BEGIN: u64 = 10_000;
+
+#[derive(Debug)]
+pub struct Server {
+    pub durable: Durable,
+    /// What a restart may come back with.
+    pub copy: Durable,
+    /// The process: a connection to another one is broken.
+    pub run: u64,
+    pub is_up: bool,
+    pub fsyncs: bool,
+    /// It came back without something, and has not been filled since.
+    pub forgot: bool,
+    /// Its clock less the true time, plus the largest offset.
+    pub offset: u64,
+}
+
+/// One admitted connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    pub run: u64,
+    pub fence: u64,
+    pub epoch: Epoch,
+    pub role: Role,
+}
+
+/// What a client knows of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seat {
+    Away,
+    Emptied,
+    Up(Session),
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing is known.
+    Silent,
+    /// The connection broke: the server restarted.
+    Broken,
+    Fenced,
+    /// Past its deadline, or refused for a reason of the server's own.
+    Refused,
+}
+
+pub struct World {
+    pub sim: Rc<Sim>,
+    pub rng: RefCell<Rng>,
+    pub weather: Weather,
+    pub control: Control,
+    pub times: Times,
+    pub servers: RefCell<Vec<Server>>,
+    pub checker: RefCell<Checker>,
+    pub trace: RefCell<Option<Vec<String>>>,
+    /// No more faults: the schedule is at its end.
+    pub calm: Cell<bool>,
+    tokens: Cell<u64>,
+}
+
+impl World {
+    pub fn new(seed: u64, nodes: usize, topic: Topic, control: Control, traced: bool) -> Rc<World> {
+        let mut rng = Rng::new(seed);
+        let weather = Weather::draw(&mut rng, topic);
+        let offset = weather.offset;
+        let window = 2 * DEADLINE + 4 * offset;
+        let times =
+            Times { nodes, control, max_offset: 4 * offset + 30, retry_window: window, purge_age: window };
+        let admin = Admin { epoch: Epoch(1), role: Role::Voter, run: 1, fence: 1 };
+        let durable = Durable { admin: Some(admin), record: None };
+        let server = |rng: &mut Rng| Server {
+            durable: durable.clone(),
+            copy: durable.clone(),
+            run: 1,
+            is_up: true,
+            fsyncs: rng.percent(20),
+            forgot: false,
+            offset: rng.below(2 * offset + 1),
+        };
+        let servers: Vec<Server> = (0..nodes).map(|_| server(&mut rng)).collect();
+        let mut checker = Checker::default();
+        checker.forgets = topic == Topic::Purge;
+        Rc::new(World {
+            sim: Rc::default(),
+            rng: RefCell::new(rng),
+            weather,
+            control,
+            times,
+            servers: RefCell::new(servers),
+            checker: RefCell::new(checker),
+            trace: RefCell::new(traced.then(Vec::new)),
+            calm: Cell::new(false),
+            tokens: Cell::new(1),
+        })
+    }
+
+    pub fn now(&self) -> u64 {
+        BEGIN + self.sim.now()
+    }
+
+    pub fn below(&self, bound: u64) -> u64 {
+        self.rng.borrow_mut().below(bound)
+    }
+
+    pub fn percent(&self, chance: u64) -> bool {
+        !self.calm.get() && self.rng.borrow_mut().percent(chance)
+    }
+
+    pub fn token(&self) -> u64 {
+        self.tokens.set(self.tokens.get() + 1);
+        self.tokens.get()
+    }
+
+    pub fn log(&self, line: impl FnOnce() -> String) {
+        if let Some(lines) = &mut *self.trace.borrow_mut() {
+            lines.push(format!("{:>6} {}", self.sim.now(), line()));
+        }
+    }
+
+    pub fn clock_of(&self, node: usize) -> u64 {
+        self.now() + self.servers.borrow()[node].offset - self.weather.offset
+    }
+
+    /// One way over the network; false where the message is lost.
+    pub async fn travel(&self, is_settle: bool) -> bool {
+        let weather = &self.weather;
+        let (loss, late) =
+            if is_settle { (weather.settle_loss, weather.settle_late) } else { (weather.loss, weather.late) };
+        if self.percent(loss) {
+            return false;
+        }
+        let bound = if self.percent(late) { 250 } else { 10 };
+        let delay = 1 + self.below(bound);
+        self.sim.sleep(delay).await;
+        true
+    }
+
+    /// A call over an admitted connection, fenced and with a deadline in the node's clock.
+    pub async fn call<R>(
+        self: &Rc<Self>,
+        node: usize,
+        session: Session,
+        left: u64,
+        is_settle: bool,
+        work: impl FnOnce(&mut Server, u64) -> R,
+    ) -> Result<R, Failure> {
+        let error = self.below(self.weather.offset + 1);
+        let deadline = self.clock_of(node) + left + error;
+        if !self.travel(is_settle).await {
+            self.sim.sleep(self.weather.patience).await;
+            return Err(Failure::Silent);
+        }
+        let answer = self.execute(node, session, deadline, work);
+        if !self.travel(false).await {
+            self.sim.sleep(self.weather.patience).await;
+            return Err(Failure::Silent);
+        }
+        answer
+    }
+
+    fn execute<R>(
+        &self,
+        node: usize,
+        session: Session,
+        deadline: u64,
+        work: impl FnOnce(&mut Server, u64) -> R,
+    ) -> Result<R, Failure> {
+        let (now, copies, refuses) =
+            (self.clock_of(node), self.percent(20), self.percent(self.weather.refused));
+        let server = &mut self.servers.borrow_mut()[node];
+        if !server.is_up || server.run != session.run {
+            return Err(Failure::Broken);
+        }
+        let fence = server.durable.admin.map(|admin| admin.fence);
+        if fence != Some(session.fence) {
+            return Err(Failure::Fenced);
+        }
+        if now > deadline || refuses {
+            return Err(Failure::Refused);
+        }
+        if copies {
+            server.copy = server.durable.clone();
+        }
+        Ok(work(server, now))
+    }
+
+    /// A call that names no admission, over a connection of its own.
+    pub async fn admin<R>(self: &Rc<Self>, node: usize, work: impl FnOnce(&mut Server) -> R) -> Option<R> {
+        if !self.travel(false).await {
+            return None;
+        }
+        let answer = {
+            let server = &mut self.servers.borrow_mut()[node];
+            server.is_up.then(|| work(server))
+        };
+        if self.travel(false).await { answer } else { None }
+    }
+
+    /// Looks at a node as every (re)connect does, and admits it.
+    pub async fn look(self: &Rc<Self>, node: usize) -> Seat {
+        let (token, control) = (self.token(), self.control);
+        let seat = self.admin(node, |server| admit(server, token, control)).await;
+        self.log(|| format!("look at {node}: {seat:?}"));
+        seat.unwrap_or(Seat::Away)
+    }
+}
+
+fn admit(server: &mut Server, token: u64, control: Control) -> Seat {
+    let admin = server.durable.admin;
+    let facts = Facts {
+        fence: if admin.is_some() { Fence::Ours } else { Fence::Missing },
+        role: admin.map_or(Role::Joining, |admin| admin.role),
+        same_run: admin.is_some_and(|admin| admin.run == server.run),
+        fsyncs_every_write: server.fsyncs || control == Control::RolledBackVotes,
+        is_empty: server.durable.record.is_none() && admin.is_none(),
+    };
+    let run = server.run;
+    let Some(admin) = &mut server.durable.admin else { return Seat::Emptied };
+    match facts.admission() {
+        Admission::Readmit => *admin = Admin { run, fence: token, ..*admin },
+        Admission::Demote => *admin = Admin { role: Role::Joining, fence: token, ..*admin },
+        _ => {}
+    }
+    Seat::Up(Session { run, fence: admin.fence, epoch: admin.epoch, role: admin.role })
+}
+
+impl World {
+    /// An apply at its node, seen by the checker.
+    pub fn on_apply(&self, node: usize, server: &mut Server, call: &Apply, now: u64) -> ApplyAnswer<Seen> {
+        let before = server.durable.record.clone();
+        let answer = server.durable.apply(call, now, &self.times);
+        self.log(|| format!("apply {} {:?} at {node}: {}", call.ballot, call.command, outline(&answer)));
+        if let (ApplyAnswer::Ack(ack), Some(after)) = (&answer, &server.durable.record) {
+            let mut checker = self.checker.borrow_mut();
+            checker.on_change(before.as_ref(), after);
+            if let Some(epoch) = server.votes_under() {
+                checker.on_ack((node, epoch), self.nodes(), call.ballot, &ack.reply.state);
+            }
+        }
+        answer
+    }
+
+    /// A settle at its node.
+    pub fn on_settle(&self, node: usize, server: &mut Server, call: &Settle, now: u64) -> SettleAnswer {
+        let before = server.durable.record.clone();
+        let answer = server.durable.settle(call, now, &self.times);
+        self.log(|| format!("settle {} v{} at {node}: {answer:?}", call.ballot, call.position.version));
+        if let (SettleAnswer::Accepted, Some(after)) = (answer, &server.durable.record) {
+            let mut checker = self.checker.borrow_mut();
+            checker.on_change(before.as_ref(), after);
+            let voter = server.votes_under().map(|epoch| (node, epoch));
+            checker.on_settle(voter, self.nodes(), call.ballot, &after.state);
+        }
+        answer
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.times.nodes
+    }
+}
+
+impl Server {
+    /// The epoch under which it votes, remembering all that it answered.
+    pub fn votes(&self) -> Option<Epoch> {
+        self.votes_under().filter(|_| !self.forgot)
+    }
+
+    fn votes_under(&self) -> Option<Epoch> {
+        self.durable.admin.filter(|admin| admin.role == Role::Voter).map(|admin| admin.epoch)
+    }
+}
+
+fn outline(answer: &ApplyAnswer<Seen>) -> String {
+    match answer {
+        ApplyAnswer::Ack(ack) => format!(
+            "ack a{:?} v{} {:?}",
+            ack.standing.accepted.map(Ballot::time_us),
+            ack.standing.position.version,
+            ack.reply.reply
+        ),
+        ApplyAnswer::Absent { .. } => "absent".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
