@@ -34,8 +34,12 @@ pub enum Control {
     PurgeByMajority,
     /// A purge of tombstones of any age.
     PurgeWithoutAge,
-    /// A node that was away while the others purged votes when it is back.
+    /// A purge goes on without the nodes that are away, and they vote when they are back.
     AwayVotes,
+    /// A purge leaves the nodes that are away behind in an older epoch, and goes on without them.
+    FencesTheAway,
+    /// A joining node keeps what no voter has.
+    KeepsPurged,
     /// The time that is left to an op is counted by a clock that stands still while its machine does.
     DeadlineStandsStill,
     /// Keys expire by each node's clock, not by the op's.

@@ -155,6 +155,9 @@ impl Client {
             return self.copy(&there, &seats).await.map(|()| there);
         }
         if held.iter().all(|(votes, held)| !votes || held.is_none()) {
+            if self.world.control == Control::KeepsPurged {
+                return Some(there);
+            }
             return self.forget(&there, &held).await.map(|()| there);
         }
         let missing = self.mend().await?;

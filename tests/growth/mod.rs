@@ -22,23 +22,25 @@
 //!
 //! # Purge
 //!
-//! An algorithm in work: the search finds nothing against steps 1, 2 and 4, and breaks step 3 (below). D is the purge age: more than twice the longest time that any client
-//! tries an op, plus four times the largest clock offset.
+//! D is the purge age: more than twice the longest time that any client tries an op, plus four times the largest clock offset.
 //!
 //! 1. *The guard.* A node that has no record of a register refuses each apply and settle whose ballot is older than D by its own
 //!    clock. So a node forgets a promise only when everything which that promise turned away is turned away by age: purging is
 //!    the same as remembering.
-//! 2. *The question.* All N nodes are asked, under one epoch: each must have no record, or a record that may go: no value (none,
-//!    or expired), version = settled, and its promise and its expiry both older than D. Those that have one must agree on the
-//!    position.
-//! 3. *The node that is away.* It is fenced first: the others move to a new epoch, at least M of them, and all of step 2 is asked
-//!    of the voters of that epoch. When it is back it is filled like any other, and what no voter has is dropped.
-//! 4. *The purge.* Each node is told the position; it checks step 2 for itself again, and drops the record.
+//! 2. *The question.* All N nodes vote under one epoch and answer. Each has no record, or one that may go: no value (none, or
+//!    expired), version = settled, nothing promised beyond the accepted ballot, and that ballot and the expiry older than D by
+//!    its own clock. Those that have one agree on position and accepted ballot.
+//! 3. *The purge.* Each node is told position and ballot, under the fence with which it answered. It checks 2 for itself again,
+//!    and drops the record, or does nothing.
+//! 4. *The rejoin.* What no voter has, a joining node drops before it is promoted.
 //!
-//! **Step 3 is not sound yet** (seed 1005155): nodes 0 and 2 leave 1 behind and purge; then 0 does not vote, and one pass or
-//! purge later 1 and 2 move to a newer epoch together, because fewer than M hold the newest. 1 votes with the old value and was never
-//! filled. An epoch that purged must be remembered as one that only filled nodes may leave, and nobody may move a voter of an
-//! older epoch up; until then a purge must wait for all N.
+//! While a node is away or joining, nothing is purged. What is not settled alike on all nodes is mended first, and is old
+//! enough D later. Two parts of 2 are stricter than any schedule needed: in 100,000 schedules each, nothing was found where the
+//! tombstone need not be settled, and where its promise may be young. The whole was searched in 300,000 schedules with 3 nodes and 60,000 with 5.
+//!
+//! Nobody may go on without a node that is away, not even by moving on to an epoch that it does not hold (`FencesTheAway`): 0 and 2
+//! leave 1 behind and purge; then 0 does not vote, fewer than M hold the newest epoch, and 1 and 2 move to the next one
+//! together. 1 votes with the old value and was never filled.
 //!
 //! A purge may stop half-way: `{absent, tombstone}` both mean "nothing". A read decides by R2 or R3, a write settles over both, and
 //! the next purge takes a missing record for a purged one. All N ABSENT still decides a mutation: its one round ran nowhere.

@@ -17,6 +17,7 @@ use super::world::World;
 pub struct Tally {
     pub ticks: u64,
     pub answered: u64,
+    pub purged: u64,
 }
 
 /// Runs the schedule of a seed; the error is the promise that is broken.
@@ -55,7 +56,9 @@ fn run_in(world: &Rc<World>) -> Result<Tally, String> {
     }
     match checker.violation.take() {
         Some(violation) => Err(violation),
-        None => Ok(Tally { ticks: world.sim.now(), answered: checker.answered() }),
+        None => {
+            Ok(Tally { ticks: world.sim.now(), answered: checker.answered(), purged: world.purged.get() })
+        }
     }
 }
 
@@ -72,26 +75,31 @@ fn spawn(world: &Rc<World>, unfinished: &Rc<Cell<u64>>, actor: impl Future<Outpu
 fn start_faults(world: &Rc<World>, unfinished: &Rc<Cell<u64>>) {
     let weather = &world.weather;
     for index in 0..weather.crashes {
-        let wait = world.below(if weather.prompt { 300 } else { 800 });
+        let wait = world.below(match weather.topic {
+            Topic::Purge => 6_000,
+            _ if weather.prompt => 300,
+            _ => 800,
+        });
         let (chaos, healer) = (Rc::clone(world), Client::new(world, 60 + index));
         spawn(world, unfinished, async move {
             chaos.sim.sleep(wait).await;
             let node = chaos.below(chaos.nodes() as u64) as usize;
-            chaos.crash(node, if chaos.weather.prompt { 5 } else { 100 }).await;
+            chaos.crash(node, if chaos.weather.prompt { 5 } else { chaos.weather.downtime }).await;
             if chaos.weather.prompt {
                 healer.heal().await;
             }
         });
     }
     for index in 0..weather.passes {
-        let (wait, healer) = (world.below(1_000), Client::new(world, 20 + index));
+        let longest = if weather.topic == Topic::Purge { 6_000 } else { 1_000 };
+        let (wait, healer) = (world.below(longest), Client::new(world, 20 + index));
         spawn(world, unfinished, async move {
             healer.world.sim.sleep(wait).await;
             healer.heal().await;
         });
     }
     for index in 0..weather.purges {
-        let (wait, purger) = (world.below(3_500), Client::new(world, 40 + index));
+        let (wait, purger) = (world.below(6_000), Client::new(world, 40 + index));
         spawn(world, unfinished, async move {
             purger.world.sim.sleep(wait).await;
             purger.purge().await;

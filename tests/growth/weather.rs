@@ -33,10 +33,14 @@ pub struct Weather {
     /// How many of a hundred retries come after the coordinator's machine stood still.
     pub suspends: u64,
     pub crashes: u64,
+    /// How long a server may be down.
+    pub downtime: u64,
     pub passes: u64,
     /// A pass follows each crash at once.
     pub prompt: bool,
     pub purges: u64,
+    /// How many of a hundred purges wait for what they mended.
+    pub mends: u64,
     /// How far clocks may be from the true time, to either side.
     pub offset: u64,
     pub refused: u64,
@@ -74,9 +78,11 @@ impl Weather {
             expiries: 0,
             suspends: 0,
             crashes: 0,
+            downtime: 100,
             passes: 0,
             prompt: false,
             purges: 0,
+            mends: 0,
             offset: 0,
             refused: rng.pick(&[0, 0, 5]),
         }
@@ -119,16 +125,19 @@ impl Weather {
 
     fn purge(self, rng: &mut Rng) -> Self {
         Self {
-            deletes: rng.pick(&[30, 60]),
+            deletes: rng.pick(&[40, 70]),
             reads: rng.pick(&[10, 30]),
             pops: rng.pick(&[0, 30]),
-            pause: rng.pick(&[60, 400, 900]),
+            pause: rng.pick(&[60, 900, 2_000]),
             queue: rng.pick(&[1, 400, 1_500]),
-            stage: rng.pick(&[1, DEADLINE, 5 * DEADLINE]),
+            stage: rng.pick(&[1, DEADLINE, 10 * DEADLINE]),
             suspends: rng.pick(&[0, 0, 20]),
-            purges: 2 + rng.below(5),
-            crashes: rng.pick(&[0, 0, 1]),
-            passes: rng.pick(&[0, 1]),
+            purges: 3 + rng.below(6),
+            mends: rng.pick(&[40, 90]),
+            crashes: rng.pick(&[0, 0, 1, 3]),
+            passes: rng.pick(&[0, 1, 3]),
+            prompt: rng.percent(30),
+            downtime: rng.pick(&[100, 4_000]),
             offset: rng.pick(&[0, 20]),
             ops_each: 1 + rng.below(4),
             ..self

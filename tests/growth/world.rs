@@ -70,6 +70,8 @@ pub struct World {
     pub trace: RefCell<Option<Vec<String>>>,
     /// No more faults: the schedule is at its end.
     pub calm: Cell<bool>,
+    /// How many records were purged.
+    pub purged: Cell<u64>,
     tokens: Cell<u64>,
 }
 
@@ -105,6 +107,7 @@ impl World {
             checker: RefCell::new(checker),
             trace: RefCell::new(traced.then(Vec::new)),
             calm: Cell::new(false),
+            purged: Cell::new(0),
             tokens: Cell::new(1),
         })
     }
