@@ -8,23 +8,25 @@ use anarchoredis::protocol::{
     OpId, Position, Quorum, Retry, Rule, SettleAnswer, WriteRound, WriteStep,
 };
 
+use super::admission::{Seat, Session};
 use super::control::Control;
 use super::history::{Command, Reply};
-use super::node::{Apply, Seen};
+use super::node::{Apply, Register, Seen};
 use super::sessions::Voters;
 use super::sim::Mailbox;
 use super::weather::DEADLINE;
-use super::world::{Failure, Seat, Server, Session, World};
+use super::world::{Failure, Server, World};
 
 pub struct Client {
     pub world: Rc<World>,
-    pub quorum: Quorum,
+    nodes: usize,
+    pub register: Register,
     pub id: CoordinatorId,
-    clock: RefCell<BallotClock>,
+    clock: Rc<RefCell<BallotClock>>,
     /// Its clock less the true time, plus the largest offset.
     offset: u64,
-    sequence: Cell<u64>,
-    pub seats: RefCell<Vec<Seat>>,
+    sequence: Rc<Cell<u64>>,
+    pub seats: Rc<RefCell<Vec<Seat>>>,
 }
 
 pub enum Letter {
@@ -49,6 +51,7 @@ pub struct Committed {
     pub ballot: Ballot,
     pub rule: Rule,
     pub source: usize,
+    pub voters: Voters,
     pub position: Option<Position>,
     pub reply: Reply,
     pub round: WriteRound<Seen>,
@@ -61,12 +64,25 @@ impl Client {
         let id = CoordinatorId(index);
         Rc::new(Client {
             world: Rc::clone(world),
-            quorum: Quorum::of(nodes),
+            nodes,
+            register: Register::Data,
             id,
-            clock: RefCell::new(BallotClock::new(id)),
+            clock: Rc::new(RefCell::new(BallotClock::new(id))),
             offset: world.below(2 * world.weather.offset + 1),
-            sequence: Cell::new(0),
-            seats: RefCell::new(vec![Seat::Away; nodes]),
+            sequence: Rc::default(),
+            seats: Rc::new(RefCell::new(vec![Seat::Away; nodes])),
+        })
+    }
+
+    /// The same client at the register of the configuration.
+    pub fn at_configuration(&self) -> Rc<Client> {
+        Rc::new(Client {
+            world: Rc::clone(&self.world),
+            register: Register::Configuration,
+            clock: Rc::clone(&self.clock),
+            sequence: Rc::clone(&self.sequence),
+            seats: Rc::clone(&self.seats),
+            ..*self
         })
     }
 
@@ -75,7 +91,7 @@ impl Client {
     }
 
     pub fn nodes(&self) -> usize {
-        self.quorum.nodes
+        self.nodes
     }
 
     pub fn observe(&self, ballot: Ballot) {
@@ -89,9 +105,9 @@ impl Client {
         let deadline = self.world.now() + DEADLINE;
         let mut journey = Journey { op, command, keep, may_have_run: false, deadline, rounds: 0 };
         loop {
-            let (mut round, ballot, epoch, mail) = self.begin(&journey);
-            match self.run(&journey, &mut round, ballot, epoch, &mail).await {
-                Ok(decided) => return Ok(committed(round, ballot, decided, mail)),
+            let (mut round, ballot, voters, mail) = self.begin(&journey);
+            match self.run(&journey, &mut round, ballot, &voters, &mail).await {
+                Ok(decided) => return Ok(committed(round, ballot, decided, voters, mail)),
                 Err(retry) => {
                     journey.may_have_run |= round.outcome_if_abandoned() == Abandoned::Indeterminate;
                     let Some(retry) = retry else { return Err(journey.end()) };
@@ -102,28 +118,34 @@ impl Client {
     }
 
     /// Sends apply to every voter; without a majority of them to none.
-    fn begin(self: &Rc<Self>, journey: &Journey) -> (WriteRound<Seen>, Ballot, Epoch, Mailbox<Letter>) {
-        let Voters { epoch, mut together } = self.voters();
-        if together.len() < self.quorum.majority() {
-            together.clear();
+    fn begin(self: &Rc<Self>, journey: &Journey) -> (WriteRound<Seen>, Ballot, Voters, Mailbox<Letter>) {
+        let mut voters = self.voters();
+        if !Self::can_decide(&voters) {
+            voters.together.clear();
         }
         let ballot = self.clock.borrow_mut().next(self.now());
         let kind = if journey.command.is_read() { Kind::SlowRead } else { Kind::Mutation };
-        let round = WriteRound::new(kind, ballot, self.quorum, journey.keep);
+        let round = WriteRound::new(kind, ballot, Quorum::of(voters.members.len()), journey.keep);
         let mail = Mailbox::new();
-        let missed = self.world.below(self.nodes() as u64) as usize;
+        let missed = self.world.below(voters.members.len() as u64) as usize;
         let misses = self.world.percent(self.world.weather.misses);
-        for node in 0..self.nodes() {
-            if !together.contains(&node) {
-                mail.push(Letter::Applied(node, ApplyAnswer::NoVote(NoVote::NotSent)));
-            } else if !(misses && missed == node) {
+        for (place, node) in voters.members.iter().copied().enumerate() {
+            if !voters.together.contains(&node) {
+                mail.push(Letter::Applied(place, ApplyAnswer::NoVote(NoVote::NotSent)));
+            } else if !(misses && missed == place) {
                 let (op, command, keep) = (journey.op, journey.command, journey.keep);
-                self.send_apply(node, epoch, Apply { ballot, op, command, keep }, journey.deadline, &mail);
+                self.send_apply(
+                    (place, node),
+                    voters.epoch,
+                    Apply { ballot, op, command, keep },
+                    journey.deadline,
+                    &mail,
+                );
             }
         }
         self.timer(self.world.weather.hedge, Letter::Hedge, &mail);
         self.timer(self.world.weather.patience, Letter::Deadline, &mail);
-        (round, ballot, epoch, mail)
+        (round, ballot, voters, mail)
     }
 
     fn timer(&self, ticks: u64, letter: Letter, mail: &Mailbox<Letter>) {
@@ -136,7 +158,7 @@ impl Client {
 
     fn send_apply(
         self: &Rc<Self>,
-        node: usize,
+        (place, node): (usize, usize),
         epoch: Epoch,
         call: Apply,
         deadline: u64,
@@ -149,7 +171,7 @@ impl Client {
                 None => ApplyAnswer::NoVote(NoVote::NotSent),
                 Some(session) => client.apply(node, session, call, deadline).await,
             };
-            mail.push(Letter::Applied(node, answer));
+            mail.push(Letter::Applied(place, answer));
         });
     }
 
@@ -161,10 +183,10 @@ impl Client {
         deadline: u64,
     ) -> ApplyAnswer<Seen> {
         let world = Rc::clone(&self.world);
-        let left = deadline.saturating_sub(world.now());
+        let (left, register) = (deadline.saturating_sub(world.now()), self.register);
         let work = {
             let world = Rc::clone(&world);
-            move |server: &mut Server, now: u64| world.on_apply(node, server, &call, now)
+            move |server: &mut Server, now: u64| world.on_apply((node, register), server, &call, now)
         };
         match world.call(node, session, left, false, work).await {
             Ok(answer) => answer,
@@ -181,7 +203,7 @@ impl Client {
         journey: &Journey,
         round: &mut WriteRound<Seen>,
         ballot: Ballot,
-        epoch: Epoch,
+        voters: &Voters,
         mail: &Mailbox<Letter>,
     ) -> Result<Decided, Option<Retry>> {
         loop {
@@ -199,7 +221,7 @@ impl Client {
                     return Ok(decided);
                 }
                 WriteStep::Retry(retry) => return Err(Some(retry)),
-                WriteStep::Settle(plan) => self.settle(&plan, epoch, journey.deadline, mail),
+                WriteStep::Settle(plan) => self.settle(&plan, voters, journey.deadline, mail),
             }
         }
     }
@@ -235,17 +257,39 @@ impl Client {
     }
 }
 
+impl Committed {
+    /// The members that do not hold the decision.
+    pub fn lacking(&self) -> Vec<usize> {
+        self.round.repairs().into_iter().map(|(place, _)| self.voters.members[place.0]).collect()
+    }
+}
+
 impl Journey {
     fn end(&self) -> Abandoned {
         if self.may_have_run { Abandoned::Indeterminate } else { Abandoned::NotApplied }
     }
 }
 
-fn committed(round: WriteRound<Seen>, ballot: Ballot, decided: Decided, mail: Mailbox<Letter>) -> Committed {
+fn committed(
+    round: WriteRound<Seen>,
+    ballot: Ballot,
+    decided: Decided,
+    voters: Voters,
+    mail: Mailbox<Letter>,
+) -> Committed {
     let (position, reply) = match round.answer(decided.from) {
         Some(ApplyAnswer::Ack(ack)) => (Some(ack.standing.position), ack.reply.reply.clone()),
         Some(ApplyAnswer::Absent { reply }) => (None, reply.reply.clone()),
         other => unreachable!("decided from {other:?}"),
     };
-    Committed { ballot, rule: decided.rule, source: decided.from.0, position, reply, round, mail }
+    Committed {
+        ballot,
+        rule: decided.rule,
+        source: voters.members[decided.from.0],
+        voters,
+        position,
+        reply,
+        round,
+        mail,
+    }
 }

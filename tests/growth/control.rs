@@ -6,6 +6,7 @@ pub enum Topic {
     Fences,
     Purge,
     Expiry,
+    Members,
 }
 
 /// What is done wrong.
@@ -17,17 +18,9 @@ pub enum Control {
     RolledBackVotes,
     /// A rejoin that leaves the voters in their epoch, and copies what plain reads rank highest.
     PlainCopies,
-    /// A node is promoted though it restarted while it was being filled.
-    PromoteAfterRestart,
-    /// A voter of an older epoch counts beside those of the newest.
-    OlderEpochCounts,
-    /// A node that holds the right history is not asked what it has promised: it votes without the promises that it forgot.
-    PromiseNotHealed,
     /// A node that was not there for the sweep, or that the sweep could not fill, is promoted where another was away: what the
     /// healer does.
     CountsAwayAsFilled,
-    /// A pass demotes a node that another pass has promoted since: what the healer does.
-    DemotesPromoted,
     /// Purge as it was first written down: age and deadlines alone, and nothing that turns an old ballot away.
     PurgeByDeadlinesAlone,
     /// A purge that asks a majority only.
@@ -50,13 +43,21 @@ pub enum Control {
     NoExpiringAnswer,
     /// R2 answers from what has expired since the settle.
     DueByMajority,
+    /// Membership changes without a sweep: the new node votes before it is a full copy.
+    ChangesUnswept,
+    /// A sweep fills each new node; a node is removed without one.
+    RemovesUnswept,
+    /// One change that adds a node and removes another.
+    TwoAtOnce,
+    /// The majority stays that of the size before the configuration grew.
+    OldMajority,
+    /// A new server takes what W1 decided, and no member settles it.
+    FillsAlone,
+    /// A node that moved to a newer configuration still answers calls of an older one.
+    OlderCalls,
 }
 
 impl Control {
-    /// Suspected, and caught by no search yet: run one with `ANARCHO_CONTROL=<name>`.
-    pub const NOT_CAUGHT_YET: [Self; 4] =
-        [Self::PromoteAfterRestart, Self::OlderEpochCounts, Self::PromiseNotHealed, Self::DemotesPromoted];
-
     /// Whether a node without a record refuses what is as old as a purged promise.
     pub fn refuses_stale(self) -> bool {
         !matches!(self, Self::PurgeByDeadlinesAlone)

@@ -4,42 +4,55 @@ use std::rc::Rc;
 
 use anarchoredis::protocol::{Ballot, Epoch, Position, Role};
 
+use super::admission::{Seat, Session};
 use super::client::Client;
-use super::control::Control;
+use super::control::{Control, Topic};
+use super::members::{Members, generation};
 use super::node::{Admin, Record};
-use super::reads::majority;
 use super::weather::DEADLINE;
-use super::world::{Seat, Server};
+use super::world::Server;
 
 /// What a digest page says of the register on one node.
-pub type Held = Option<(Position, Option<Ballot>, Ballot)>;
+pub type Listed = Option<(Position, Option<Ballot>, Ballot)>;
 
-struct Joiner {
-    node: usize,
-    run: u64,
-    fence: u64,
+/// A node that is being filled, in this run and under this token.
+pub struct Joiner {
+    pub node: usize,
+    pub run: u64,
+    pub fence: u64,
+}
+
+/// Who moves to a new epoch, and who is filled.
+struct Plan {
+    voters: Vec<usize>,
+    joining: Vec<usize>,
+    newest: Epoch,
+    members: Members,
 }
 
 impl Client {
     /// One pass; says whether it came to its end.
     pub async fn heal(self: &Rc<Self>) -> bool {
         self.refresh((0..self.nodes()).collect()).await;
+        if self.world.weather.topic == Topic::Members {
+            self.finish_change().await;
+        }
         self.pass().await.is_some()
     }
 
     async fn pass(self: &Rc<Self>) -> Option<()> {
-        let (voters, joining, newest) = self.sort_out()?;
-        let epoch = self.next_epoch(&joining, newest).await;
+        let Plan { voters, joining, newest, members } = self.sort_out()?;
+        let epoch = self.next_epoch(&joining, newest).await?;
         let world = Rc::clone(&self.world);
         world.log(|| format!("heal: {voters:?} to epoch {}, {joining:?} join", epoch.0));
         let keeps_epoch = world.control == Control::PlainCopies;
         let epoch = if keeps_epoch { newest } else { epoch };
         if !keeps_epoch {
-            self.move_voters(&voters, epoch).await?;
+            self.move_voters(&voters, epoch, members).await?;
         }
         let mut joiners = Vec::new();
         for node in joining {
-            joiners.extend(self.enter(node, newest, epoch).await?);
+            joiners.extend(self.enter(node, newest, epoch, members).await?);
         }
         self.refresh((0..self.nodes()).collect()).await;
         for joiner in joiners.iter().filter(|_| world.percent(30)) {
@@ -59,40 +72,48 @@ impl Client {
         Some(())
     }
 
-    /// Who moves to a new epoch, and who is filled; none where all vote under one epoch already, or too few do.
-    fn sort_out(&self) -> Option<(Vec<usize>, Vec<usize>, Epoch)> {
+    /// None where all vote under one epoch already, or too few do.
+    fn sort_out(&self) -> Option<Plan> {
+        let seats = self.seats.borrow();
+        let newest_voter = seats.iter().filter_map(voting).max_by_key(|session| session.epoch)?;
+        let (newest, members) = (newest_voter.epoch, newest_voter.members);
         let (mut voters, mut joining) = (Vec::new(), Vec::new());
-        for (node, seat) in self.seats.borrow().iter().enumerate() {
-            match seat {
+        for node in members.list() {
+            match &seats[node] {
                 Seat::Up(session) if session.role == Role::Voter => voters.push((node, session.epoch)),
                 Seat::Up(_) | Seat::Emptied => joining.push(node),
                 Seat::Away => {}
             }
         }
-        let newest = voters.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default();
         let holders = voters.iter().filter(|(_, epoch)| *epoch == newest).count();
         if joining.is_empty() && holders == voters.len() {
             return None;
         }
-        if holders >= majority(self.nodes()) {
+        if holders >= members.majority() {
             joining.extend(voters.iter().filter(|(_, epoch)| *epoch != newest).map(|(node, _)| *node));
             voters.retain(|(_, epoch)| *epoch == newest);
         }
         let voters: Vec<usize> = voters.into_iter().map(|(node, _)| node).collect();
-        (voters.len() >= majority(self.nodes())).then_some((voters, joining, newest))
+        (voters.len() >= members.majority()).then_some(Plan { voters, joining, newest, members })
     }
 
-    async fn next_epoch(self: &Rc<Self>, joining: &[usize], newest: Epoch) -> Epoch {
+    /// None where a node shows a newer generation: the change comes first.
+    async fn next_epoch(self: &Rc<Self>, joining: &[usize], newest: Epoch) -> Option<Epoch> {
         let mut highest = newest;
         for node in joining {
             let found = self.world.admin(*node, |server| server.durable.admin.map(|admin| admin.epoch)).await;
             highest = highest.max(found.flatten().unwrap_or_default());
         }
-        Epoch(highest.0 + 1)
+        (generation(highest) == generation(newest)).then_some(Epoch(highest.0 + 1))
     }
 
     /// Moves what can be moved; below a majority the pass ends.
-    pub async fn move_voters(self: &Rc<Self>, voters: &[usize], epoch: Epoch) -> Option<()> {
+    pub async fn move_voters(
+        self: &Rc<Self>,
+        voters: &[usize],
+        epoch: Epoch,
+        members: Members,
+    ) -> Option<()> {
         let mut moved = 0;
         for node in voters {
             if self.stops() {
@@ -101,34 +122,40 @@ impl Client {
             let token = self.world.token();
             let work = |server: &mut Server| match &mut server.durable.admin {
                 Some(admin) if admin.epoch < epoch => {
-                    *admin = Admin { epoch, fence: token, ..*admin };
+                    *admin = Admin { epoch, members, fence: token, ..*admin };
                     true
                 }
                 _ => false,
             };
             moved += usize::from(self.world.admin(*node, work).await == Some(true));
         }
-        (moved >= majority(self.nodes())).then_some(())
+        (moved >= members.majority()).then_some(())
     }
 
     /// Whether the healer is killed here.
-    fn stops(&self) -> bool {
+    pub fn stops(&self) -> bool {
         self.world.percent(3)
     }
 
     /// A node that votes under no older epoch was promoted by another pass since it was listed: it is left alone.
-    async fn enter(self: &Rc<Self>, node: usize, newest: Epoch, epoch: Epoch) -> Option<Option<Joiner>> {
+    async fn enter(
+        self: &Rc<Self>,
+        node: usize,
+        newest: Epoch,
+        epoch: Epoch,
+        members: Members,
+    ) -> Option<Option<Joiner>> {
         if self.stops() {
             return None;
         }
-        let (fence, demotes) = (self.world.token(), self.world.control == Control::DemotesPromoted);
+        let fence = self.world.token();
         let work = |server: &mut Server| {
             let run = server.run;
             let votes = |admin: Admin| admin.role == Role::Voter && admin.epoch >= newest;
-            if server.durable.admin.is_some_and(votes) && !demotes {
+            if server.durable.admin.is_some_and(votes) {
                 return None;
             }
-            server.durable.admin = Some(Admin { epoch, role: Role::Joining, run, fence });
+            server.durable.admin = Some(Admin { epoch, members, role: Role::Joining, run, fence });
             server.copy = server.durable.clone();
             Some(run)
         };
@@ -136,15 +163,25 @@ impl Client {
         Some(run.map(|run| Joiner { node, run, fence }))
     }
 
-    /// Compares the register on all nodes that are there, and mends it: those nodes; none where that failed.
+    /// Compares every register on all members that are there, and mends it: those nodes; none where that failed.
     pub async fn sweep(self: &Rc<Self>) -> Option<Vec<usize>> {
-        let seats = self.seats.borrow().clone();
-        let is_voter = |seat: &Seat| matches!(seat, Seat::Up(session) if session.role == Role::Voter);
-        let there: Vec<usize> = (0..seats.len()).filter(|node| matches!(seats[*node], Seat::Up(_))).collect();
-        if seats.iter().filter(|seat| is_voter(seat)).count() < majority(self.nodes()) {
+        let mut swept = self.sweep_register().await?;
+        if self.world.weather.topic == Topic::Members {
+            let also = self.at_configuration().sweep_register().await?;
+            swept.retain(|node| also.contains(node));
+        }
+        Some(swept)
+    }
+
+    async fn sweep_register(self: &Rc<Self>) -> Option<Vec<usize>> {
+        let (seats, members) = (self.seats.borrow().clone(), self.voters().configuration);
+        let is_voter = |seat: &Seat| voting(seat).is_some();
+        let there: Vec<usize> =
+            members.list().into_iter().filter(|node| matches!(seats[*node], Seat::Up(_))).collect();
+        if there.iter().filter(|node| is_voter(&seats[**node])).count() < members.majority() {
             return None;
         }
-        let mut held: Vec<(bool, Held)> = Vec::new();
+        let mut held: Vec<(bool, Listed)> = Vec::new();
         for node in &there {
             held.push((is_voter(&seats[*node]), self.held(*node).await?));
         }
@@ -168,33 +205,32 @@ impl Client {
         complete.then_some(there)
     }
 
-    pub async fn held(self: &Rc<Self>, node: usize) -> Option<Held> {
-        let session = self.session(node, None)?;
-        let work = |server: &mut Server, _: u64| {
+    pub async fn held(self: &Rc<Self>, node: usize) -> Option<Listed> {
+        let (session, register) = (self.session(node, None)?, self.register);
+        let work = move |server: &mut Server, _: u64| {
             let held = |record: &Record| (record.state.position(), record.accepted, record.promised);
-            server.durable.record.as_ref().map(held)
+            server.durable.of(register).record.as_ref().map(held)
         };
         let found = self.world.call(node, session, DEADLINE, false, work).await;
         found.map_err(|failure| self.note(node, session, failure)).ok()
     }
 
-    fn is_identical(&self, held: &[(bool, Held)]) -> bool {
+    fn is_identical(&self, held: &[(bool, Listed)]) -> bool {
         let equal = held.windows(2).all(|pair| pair[0].1.map(|h| h.0) == pair[1].1.map(|h| h.0));
         let newest = held.iter().filter_map(|(_, held)| held.map(|h| h.1)).max().flatten();
         let highest = held.iter().filter_map(|(_, held)| held.map(|h| h.2)).max();
-        let keeps = |h: &(Position, Option<Ballot>, Ballot)| {
-            self.world.control == Control::PromiseNotHealed || (h.1 == newest && Some(h.2) == highest)
-        };
+        let keeps = |h: &(Position, Option<Ballot>, Ballot)| h.1 == newest && Some(h.2) == highest;
         equal && held.iter().filter(|(votes, _)| !votes).all(|(_, held)| held.as_ref().is_some_and(keeps))
     }
 
     /// What no voter has, a joining node must not bring back.
-    async fn forget(self: &Rc<Self>, there: &[usize], held: &[(bool, Held)]) -> Option<()> {
+    async fn forget(self: &Rc<Self>, there: &[usize], held: &[(bool, Listed)]) -> Option<()> {
         for (node, _) in there.iter().zip(held).filter(|(_, (_, held))| held.is_some()) {
-            let session = self.session(*node, None)?;
-            let work = |server: &mut Server, _: u64| {
+            let (session, register) = (self.session(*node, None)?, self.register);
+            let work = move |server: &mut Server, _: u64| {
                 let joins = server.durable.admin.is_some_and(|admin| admin.role == Role::Joining);
-                server.durable.record = server.durable.record.take().filter(|_| !joins);
+                let record = &mut server.durable.of(register).record;
+                *record = record.take().filter(|_| !joins);
                 joins
             };
             let forgotten = self.world.call(*node, session, DEADLINE, false, work).await.ok()?;
@@ -208,8 +244,8 @@ impl Client {
         let mut best: Option<Record> = None;
         for node in there.iter().filter(|node| matches!(seats[**node], Seat::Up(s) if s.role == Role::Voter))
         {
-            let session = self.session(*node, None)?;
-            let work = |server: &mut Server, _: u64| server.durable.record.clone();
+            let (session, register) = (self.session(*node, None)?, self.register);
+            let work = move |server: &mut Server, _: u64| server.durable.of(register).record.clone();
             let record = self.world.call(*node, session, DEADLINE, false, work).await.ok()?;
             let rank = |record: &Option<Record>| record.as_ref().map(|record| record.standing().rank());
             best = if rank(&record) > rank(&best) { record } else { best };
@@ -218,9 +254,9 @@ impl Client {
         for node in
             there.iter().filter(|node| matches!(seats[**node], Seat::Up(s) if s.role == Role::Joining))
         {
-            let session = self.session(*node, None)?;
+            let (session, register) = (self.session(*node, None)?, self.register);
             let copied = best.clone();
-            let work = move |server: &mut Server, _: u64| server.durable.record = Some(copied);
+            let work = move |server: &mut Server, _: u64| server.durable.of(register).record = Some(copied);
             self.world.call(*node, session, DEADLINE, false, work).await.ok()?;
         }
         Some(())
@@ -230,19 +266,26 @@ impl Client {
         if self.stops() {
             return false;
         }
-        let (token, control) = (self.world.token(), self.world.control);
+        let token = self.world.token();
         let work = |server: &mut Server| {
             let run = server.run;
             let Some(admin) = &mut server.durable.admin else { return false };
-            let same = *admin == Admin { epoch, role: Role::Joining, run: joiner.run, fence: joiner.fence };
-            let same = same && run == joiner.run;
-            if same || (control == Control::PromoteAfterRestart && admin.role == Role::Joining) {
-                *admin = Admin { epoch, role: Role::Voter, run, fence: token };
-                server.forgot = false;
-                return true;
+            let entered =
+                Admin { epoch, role: Role::Joining, run: joiner.run, fence: joiner.fence, ..*admin };
+            if *admin != entered || run != joiner.run {
+                return false;
             }
-            false
+            *admin = Admin { role: Role::Voter, fence: token, ..*admin };
+            server.forgot = false;
+            true
         };
         self.world.admin(joiner.node, work).await == Some(true)
+    }
+}
+
+fn voting(seat: &Seat) -> Option<&Session> {
+    match seat {
+        Seat::Up(session) if session.role == Role::Voter => Some(session),
+        _ => None,
     }
 }

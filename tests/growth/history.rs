@@ -43,6 +43,8 @@ pub enum Command {
     ExpireAt(u64),
     /// PERSIST.
     Persist,
+    /// RPUSH, where the list has this length: the change of the configuration in this generation.
+    Change(usize, u32),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,6 +78,11 @@ impl Command {
             Self::ExpireAt(at) => {
                 after.expiry = value.exists().then_some(at);
                 flag(value.exists())
+            }
+            Self::Change(generation, members) => {
+                let is_next = value.items.len() == generation;
+                after.items.extend(is_next.then_some(members));
+                flag(is_next)
             }
             Self::Persist => {
                 after.expiry = None;

@@ -7,6 +7,7 @@ use anarchoredis::protocol::{
 
 use super::control::Control;
 use super::history::{Command, Entry, Reply, State};
+use super::members::Members;
 
 /// What an answer brings besides its standing.
 #[derive(Debug, Clone)]
@@ -52,17 +53,52 @@ pub struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admin {
     pub epoch: Epoch,
+    /// The configuration that the epoch belongs to.
+    pub members: Members,
     pub role: Role,
     /// The run at the last admission.
     pub run: u64,
     pub fence: u64,
 }
 
+/// The registers of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Register {
+    /// What clients read and write.
+    Data,
+    /// Who votes, generation by generation: a register as any other. Used where members come and go.
+    Configuration,
+}
+
+/// A register at one node.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    pub record: Option<Record>,
+}
+
 /// All that a server keeps, as far as it keeps it.
 #[derive(Debug, Clone, Default)]
 pub struct Durable {
     pub admin: Option<Admin>,
-    pub record: Option<Record>,
+    data: Held,
+    configuration: Held,
+}
+
+impl Durable {
+    pub fn voter(admin: Admin) -> Self {
+        Self { admin: Some(admin), ..Self::default() }
+    }
+
+    pub fn of(&mut self, register: Register) -> &mut Held {
+        match register {
+            Register::Data => &mut self.data,
+            Register::Configuration => &mut self.configuration,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.admin.is_none() && self.data.record.is_none() && self.configuration.record.is_none()
+    }
 }
 
 /// The rules of time that all nodes share.
@@ -111,7 +147,7 @@ impl Record {
     }
 }
 
-impl Durable {
+impl Held {
     pub fn apply(&mut self, call: &Apply, now: u64, times: &Times) -> ApplyAnswer<Seen> {
         let op_time = call.ballot.time_us();
         if let Some(record) = &mut self.record {

@@ -6,7 +6,8 @@ use anarchoredis::protocol::{Ballot, Epoch, Position};
 
 use super::client::Client;
 use super::control::Control;
-use super::node::{Record, Times};
+use super::members::Members;
+use super::node::{Record, Register, Times};
 use super::reads::majority;
 use super::weather::DEADLINE;
 use super::world::Server;
@@ -81,7 +82,7 @@ impl Client {
 
     /// The control leaves the nodes that are away behind in an older epoch.
     async fn fence_the_away(self: &Rc<Self>, there: &[usize], newest: Epoch) -> Option<Epoch> {
-        self.move_voters(there, Epoch(newest.0 + 1)).await?;
+        self.move_voters(there, Epoch(newest.0 + 1), Members::first(self.nodes())).await?;
         self.refresh(there.to_vec()).await;
         let voters = self.voters();
         (voters.together == there && voters.epoch > newest).then_some(voters.epoch)
@@ -90,7 +91,7 @@ impl Client {
     async fn tombstone(self: &Rc<Self>, node: usize, epoch: Epoch) -> Option<Found> {
         let session = self.session(node, Some(epoch))?;
         let times = self.world.times;
-        let work = move |server: &mut Server, now: u64| match &mut server.durable.record {
+        let work = move |server: &mut Server, now: u64| match &mut server.durable.of(Register::Data).record {
             None => Found::Nothing,
             Some(record) => may_go(record, now, &times).map_or(Found::Stays, Found::MayGo),
         };
@@ -102,8 +103,8 @@ impl Client {
         let (world, times) = (Rc::clone(&self.world), self.world.times);
         let work = move |server: &mut Server, now: u64| {
             let drops = |record: &mut Record| may_go(record, now, &times) == Some(tombstone);
-            if server.durable.record.as_mut().is_some_and(drops) {
-                server.durable.record = None;
+            if server.durable.of(Register::Data).record.as_mut().is_some_and(drops) {
+                server.durable.of(Register::Data).record = None;
                 world.purged.set(world.purged.get() + 1);
                 world.log(|| format!("purged at {node}"));
             }

@@ -3,21 +3,20 @@
 use std::rc::Rc;
 
 use anarchoredis::protocol::{
-    Ballot, Disagreement, NodeIndex, Quorum, ReadAnswer, ReadRound, ReadStep, RepairNeed, Rule, SettleAnswer,
+    Ballot, Disagreement, NodeIndex, Quorum, ReadAnswer, ReadRound, ReadStep, Rule,
 };
 
 use super::client::{Client, Committed, Letter};
 use super::history::{Command, Reply};
 use super::node::Seen;
+use super::sessions::Voters;
 use super::sim::Mailbox;
 use super::transfer::Goal;
 use super::weather::DEADLINE;
-use super::world::{Seat, Server};
+use super::world::Server;
 
 /// How often a read is repeated before it asks for promises.
 const READS: u64 = 2;
-/// How often a node that has promised a higher ballot is asked again.
-const TRIES: u64 = 5;
 
 enum Heard {
     Answer(usize, ReadAnswer<Seen>),
@@ -25,15 +24,13 @@ enum Heard {
     Deadline,
 }
 
-/// What mending came to: the nodes that do not hold the decision; none of it is known where there was no decision.
-pub type Mended = Option<Vec<usize>>;
-
 impl Client {
     /// A linearizable read, R1 to R4.
     pub async fn read(self: &Rc<Self>) -> Option<Reply> {
         for _ in 0..READS {
-            let mut round = ReadRound::new(self.quorum);
-            let mail = self.begin_read();
+            let voters = self.voters();
+            let mut round = ReadRound::new(Quorum::of(voters.members.len()));
+            let mail = self.begin_read(&voters);
             match self.run_read(&mut round, &mail).await {
                 ReadStep::Decided(decided) => {
                     self.world.log(|| format!("read: {decided:?}"));
@@ -43,7 +40,7 @@ impl Client {
                         }
                         _ => return None,
                     };
-                    self.repair_after_read(&round);
+                    self.repair_after_read(&round, &voters.members);
                     return Some(reply);
                 }
                 ReadStep::Disagree(Disagreement { above, expiring_at_ms, .. }) => {
@@ -61,24 +58,24 @@ impl Client {
         Some(reply)
     }
 
-    fn begin_read(self: &Rc<Self>) -> Mailbox<Heard> {
-        let voters = self.voters();
+    fn begin_read(self: &Rc<Self>, voters: &Voters) -> Mailbox<Heard> {
         let mail = Mailbox::new();
         let at = self.now();
-        for node in 0..self.nodes() {
+        for (place, node) in voters.members.iter().copied().enumerate() {
             let session =
                 voters.together.contains(&node).then(|| self.session(node, Some(voters.epoch))).flatten();
             let (client, mail) = (Rc::clone(self), mail.clone());
             self.world.sim.spawn(async move {
                 let Some(session) = session else {
-                    return mail.push(Heard::Answer(node, ReadAnswer::NoVote));
+                    return mail.push(Heard::Answer(place, ReadAnswer::NoVote));
                 };
-                let times = client.world.times;
-                let work =
-                    move |server: &mut Server, now: u64| server.durable.read(Command::Read, at, now, &times);
+                let (times, register) = (client.world.times, client.register);
+                let work = move |server: &mut Server, now: u64| {
+                    server.durable.of(register).read(Command::Read, at, now, &times)
+                };
                 let answer = client.world.call(node, session, DEADLINE, false, work).await;
                 let answer = answer.map_err(|failure| client.note(node, session, failure));
-                mail.push(Heard::Answer(node, answer.unwrap_or(ReadAnswer::NoVote)));
+                mail.push(Heard::Answer(place, answer.unwrap_or(ReadAnswer::NoVote)));
             });
         }
         for (ticks, letter) in [(self.world.weather.hedge, Heard::Hedge), (DEADLINE, Heard::Deadline)] {
@@ -107,10 +104,11 @@ impl Client {
         }
     }
 
-    fn repair_after_read(self: &Rc<Self>, round: &ReadRound<Seen>) {
+    fn repair_after_read(self: &Rc<Self>, round: &ReadRound<Seen>, members: &[usize]) {
         let Some(decided) = round.decided() else { return };
         let is_in_doubt = round.is_in_doubt();
-        let targets: Vec<usize> = round.repairs().into_iter().map(|(node, _)| node.0).collect();
+        let targets: Vec<usize> = round.repairs().into_iter().map(|(place, _)| members[place.0]).collect();
+        let source = members[decided.from.0];
         let settled = match round.answer(decided.from) {
             Some(ReadAnswer::Report { standing, .. }) => {
                 standing.accepted.map(|ballot| (ballot, standing.position))
@@ -123,7 +121,7 @@ impl Client {
             if is_in_doubt {
                 client.mend().await;
             } else if let Some((ballot, position)) = settled {
-                let goal = Goal { ballot, position, source: decided.from.0, epoch: None };
+                let goal = Goal { ballot, position, source, epoch: None };
                 client.settle_on(goal, &targets).await;
             }
         });
@@ -143,13 +141,12 @@ impl Client {
             let Some(position) = committed.position.filter(|_| committed.rule == Rule::W2) else { return };
             client.queue().await;
             let goal = Goal { ballot: committed.ballot, position, source: committed.source, epoch: None };
-            let lacking: Vec<usize> = committed.round.repairs().into_iter().map(|(node, _)| node.0).collect();
-            client.settle_on(goal, &lacking).await;
+            client.settle_on(goal, &committed.lacking()).await;
         });
     }
 
     /// Takes the answers that came after the decision.
-    async fn finish(&self, committed: &mut Committed) {
+    pub async fn finish(&self, committed: &mut Committed) {
         for _ in 0..2 * self.nodes() + 2 {
             match committed.mail.next().await {
                 Letter::Applied(node, answer) => {
@@ -162,66 +159,6 @@ impl Client {
                 Letter::Deadline => return,
             }
         }
-    }
-
-    /// Settles on each target; joining nodes too. Each call has its own deadline, however old the ballot is.
-    async fn settle_on(self: &Rc<Self>, goal: Goal, targets: &[usize]) -> bool {
-        let mut all = true;
-        for target in targets {
-            all &= matches!(
-                self.transfer(goal, *target).await,
-                SettleAnswer::Accepted | SettleAnswer::Nack { .. }
-            );
-        }
-        all
-    }
-
-    async fn transfer(self: &Rc<Self>, goal: Goal, target: usize) -> SettleAnswer {
-        let deadline = || self.world.now() + DEADLINE;
-        match self.bring(goal, target, RepairNeed::Confirm, deadline()).await {
-            SettleAnswer::NeedsState => self.bring(goal, target, RepairNeed::State, deadline()).await,
-            answer => answer,
-        }
-    }
-
-    /// Decides what the register is and brings every node that can be reached to it, joining ones included.
-    pub async fn mend(self: &Rc<Self>) -> Mended {
-        let mut missing = None;
-        for _ in 0..TRIES {
-            let Ok(mut committed) = self.decide(Command::Read, true).await else { return missing };
-            self.finish(&mut committed).await;
-            let found = self.bring_all(&committed).await;
-            let is_over = found.as_ref().is_some_and(|(_, overtaken)| !overtaken);
-            missing = found.map(|(missing, _)| missing);
-            if is_over {
-                break;
-            }
-        }
-        missing
-    }
-
-    /// Gives every node what it lacks: those that still lack it, and whether another try is worth it.
-    async fn bring_all(self: &Rc<Self>, committed: &Committed) -> Option<(Vec<usize>, bool)> {
-        let Some(position) = committed.position.filter(|_| committed.rule == Rule::W2) else {
-            return Some((Vec::new(), false));
-        };
-        let goal = Goal { ballot: committed.ballot, position, source: committed.source, epoch: None };
-        let (mut missing, mut overtaken) = (Vec::new(), false);
-        for (NodeIndex(node), _) in committed.round.repairs() {
-            if !matches!(self.seats.borrow()[node], Seat::Up(_)) {
-                missing.push(node);
-                continue;
-            }
-            let answer = self.transfer(goal, node).await;
-            if let SettleAnswer::Nack { promised } = answer {
-                self.observe(promised);
-            }
-            if answer != SettleAnswer::Accepted {
-                missing.push(node);
-                overtaken = true;
-            }
-        }
-        Some((missing, overtaken))
     }
 }
 

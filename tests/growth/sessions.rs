@@ -2,17 +2,24 @@
 
 use std::rc::Rc;
 
-use anarchoredis::protocol::{Epoch, Role, count_together};
+use anarchoredis::protocol::{Epoch, Role};
 
+use super::admission::{Seat, Session};
 use super::client::Client;
-use super::control::Control;
+use super::control::{Control, Topic};
+use super::members::Members;
+use super::reads::majority;
 use super::sim::Mailbox;
-use super::world::{Failure, Seat, Session};
+use super::world::Failure;
 
 /// The nodes whose answers count together.
 #[derive(Debug, Clone)]
 pub struct Voters {
     pub epoch: Epoch,
+    /// The members of that epoch.
+    pub configuration: Members,
+    /// Those who are counted; a place in a round is a place in this list.
+    pub members: Vec<usize>,
     pub together: Vec<usize>,
 }
 
@@ -33,26 +40,52 @@ impl Client {
         }
     }
 
+    /// The newest configuration of which a majority votes; where there is none, the newest.
     pub fn voters(&self) -> Voters {
         let seats = self.seats.borrow();
-        let epoch_of = |seat: &Seat| match seat {
-            Seat::Up(session) if session.role == Role::Voter => Some(session.epoch),
+        let session_of = |seat: &Seat| match seat {
+            Seat::Up(session) if session.role == Role::Voter => Some((session.epoch, session.members)),
             _ => None,
         };
-        let epochs: Vec<Option<Epoch>> = seats.iter().map(epoch_of).collect();
-        let epoch = epochs.iter().flatten().max().copied().unwrap_or_default();
-        let mut together: Vec<usize> = count_together(&epochs).into_iter().map(|node| node.0).collect();
-        if self.world.control == Control::OlderEpochCounts {
-            together = (0..seats.len()).filter(|node| epochs[*node].is_some()).collect();
+        let sessions: Vec<Option<(Epoch, Members)>> = seats.iter().map(session_of).collect();
+        let mut seen: Vec<(Epoch, Members)> = sessions.iter().flatten().copied().collect();
+        seen.sort_by_key(|(epoch, _)| std::cmp::Reverse(*epoch));
+        let holders = |epoch: Epoch| -> Vec<usize> {
+            (0..seats.len()).filter(|node| sessions[*node].is_some_and(|(held, _)| held == epoch)).collect()
+        };
+        let decides = |(epoch, members): &&(Epoch, Members)| {
+            self.world.weather.topic != Topic::Members || holders(*epoch).len() >= members.majority()
+        };
+        let none = (Epoch(0), Members::first(self.nodes()));
+        let (epoch, configuration) = seen.iter().find(decides).or(seen.first()).copied().unwrap_or(none);
+        self.as_counted(Voters {
+            epoch,
+            configuration,
+            members: configuration.list(),
+            together: holders(epoch),
+        })
+    }
+
+    /// The control counts as before the configuration grew.
+    fn as_counted(&self, mut voters: Voters) -> Voters {
+        if self.world.control == Control::OldMajority && voters.members.len() == self.nodes() {
+            let missing = voters.members.iter().copied().find(|node| !voters.together.contains(node));
+            let left_out = missing.unwrap_or_else(|| self.world.below(self.nodes() as u64) as usize);
+            voters.members.retain(|node| *node != left_out);
+            voters.together.retain(|node| *node != left_out);
         }
-        Voters { epoch, together }
+        voters
+    }
+
+    /// Whether enough of them are there to decide anything.
+    pub fn can_decide(voters: &Voters) -> bool {
+        voters.together.len() >= majority(voters.members.len())
     }
 
     /// The session for a call that counts under an epoch, or that counts for nothing.
     pub fn session(&self, node: usize, epoch: Option<Epoch>) -> Option<Session> {
         let Seat::Up(session) = self.seats.borrow()[node] else { return None };
-        let any = self.world.control == Control::OlderEpochCounts;
-        let counts = |epoch| session.role == Role::Voter && (any || session.epoch == epoch);
+        let counts = |epoch| session.role == Role::Voter && session.epoch == epoch;
         epoch.is_none_or(counts).then_some(session)
     }
 

@@ -7,6 +7,7 @@ use anarchoredis::protocol::{Ballot, Epoch, Position, RepairNeed, SettleAnswer, 
 use super::client::{Client, Letter};
 use super::control::Topic;
 use super::node::{Settle, Snapshot};
+use super::sessions::Voters;
 use super::sim::Mailbox;
 use super::weather::DEADLINE;
 use super::world::Server;
@@ -23,14 +24,21 @@ pub struct Goal {
 
 impl Client {
     /// W2, second half.
-    pub fn settle(self: &Rc<Self>, plan: &SettlePlan, epoch: Epoch, deadline: u64, mail: &Mailbox<Letter>) {
-        let goal =
-            Goal { ballot: plan.ballot, position: plan.position, source: plan.winner.0, epoch: Some(epoch) };
-        for (node, need) in plan.sends.iter().copied() {
+    pub fn settle(
+        self: &Rc<Self>,
+        plan: &SettlePlan,
+        voters: &Voters,
+        deadline: u64,
+        mail: &Mailbox<Letter>,
+    ) {
+        let (source, epoch) = (voters.members[plan.winner.0], Some(voters.epoch));
+        let goal = Goal { ballot: plan.ballot, position: plan.position, source, epoch };
+        for (place, need) in plan.sends.iter().copied() {
+            let node = voters.members[place.0];
             let (client, mail) = (Rc::clone(self), mail.clone());
             self.world.sim.spawn(async move {
-                let answer = client.bring(goal, node.0, need, deadline).await;
-                mail.push(Letter::Settled(node.0, answer));
+                let answer = client.bring(goal, node, need, deadline).await;
+                mail.push(Letter::Settled(place.0, answer));
             });
         }
     }
@@ -62,10 +70,10 @@ impl Client {
         let world = Rc::clone(&self.world);
         // A repair's call has as long as any call, whenever it is sent.
         let deadline = if goal.epoch.is_none() { world.now() + DEADLINE } else { deadline };
-        let left = deadline.saturating_sub(world.now());
+        let (left, register) = (deadline.saturating_sub(world.now()), self.register);
         let work = {
             let world = Rc::clone(&world);
-            move |server: &mut Server, now: u64| world.on_settle(node, server, &call, now)
+            move |server: &mut Server, now: u64| world.on_settle((node, register), server, &call, now)
         };
         world.call(node, session, left, true, work).await.unwrap_or_else(|failure| {
             self.note(node, session, failure);
@@ -82,7 +90,9 @@ impl Client {
     async fn fetch(self: &Rc<Self>, goal: Goal, deadline: u64) -> Option<Snapshot> {
         let session = self.session(goal.source, None)?;
         let left = deadline.saturating_sub(self.world.now());
-        let work = move |server: &mut Server, now: u64| server.durable.snapshot(goal.position, now);
+        let register = self.register;
+        let work =
+            move |server: &mut Server, now: u64| server.durable.of(register).snapshot(goal.position, now);
         let found = self.world.call(goal.source, session, left, false, work).await;
         found.map_err(|failure| self.note(goal.source, session, failure)).ok()?
     }

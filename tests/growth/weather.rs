@@ -39,6 +39,8 @@ pub struct Weather {
     /// A pass follows each crash at once.
     pub prompt: bool,
     pub purges: u64,
+    /// How many healers change the membership.
+    pub changes: u64,
     /// How many of a hundred purges wait for what they mended.
     pub mends: u64,
     /// How far clocks may be from the true time, to either side.
@@ -53,6 +55,7 @@ impl Weather {
             Topic::Fences => base.fences(rng),
             Topic::Purge => base.purge(rng),
             Topic::Expiry => base.expiry(rng),
+            Topic::Members => base.members(rng),
         }
     }
 
@@ -82,6 +85,7 @@ impl Weather {
             passes: 0,
             prompt: false,
             purges: 0,
+            changes: 0,
             mends: 0,
             offset: 0,
             refused: rng.pick(&[0, 0, 5]),
@@ -140,6 +144,20 @@ impl Weather {
             downtime: rng.pick(&[100, 4_000]),
             offset: rng.pick(&[0, 20]),
             ops_each: 1 + rng.below(4),
+            ..self
+        }
+    }
+
+    fn members(self, rng: &mut Rng) -> Self {
+        Self {
+            changes: 1 + rng.below(3),
+            crashes: rng.pick(&[0, 0, 1, 2]),
+            passes: rng.pick(&[1, 2]),
+            pause: rng.pick(&[1, 100, 300]),
+            stage: rng.pick(&[1, 1, 250]),
+            offset: rng.pick(&[0, 0, 100]),
+            coordinators: 2,
+            ops_each: 2 + rng.below(3),
             ..self
         }
     }

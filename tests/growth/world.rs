@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use anarchoredis::protocol::{Admission, ApplyAnswer, Ballot, Epoch, Facts, Fence, Role, SettleAnswer};
+use anarchoredis::protocol::{Epoch, Role};
 
+use super::admission::Session;
 use super::checker::Checker;
 use super::control::{Control, Topic};
-use super::node::{Admin, Apply, Durable, Seen, Settle, Times};
+use super::members::{Members, generation};
+use super::node::{Admin, Durable, Times};
 use super::rng::Rng;
 use super::sim::Sim;
 use super::weather::{DEADLINE, Weather};
@@ -30,23 +32,6 @@ pub struct Server {
     pub offset: u64,
 }
 
-/// One admitted connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Session {
-    pub run: u64,
-    pub fence: u64,
-    pub epoch: Epoch,
-    pub role: Role,
-}
-
-/// What a client knows of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seat {
-    Away,
-    Emptied,
-    Up(Session),
-}
-
 /// Why a call has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -67,11 +52,15 @@ pub struct World {
     pub times: Times,
     pub servers: RefCell<Vec<Server>>,
     pub checker: RefCell<Checker>,
+    /// The same for the register of the configuration.
+    pub configurations: RefCell<Checker>,
     pub trace: RefCell<Option<Vec<String>>>,
     /// No more faults: the schedule is at its end.
     pub calm: Cell<bool>,
     /// How many records were purged.
     pub purged: Cell<u64>,
+    /// How many changes of membership came to their end.
+    pub changed: Cell<u64>,
     tokens: Cell<u64>,
 }
 
@@ -80,21 +69,24 @@ impl World {
         let mut rng = Rng::new(seed);
         let weather = Weather::draw(&mut rng, topic);
         let offset = weather.offset;
+        // With a spare server, where members come and go.
+        let members = Members::first(nodes - usize::from(topic == Topic::Members));
         let window = 2 * DEADLINE + 4 * offset;
         let times =
             Times { nodes, control, max_offset: 4 * offset + 30, retry_window: window, purge_age: window };
-        let admin = Admin { epoch: Epoch(1), role: Role::Voter, run: 1, fence: 1 };
-        let durable = Durable { admin: Some(admin), record: None };
-        let server = |rng: &mut Rng| Server {
-            durable: durable.clone(),
-            copy: durable.clone(),
+        let admin = Admin { epoch: Epoch(1), members, role: Role::Voter, run: 1, fence: 1 };
+        let durable =
+            |node: usize| if members.contains(node) { Durable::voter(admin) } else { Durable::default() };
+        let server = |node: usize, rng: &mut Rng| Server {
+            durable: durable(node),
+            copy: durable(node),
             run: 1,
             is_up: true,
             fsyncs: rng.percent(20),
             forgot: false,
             offset: rng.below(2 * offset + 1),
         };
-        let servers: Vec<Server> = (0..nodes).map(|_| server(&mut rng)).collect();
+        let servers: Vec<Server> = (0..nodes).map(|node| server(node, &mut rng)).collect();
         let mut checker = Checker::default();
         checker.forgets = topic == Topic::Purge;
         Rc::new(World {
@@ -105,9 +97,11 @@ impl World {
             times,
             servers: RefCell::new(servers),
             checker: RefCell::new(checker),
+            configurations: RefCell::default(),
             trace: RefCell::new(traced.then(Vec::new)),
             calm: Cell::new(false),
             purged: Cell::new(0),
+            changed: Cell::new(0),
             tokens: Cell::new(1),
         })
     }
@@ -189,8 +183,7 @@ impl World {
         if !server.is_up || server.run != session.run {
             return Err(Failure::Broken);
         }
-        let fence = server.durable.admin.map(|admin| admin.fence);
-        if fence != Some(session.fence) {
+        if !self.admits(server, session) {
             return Err(Failure::Fenced);
         }
         if now > deadline || refuses {
@@ -200,6 +193,13 @@ impl World {
             server.copy = server.durable.clone();
         }
         Ok(work(server, now))
+    }
+
+    /// Whether the call names the admission that the server holds.
+    fn admits(&self, server: &Server, session: Session) -> bool {
+        let Some(admin) = server.durable.admin else { return false };
+        let is_older = generation(session.epoch) < generation(admin.epoch) && admin.role == Role::Voter;
+        admin.fence == session.fence || (self.control == Control::OlderCalls && is_older)
     }
 
     /// A call that names no admission, over a connection of its own.
@@ -214,64 +214,6 @@ impl World {
         if self.travel(false).await { answer } else { None }
     }
 
-    /// Looks at a node as every (re)connect does, and admits it.
-    pub async fn look(self: &Rc<Self>, node: usize) -> Seat {
-        let (token, control) = (self.token(), self.control);
-        let seat = self.admin(node, |server| admit(server, token, control)).await;
-        self.log(|| format!("look at {node}: {seat:?}"));
-        seat.unwrap_or(Seat::Away)
-    }
-}
-
-fn admit(server: &mut Server, token: u64, control: Control) -> Seat {
-    let admin = server.durable.admin;
-    let facts = Facts {
-        fence: if admin.is_some() { Fence::Ours } else { Fence::Missing },
-        role: admin.map_or(Role::Joining, |admin| admin.role),
-        same_run: admin.is_some_and(|admin| admin.run == server.run),
-        fsyncs_every_write: server.fsyncs || control == Control::RolledBackVotes,
-        is_empty: server.durable.record.is_none() && admin.is_none(),
-    };
-    let run = server.run;
-    let Some(admin) = &mut server.durable.admin else { return Seat::Emptied };
-    match facts.admission() {
-        Admission::Readmit => *admin = Admin { run, fence: token, ..*admin },
-        Admission::Demote => *admin = Admin { role: Role::Joining, fence: token, ..*admin },
-        _ => {}
-    }
-    Seat::Up(Session { run, fence: admin.fence, epoch: admin.epoch, role: admin.role })
-}
-
-impl World {
-    /// An apply at its node, seen by the checker.
-    pub fn on_apply(&self, node: usize, server: &mut Server, call: &Apply, now: u64) -> ApplyAnswer<Seen> {
-        let before = server.durable.record.clone();
-        let answer = server.durable.apply(call, now, &self.times);
-        self.log(|| format!("apply {} {:?} at {node}: {}", call.ballot, call.command, outline(&answer)));
-        if let (ApplyAnswer::Ack(ack), Some(after)) = (&answer, &server.durable.record) {
-            let mut checker = self.checker.borrow_mut();
-            checker.on_change(before.as_ref(), after);
-            if let Some(epoch) = server.votes_under() {
-                checker.on_ack((node, epoch), self.nodes(), call.ballot, &ack.reply.state);
-            }
-        }
-        answer
-    }
-
-    /// A settle at its node.
-    pub fn on_settle(&self, node: usize, server: &mut Server, call: &Settle, now: u64) -> SettleAnswer {
-        let before = server.durable.record.clone();
-        let answer = server.durable.settle(call, now, &self.times);
-        self.log(|| format!("settle {} v{} at {node}: {answer:?}", call.ballot, call.position.version));
-        if let (SettleAnswer::Accepted, Some(after)) = (answer, &server.durable.record) {
-            let mut checker = self.checker.borrow_mut();
-            checker.on_change(before.as_ref(), after);
-            let voter = server.votes_under().map(|epoch| (node, epoch));
-            checker.on_settle(voter, self.nodes(), call.ballot, &after.state);
-        }
-        answer
-    }
-
     pub fn nodes(&self) -> usize {
         self.times.nodes
     }
@@ -283,20 +225,11 @@ impl Server {
         self.votes_under().filter(|_| !self.forgot)
     }
 
-    fn votes_under(&self) -> Option<Epoch> {
-        self.durable.admin.filter(|admin| admin.role == Role::Voter).map(|admin| admin.epoch)
+    pub fn members(&self) -> Members {
+        self.durable.admin.map(|admin| admin.members).unwrap_or_default()
     }
-}
 
-fn outline(answer: &ApplyAnswer<Seen>) -> String {
-    match answer {
-        ApplyAnswer::Ack(ack) => format!(
-            "ack a{:?} v{} {:?}",
-            ack.standing.accepted.map(Ballot::time_us),
-            ack.standing.position.version,
-            ack.reply.reply
-        ),
-        ApplyAnswer::Absent { .. } => "absent".to_owned(),
-        other => format!("{other:?}"),
+    pub fn votes_under(&self) -> Option<Epoch> {
+        self.durable.admin.filter(|admin| admin.role == Role::Voter).map(|admin| admin.epoch)
     }
 }
