@@ -1,5 +1,7 @@
 //! Settings, with their defaults and what each is for.
 
+use crate::surroundings::{Machine, Surroundings};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much a reply promises.
@@ -61,6 +63,8 @@ pub struct Config {
     pub repair_queue: usize,
     /// How many repairs run at once. Default 16.
     pub repairs_at_once: usize,
+    /// Where time, random numbers and connections come from. Default: this machine.
+    pub surroundings: Arc<dyn Surroundings>,
 }
 
 impl Default for Config {
@@ -79,6 +83,7 @@ impl Default for Config {
             batch: 128,
             repair_queue: 10_000,
             repairs_at_once: 16,
+            surroundings: Arc::new(Machine),
         }
     }
 }

@@ -84,7 +84,7 @@ impl Builder {
         self.check()?;
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
-        let cluster = form(&mut probes).await?;
+        let cluster = form(&*config.surroundings, &mut probes).await?;
         let members = Arc::new(Members::default());
         let start = |probe: crate::node::Probe| {
             RemoteNode::start(

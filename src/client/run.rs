@@ -5,11 +5,10 @@ use crate::command::{Access, Call, Effect, Join, Part, Pick, Plan};
 use crate::config::Consistency;
 use crate::coordinator::{Done, Work};
 use crate::error::Error;
-use crate::node::now_us;
 use crate::protocol::Digest;
 use futures_util::future::join_all;
 use redis::Value;
-use std::time::Instant;
+use tokio::time::Instant;
 
 impl Client {
     /// Runs one command, given as its words. This is what `redis::AsyncCommands` ends in.
@@ -27,7 +26,7 @@ impl Client {
             ));
             return Err(refusal.into());
         }
-        Ok(self.inner.table.plan(args, now_us() / 1_000)?)
+        Ok(self.inner.table.plan(args, self.inner.coordinator.now_ms())?)
     }
 
     pub(super) async fn run_plan(&self, plan: Plan) -> Result<Value> {

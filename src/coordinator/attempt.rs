@@ -15,8 +15,9 @@ use redis::Value;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// An answer, as it arrives.
 pub(super) enum Event {
@@ -126,8 +127,8 @@ impl Attempt {
     /// Takes the round to its end.
     pub(super) async fn run(&mut self) -> Ended {
         // The hedge delay begins with the answer that makes a majority: before it, nobody is late.
-        let hedge = tokio::time::sleep_until(self.deadline.into());
-        let deadline = tokio::time::sleep_until(self.deadline.into());
+        let hedge = tokio::time::sleep_until(self.deadline);
+        let deadline = tokio::time::sleep_until(self.deadline);
         tokio::pin!(hedge, deadline);
         let (mut begun, mut hedged) = (false, false);
         let mut step = self.report_absentees();
@@ -143,7 +144,7 @@ impl Attempt {
             }
             if !begun && self.has_majority() {
                 begun = true;
-                hedge.as_mut().reset(tokio::time::Instant::now() + self.hedge);
+                hedge.as_mut().reset(Instant::now() + self.hedge);
             }
             step = tokio::select! {
                 biased;
@@ -229,6 +230,7 @@ impl Attempt {
         tokio::pin!(patience);
         loop {
             tokio::select! {
+                biased;
                 event = self.calls.next() => match event {
                     Some(event) => { self.take(event); }
                     None => return,

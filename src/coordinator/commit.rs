@@ -6,13 +6,13 @@ use super::{Coordinator, Done, Work, work::is_inline};
 use crate::command::Access;
 use crate::error::Error;
 use crate::node::Seat;
-use crate::node::now_us;
 use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, OpId, Position, Retry, Rule};
 use crate::script::{Executed, Replies};
 use redis::Value;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// The longest pause between two rounds of one op.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -103,7 +103,7 @@ impl Coordinator {
             self.observe(above);
         }
         if let Some(at_ms) = retry.expiring_at_ms {
-            let ahead_ms = (at_ms + 1).saturating_sub(now_us() / 1_000);
+            let ahead_ms = (at_ms + 1).saturating_sub(self.now_ms());
             self.observe_ms(at_ms);
             let left = journey.deadline.saturating_duration_since(Instant::now());
             tokio::time::sleep(Duration::from_millis(ahead_ms).min(left)).await;
@@ -114,7 +114,7 @@ impl Coordinator {
         } else if now - *journey.alone_since.get_or_insert(now) > self.config.connect_timeout {
             return Err(journey.give_up(self));
         }
-        tokio::time::sleep(journey.pause()).await;
+        tokio::time::sleep(journey.pause(self.config.surroundings.fraction())).await;
         if Instant::now() >= journey.deadline { Err(journey.give_up(self)) } else { Ok(()) }
     }
 
@@ -201,9 +201,9 @@ impl Journey {
     }
 
     /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.
-    fn pause(&self) -> Duration {
+    fn pause(&self, fraction: f64) -> Duration {
         let ceiling = Duration::from_micros(500).saturating_mul(1 << self.rounds.min(7)).min(LONGEST_PAUSE);
-        ceiling.mul_f64(rand::random())
+        ceiling.mul_f64(fraction)
     }
 
     fn give_up(&self, coordinator: &Coordinator) -> Error {

@@ -11,7 +11,7 @@ use crate::node::Seat;
 use crate::protocol::{NodeIndex, Position, Rule, SettleAnswer, WriteRound};
 use crate::script::Executed;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// How often a node that has promised a higher ballot is asked again.
 const TRIES: usize = 5;

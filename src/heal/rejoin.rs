@@ -2,7 +2,7 @@
 
 use super::{Healer, Progress, Summary};
 use crate::error::Error;
-use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call, new_fence};
+use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call};
 use crate::protocol::{Epoch, Role};
 use std::sync::Arc;
 
@@ -98,9 +98,9 @@ impl Healer {
     }
 
     async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
-        let mut opened = node.look().await?;
-        let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), new_fence(epoch));
-        let (status, words) = admit_call(&mut opened.connection, &["epoch", &id, &number, &fence]).await?;
+        let opened = node.look().await?;
+        let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), node.new_fence(epoch));
+        let (status, words) = admit_call(&opened.connection, &["epoch", &id, &number, &fence]).await?;
         if status == "OK" {
             return Ok(());
         }
@@ -111,13 +111,14 @@ impl Healer {
     /// Marks one node as joining, under the new epoch and with a token of this pass.
     async fn enter(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
         let node = &self.client.remote_nodes()[place];
-        let mut opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
-        let (run_id, fence, number) = (opened.info.run_id.clone(), new_fence(epoch), epoch.0.to_string());
+        let opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
+        let (run_id, fence, number) =
+            (opened.info.run_id.clone(), node.new_fence(epoch), epoch.0.to_string());
         let id =
             if opened.look.is_unknown() { self.missing_member().await? } else { opened.look.node.clone() };
         if opened.look.role() == Role::Voter && !opened.look.is_unknown() {
             let args = ["demote", &id, &fence, &opened.look.run_id.clone()];
-            admit_call(&mut opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
+            admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         }
         let cluster = node.cluster();
         let members = cluster.members.join(",");
@@ -127,7 +128,7 @@ impl Healer {
             vec!["rejoin", &id, &number, &run_id, &fence]
         };
         let (status, words) =
-            admit_call(&mut opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
+            admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         if status != "OK" {
             return Err(of_node(node, Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
         }
@@ -179,13 +180,13 @@ impl Healer {
 
     /// INFO and the promotion go over one connection: the process that is promoted is the one that was filled.
     async fn promote(&self, node: &Arc<RemoteNode>, joiner: &Joiner, epoch: Epoch) -> Result<(), Refusal> {
-        let mut opened: Opened = node.look().await?;
+        let opened: Opened = node.look().await?;
         if opened.info.run_id != joiner.run_id {
             return Err(Refusal::Unreachable("it restarted while it was being filled".into()));
         }
-        let (number, fence) = (epoch.0.to_string(), new_fence(epoch));
+        let (number, fence) = (epoch.0.to_string(), node.new_fence(epoch));
         let args = ["promote", &joiner.node, &number, &joiner.run_id, &fence, &joiner.fence];
-        let (status, words) = admit_call(&mut opened.connection, &args).await?;
+        let (status, words) = admit_call(&opened.connection, &args).await?;
         if status == "OK" {
             return Ok(());
         }

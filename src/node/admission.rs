@@ -4,6 +4,7 @@ use super::error::Refusal;
 use super::session::{Opened, Session, admit_cmd, ask};
 use crate::protocol::{Admission, Epoch, Facts, Fence};
 use crate::script::{fields, text};
+use crate::surroundings::{Connection, Surroundings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,15 +18,12 @@ pub struct Cluster {
 }
 
 /// A new token of admission: the epoch, and what nobody can guess or repeat.
-pub fn new_fence(epoch: Epoch) -> String {
-    format!("{:010}-{:016x}", epoch.0, rand::random::<u64>())
+pub fn new_fence(surroundings: &dyn Surroundings, epoch: Epoch) -> String {
+    format!("{:010}-{:016x}", epoch.0, surroundings.random())
 }
 
 /// One call of `admit.lua` that changes something: the status word, and what came with it.
-pub async fn admit_call(
-    connection: &mut redis::aio::MultiplexedConnection,
-    args: &[&str],
-) -> Result<(String, Vec<String>), Refusal> {
+pub async fn admit_call(connection: &Connection, args: &[&str]) -> Result<(String, Vec<String>), Refusal> {
     let reply = ask(connection, &admit_cmd(args)).await?;
     let malformed = |error: crate::script::Malformed| Refusal::Unreachable(error.to_string());
     let mut items = fields(reply).map_err(malformed)?;
@@ -57,18 +55,22 @@ fn facts(opened: &Opened, cluster: &Cluster) -> Facts {
 
 /// Admits an opened connection to the cluster, or says why not. A server that restarted and may have lost writes is marked
 /// before anything else can be asked of it (P06).
-pub async fn admit(opened: Opened, cluster: &Cluster) -> Result<Session, Refusal> {
+pub async fn admit(
+    surroundings: &dyn Surroundings,
+    opened: Opened,
+    cluster: &Cluster,
+) -> Result<Session, Refusal> {
     let look = opened.look.clone();
     match facts(&opened, cluster).admission() {
         Admission::Votes | Admission::Joins => Ok(session(opened)),
         Admission::Readmit => {
-            let fence = new_fence(look.epoch);
+            let fence = new_fence(surroundings, look.epoch);
             let args = ["readmit", &look.node, &opened.info.run_id.clone(), &fence, &look.run_id];
             change_and_look(opened, &args).await
         }
         Admission::Demote => {
             tracing::warn!(node = %look.node, "the server restarted and may hold older data: it does not vote until healed");
-            let fence = new_fence(look.epoch);
+            let fence = new_fence(surroundings, look.epoch);
             change_and_look(opened, &["demote", &look.node, &fence, &look.run_id]).await
         }
         Admission::Rejoins => Err(Refusal::Emptied),
@@ -84,11 +86,11 @@ pub async fn admit(opened: Opened, cluster: &Cluster) -> Result<Session, Refusal
 
 /// Another client may have been quicker: what counts is what the node says afterwards.
 async fn change_and_look(mut opened: Opened, args: &[&str]) -> Result<Session, Refusal> {
-    let (status, words) = admit_call(&mut opened.connection, args).await?;
+    let (status, words) = admit_call(&opened.connection, args).await?;
     if status == "REFUSED" {
         return Err(Refusal::Unreachable(words.join(" ")));
     }
-    let reply = ask(&mut opened.connection, &admit_cmd(&["look"])).await?;
+    let reply = ask(&opened.connection, &admit_cmd(&["look"])).await?;
     opened.look = super::Look::parse(reply).map_err(|error| Refusal::Unreachable(error.to_string()))?;
     Ok(session(opened))
 }
