@@ -1,0 +1,114 @@
+//! Deterministic simulation of the whole system: thousands of schedules in virtual time, each from a seed, each judged.
+//!
+//! `ANARCHO_SEEDS` sets how many seeds are run, `ANARCHO_SEED` the first. A violation is printed with its seed and its trace, and
+//! `ANARCHO_SEED=<seed> ANARCHO_SEEDS=1` runs it alone. `make simulate SEEDS=n` runs as many as wanted on all cores.
+
+mod command_support;
+mod linearizable;
+mod server_model;
+mod simulated;
+
+use std::env;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use simulated::{Control, Report, run, trace};
+
+fn from_env(name: &str, default: u64) -> u64 {
+    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What many runs add up to.
+#[derive(Debug, Default)]
+struct Total {
+    schedules: u64,
+    histories: u64,
+    undecided: u64,
+    acknowledged: u64,
+    indeterminate: u64,
+    not_applied: u64,
+    virtual_us: u64,
+    violations: Vec<(u64, String)>,
+}
+
+impl Total {
+    fn add(&mut self, seed: u64, report: Report) {
+        self.schedules += 1;
+        self.histories += report.histories;
+        self.undecided += report.undecided;
+        self.acknowledged += report.counts.acknowledged;
+        self.indeterminate += report.counts.indeterminate;
+        self.not_applied += report.counts.not_applied;
+        self.virtual_us += report.virtual_us;
+        self.violations.extend(report.violation.map(|violation| (seed, violation)));
+    }
+}
+
+/// Runs the seeds on all cores.
+fn simulate(first: u64, seeds: u64) -> Total {
+    let (next, total) = (AtomicU64::new(first), Mutex::new(Total::default()));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    let report = run(seed, Control::Sound);
+                    total.lock().expect("no run panics").add(seed, report);
+                }
+            });
+        }
+    });
+    let total = total.into_inner().expect("no run panics");
+    let minutes = began.elapsed().as_secs_f64() / 60.0;
+    println!("  schedules       {} from seed {first}, {:.0} a minute", total.schedules, total.schedules as f64 / minutes);
+    println!("  histories       {} judged, {} too hard to judge", total.histories, total.undecided);
+    println!("  operations      {} acknowledged, {} indeterminate, {} not applied", total.acknowledged, total.indeterminate, total.not_applied);
+    println!("  virtual time    {:.2} h", total.virtual_us as f64 / 3.6e9);
+    println!("  violations      {}", total.violations.len());
+    total
+}
+
+#[test]
+fn no_schedule_loses_doubles_or_reorders_anything() {
+    let total = simulate(from_env("ANARCHO_SEED", 1), from_env("ANARCHO_SEEDS", 300));
+    if let Some((seed, violation)) = total.violations.first() {
+        let (_, lines) = trace(*seed, Control::Sound);
+        panic!("seed {seed}: {violation}\n{lines}\nseed {seed}: {violation}");
+    }
+    assert!(total.undecided * 1_000 <= total.histories, "the checker judges too little: {total:?}");
+    assert!(total.acknowledged > total.schedules * 10, "hardly anything was acknowledged: {total:?}");
+}
+
+#[test]
+fn one_seed_is_one_run_byte_for_byte() {
+    for seed in 1..=from_env("ANARCHO_SAME_SEEDS", 20) {
+        let ((_, first), (_, second)) = (trace(seed, Control::Sound), trace(seed, Control::Sound));
+        assert!(first.lines().count() > 50, "seed {seed} has a short trace: {first}");
+        assert!(first == second, "seed {seed} ran in two ways: {}", first_difference(&first, &second));
+    }
+}
+
+fn first_difference(one: &str, other: &str) -> String {
+    let lines = one.lines().zip(other.lines()).enumerate();
+    let differing = lines.into_iter().find(|(_, (one, other))| one != other);
+    differing.map_or_else(|| "in length".to_owned(), |(number, (one, other))| format!("line {number}:\n{one}\n{other}"))
+}
+
+#[test]
+fn what_is_done_wrong_on_purpose_is_caught() {
+    let most = from_env("ANARCHO_CONTROL_SEEDS", 400);
+    let only = env::var("ANARCHO_CONTROL").ok();
+    for control in Control::UNSOUND {
+        if only.as_ref().is_some_and(|name| *name != format!("{control:?}")) {
+            continue;
+        }
+        let caught = (1..=most).find_map(|seed| Some((seed, run(seed, control).violation?)));
+        let Some((seed, violation)) = caught else { panic!("{control:?} is not caught in {most} schedules") };
+        println!("{control:?}: after {seed} schedules: {violation}");
+    }
+}
