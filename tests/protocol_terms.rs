@@ -129,6 +129,7 @@ const VOTER: Facts = Facts {
 };
 const RESTARTED: Facts = Facts { same_run: false, ..VOTER };
 const EMPTY: Facts = Facts { fence: Fence::Missing, is_empty: true, ..RESTARTED };
+const CLAIMED: Facts = Facts { fence: Fence::Claimed, ..VOTER };
 const STRANGER: Facts = Facts { fence: Fence::Foreign, ..VOTER };
 const UNFENCED: Facts = Facts { fence: Fence::Missing, ..VOTER };
 
@@ -140,6 +141,9 @@ fn a_node_votes_only_while_it_cannot_have_forgotten_anything() {
         (Facts { fsyncs_every_write: true, ..RESTARTED }, Admission::Readmit),
         (Facts { role: Role::Joining, ..VOTER }, Admission::Joins),
         (Facts { role: Role::Joining, fsyncs_every_write: true, ..RESTARTED }, Admission::Joins),
+        (CLAIMED, Admission::Starts),
+        (Facts { same_run: false, ..CLAIMED }, Admission::Demote),
+        (Facts { same_run: false, fsyncs_every_write: true, ..CLAIMED }, Admission::Demote),
         (EMPTY, Admission::Rejoins),
         (UNFENCED, Admission::HoldsOtherData),
         (STRANGER, Admission::Foreign),

@@ -65,11 +65,21 @@ fn simulate(first: u64, seeds: u64) -> Total {
     });
     let total = total.into_inner().expect("no run panics");
     let minutes = began.elapsed().as_secs_f64() / 60.0;
-    println!("  schedules       {} from seed {first}, {:.0} a minute", total.schedules, total.schedules as f64 / minutes);
+    println!(
+        "  schedules       {} from seed {first}, {:.0} a minute",
+        total.schedules,
+        total.schedules as f64 / minutes
+    );
     println!("  histories       {} judged, {} too hard to judge", total.histories, total.undecided);
-    println!("  operations      {} acknowledged, {} indeterminate, {} not applied", total.acknowledged, total.indeterminate, total.not_applied);
+    println!(
+        "  operations      {} acknowledged, {} indeterminate, {} not applied",
+        total.acknowledged, total.indeterminate, total.not_applied
+    );
     println!("  virtual time    {:.2} h", total.virtual_us as f64 / 3.6e9);
     println!("  violations      {}", total.violations.len());
+    total.violations.iter().for_each(|(seed, violation)| {
+        println!("  seed {seed}: {}", violation.lines().next().unwrap_or_default())
+    });
     total
 }
 
@@ -96,7 +106,10 @@ fn one_seed_is_one_run_byte_for_byte() {
 fn first_difference(one: &str, other: &str) -> String {
     let lines = one.lines().zip(other.lines()).enumerate();
     let differing = lines.into_iter().find(|(_, (one, other))| one != other);
-    differing.map_or_else(|| "in length".to_owned(), |(number, (one, other))| format!("line {number}:\n{one}\n{other}"))
+    differing.map_or_else(
+        || "in length".to_owned(),
+        |(number, (one, other))| format!("line {number}:\n{one}\n{other}"),
+    )
 }
 
 #[test]

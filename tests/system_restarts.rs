@@ -229,3 +229,19 @@ async fn two_nodes_that_hang_together_lose_nothing_and_double_nothing() {
     increments.assert_exact(&client).await;
     eventually_same(&cluster, &client).await;
 }
+
+/// Found by the simulator: the node stayed out of the cluster for ever, and the next death of another one stopped all.
+#[tokio::test]
+async fn a_cluster_whose_first_client_died_before_it_had_started_every_node_is_finished_by_the_next() {
+    let cluster = Cluster::start().await;
+    drop(cluster.client().await);
+    // What the claim alone leaves on a node.
+    cluster[2].run::<i64>(&["HSET", "anrcho_node", "role", "claimed"]).await.expect("a claimed node");
+    cluster[2].run::<i64>(&["DEL", "anrcho_fence"]).await.expect("a node without an admission");
+    let client = cluster.client().await;
+    let all_vote = async || client.nodes().iter().all(|node| matches!(node.seat, Seat::Voter(_)));
+    eventually("the node that was only claimed votes", PATIENCE, all_vote).await;
+    write_all(&client, "new").await;
+    cluster[0].kill();
+    assert_survives(&cluster, &client, "new", 1).await;
+}

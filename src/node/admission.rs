@@ -37,7 +37,9 @@ pub async fn admit_call(connection: &Connection, args: &[&str]) -> Result<(Strin
 
 fn facts(opened: &Opened, cluster: &Cluster) -> Facts {
     let look = &opened.look;
-    let fence = if look.is_unknown() || look.fence.is_empty() {
+    let fence = if look.is_claimed() && look.cluster == cluster.id {
+        Fence::Claimed
+    } else if look.is_unknown() || look.fence.is_empty() {
         Fence::Missing
     } else if look.cluster == cluster.id {
         Fence::Ours
@@ -63,6 +65,10 @@ pub async fn admit(
     let look = opened.look.clone();
     match facts(&opened, cluster).admission() {
         Admission::Votes | Admission::Joins => Ok(session(opened)),
+        Admission::Starts => {
+            let fence = new_fence(surroundings, look.epoch);
+            change_and_look(opened, &["start", &cluster.id, &fence]).await
+        }
         Admission::Readmit => {
             let fence = new_fence(surroundings, look.epoch);
             let args = ["readmit", &look.node, &opened.info.run_id.clone(), &fence, &look.run_id];

@@ -117,9 +117,9 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
     if cluster.members.len() != probes.len() {
         return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
     }
-    let unfinished = opened(probes).any(|(_, opened)| opened.look.is_claimed());
-    // A started node among claimed ones: the client that initialises them has not finished, or did not live to.
-    Ok((!unfinished).then_some(cluster))
+    // Claimed nodes among started ones: the client that initialises them has not finished, or did not live to. The cluster exists, since
+    // no node is started before all are claimed; admission starts the others.
+    Ok(Some(cluster))
 }
 
 /// A server that took a lost member's place, and that member itself: only one of them may be asked.

@@ -26,6 +26,8 @@ pub enum Fence {
     Missing,
     /// This cluster's, for this node.
     Ours,
+    /// None, and taken for this cluster by an initialisation that ended before it came to this node.
+    Claimed,
     /// Another cluster's, or this cluster's for another node.
     Foreign,
 }
@@ -50,6 +52,9 @@ pub struct Facts {
 pub enum Admission {
     /// It votes.
     Votes,
+    /// It is claimed and was never started: start it, then it votes. All nodes of its cluster are claimed, and it has answered
+    /// nobody: it is a node that was cut off since the beginning.
+    Starts,
     /// It restarted and lost nothing: record its new run id, then it votes.
     Readmit,
     /// It restarted, perhaps with older data: mark it joining before anything else. It votes after a full heal pass.
@@ -69,6 +74,9 @@ impl Facts {
     pub fn admission(&self) -> Admission {
         match (self.fence, self.role) {
             (Fence::Foreign, _) => Admission::Foreign,
+            // After a restart nobody knows whether it had been started before.
+            (Fence::Claimed, _) if self.same_run => Admission::Starts,
+            (Fence::Claimed, _) => Admission::Demote,
             (Fence::Missing, _) if self.is_empty => Admission::Rejoins,
             (Fence::Missing, _) => Admission::HoldsOtherData,
             (Fence::Ours, Role::Joining) => Admission::Joins,

@@ -26,10 +26,11 @@ enum Fault {
     FlushAll,
     FlushScripts,
     StepClock,
+    Save,
     Heal,
 }
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 14] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Stand,
@@ -41,6 +42,8 @@ const FAULTS: [Fault; 12] = [
     Fault::FlushAll,
     Fault::FlushScripts,
     Fault::StepClock,
+    Fault::Save,
+    Fault::Save,
     Fault::Heal,
 ];
 
@@ -95,6 +98,7 @@ async fn happen(world: &Arc<World>, fault: Fault, host: usize, lasting: Duration
             let offset = world.rng().below(2 * skew_us + 1) as i64 - skew_us as i64;
             world.host(host).offset_us = offset;
         }
+        Fault::Save => world.host(host).save(),
         Fault::Heal => {
             heal(world).await;
         }
@@ -137,8 +141,10 @@ fn may_forget(world: &World, host: usize) -> bool {
     if world.control.forgets_at_will() {
         return true;
     }
-    let epochs: Vec<Option<Vec<u8>>> =
-        (0..world.weather.nodes).filter(|other| *other != host).map(|other| voting_epoch(world, other)).collect();
+    let epochs: Vec<Option<Vec<u8>>> = (0..world.weather.nodes)
+        .filter(|other| *other != host)
+        .map(|other| voting_epoch(world, other))
+        .collect();
     let own = voting_epoch(world, host);
     own.is_some() && epochs.iter().all(|epoch| *epoch == own)
 }
@@ -147,7 +153,9 @@ fn may_forget(world: &World, host: usize) -> bool {
 fn voting_epoch(world: &World, place: usize) -> Option<Vec<u8>> {
     let now_us = world.now_us();
     let mut host = world.host(place);
-    let field = |host: &mut super::host::Host, name: &[u8]| match host.run(now_us, &[b"HGET", b"anrcho_node", name]) {
+    let field = |host: &mut super::host::Host, name: &[u8]| match host
+        .run(now_us, &[b"HGET", b"anrcho_node", name])
+    {
         Value::BulkString(bytes) => Some(bytes),
         _ => None,
     };

@@ -54,7 +54,14 @@ impl History {
     }
 
     /// A client was told how its command ended.
-    pub fn told(&self, register: &str, client: usize, words: &[&[u8]], from: (u64, u64), reply: Result<Value, Error>) {
+    pub fn told(
+        &self,
+        register: &str,
+        client: usize,
+        words: &[&[u8]],
+        from: (u64, u64),
+        reply: Result<Value, Error>,
+    ) {
         let (invoked, ended) = from;
         let mut events = self.0.lock().expect("no event panics");
         let told = match reply {

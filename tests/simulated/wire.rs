@@ -53,7 +53,8 @@ impl Surroundings for Party {
                 while matches!(self.world.link(self.place, host), Link::RequestsHeld | Link::AnswersHeld) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                let open = self.world.until_awake(host).await && self.world.link(self.place, host) == Link::Up;
+                let open =
+                    self.world.until_awake(host).await && self.world.link(self.place, host) == Link::Up;
                 open.then(|| self.line(host, patience.answer)).ok_or_else(|| gone("refused"))
             };
             let late = |_| Err(RedisError::from(std::io::Error::from(ErrorKind::TimedOut)));
@@ -67,7 +68,16 @@ impl Party {
         let runs = self.world.host(host).runs;
         let (world, party) = (Arc::clone(&self.world), self.place);
         let (broken, _) = watch::channel(false);
-        let line = Line { world, party, host, runs, patience, broken, last_arrival: Mutex::new(None), sent: AtomicU64::new(0) };
+        let line = Line {
+            world,
+            party,
+            host,
+            runs,
+            patience,
+            broken,
+            last_arrival: Mutex::new(None),
+            sent: AtomicU64::new(0),
+        };
         Connection::Other(Arc::new(Handle(Arc::new(line))))
     }
 }
@@ -211,7 +221,8 @@ fn shown(words: &[&[u8]]) -> String {
         Some(name) => (name.as_str(), &words[3..]),
         None => ("", words),
     };
-    let rest: Vec<String> = rest.iter().map(|word| word.get(..40).unwrap_or(word).escape_ascii().to_string()).collect();
+    let rest: Vec<String> =
+        rest.iter().map(|word| word.get(..40).unwrap_or(word).escape_ascii().to_string()).collect();
     format!("{first} {}", rest.join(" "))
 }
 

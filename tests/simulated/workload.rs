@@ -21,11 +21,30 @@ pub struct Worker {
 }
 
 /// A template: `$` stands for a fresh value, `#` for one of a few, `@` for an expiry soon.
-const STRING: &[&str] =
-    &["SET k $", "SET k $", "GET k", "GET k", "APPEND k $", "SETNX k $", "GETDEL k", "DEL k", "STRLEN k", "RPUSH k $"];
+const STRING: &[&str] = &[
+    "SET k $",
+    "SET k $",
+    "GET k",
+    "GET k",
+    "APPEND k $",
+    "SETNX k $",
+    "GETDEL k",
+    "DEL k",
+    "STRLEN k",
+    "RPUSH k $",
+];
 const COUNTER: &[&str] = &["INCR k", "INCR k", "INCRBY k 7", "DECR k", "GET k", "GET k", "DEL k"];
-const LIST: &[&str] =
-    &["RPUSH k $", "RPUSH k $", "LPUSH k $", "LPOP k", "RPOP k", "LRANGE k 0 -1", "LRANGE k 0 -1", "LLEN k", "DEL k"];
+const LIST: &[&str] = &[
+    "RPUSH k $",
+    "RPUSH k $",
+    "LPUSH k $",
+    "LPOP k",
+    "RPOP k",
+    "LRANGE k 0 -1",
+    "LRANGE k 0 -1",
+    "LLEN k",
+    "DEL k",
+];
 const SET: &[&str] =
     &["SADD k #", "SADD k #", "SREM k #", "SMEMBERS k", "SISMEMBER k #", "SCARD k", "SADD k $", "SPOP k"];
 const EXPIRING: &[&str] = &[
