@@ -14,8 +14,8 @@ pub enum Control {
     FirstApplyTwice,
     /// Nodes do not remember which ops they ran.
     OpsForgotten,
-    /// Nodes run calls whose deadline has passed.
-    DeadlinesIgnored,
+    /// Nodes do not remember when keys are due.
+    ExpiriesForgotten,
     /// Nodes do not keep what they promised.
     PromisesForgotten,
     /// A server that comes back with older data says that it fsyncs every write, so it votes.
@@ -29,7 +29,7 @@ impl Control {
     pub const UNSOUND: [Control; 6] = [
         Control::FirstApplyTwice,
         Control::OpsForgotten,
-        Control::DeadlinesIgnored,
+        Control::ExpiriesForgotten,
         Control::PromisesForgotten,
         Control::OlderDataVotes,
         Control::MajorityForgets,
@@ -39,9 +39,18 @@ impl Control {
     pub fn weather(self, drawn: Weather) -> Weather {
         match self {
             Control::Sound => drawn,
-            Control::FirstApplyTwice => Weather { repeated: 300, late: 200, late_ms: 300, ..drawn },
+            Control::FirstApplyTwice => Weather {
+                repeated: 500,
+                late: 300,
+                late_ms: 60,
+                think_ms: 1,
+                tasks: 2,
+                overtaking: true,
+                keys: 1,
+                ..drawn
+            },
             Control::OpsForgotten => Weather { breaks: 30, late: 100, ..drawn },
-            Control::DeadlinesIgnored => Weather { late: 50, late_ms: 20_000, overtaking: true, ..drawn },
+            Control::ExpiriesForgotten => Weather { skew_ms: 200, ..drawn },
             Control::PromisesForgotten => Weather { late: 200, late_ms: 300, overtaking: true, ..drawn },
             Control::OlderDataVotes => Weather { fsyncs: true, fault_ms: 300, ..drawn },
             Control::MajorityForgets => Weather { fsyncs: false, fault_ms: 300, nodes: 3, ..drawn },
@@ -72,11 +81,16 @@ impl Control {
                 host.run(now_us, &[b"HDEL", record, b"o"]);
                 host.run(now_us, words)
             }
-            Control::DeadlinesIgnored => {
-                let mut words = words.to_vec();
+            Control::ExpiriesForgotten => {
+                let reply = host.run(now_us, words);
                 let keys: usize = std::str::from_utf8(words[2]).expect("a number").parse().expect("a number");
-                words[3 + keys + 1] = b"9000000000000";
-                host.run(now_us, &words)
+                for key in &words[4..3 + keys] {
+                    let field = [b"k", *key].concat();
+                    if host.run(now_us, &[b"HEXISTS", record, &field]) == Value::Int(1) {
+                        host.run(now_us, &[b"HSET", record, &field, b"0"]);
+                    }
+                }
+                reply
             }
             Control::PromisesForgotten => {
                 let reply = host.run(now_us, words);
