@@ -2,8 +2,8 @@
 
 use anarchoredis::script::{NAMES, script};
 
+use crate::reply::Reply;
 use crate::server_model::Server;
-use crate::support::Reply;
 
 const README: &str = include_str!("../../lua/README.md");
 const NOW_US: u64 = 1_760_000_000_000_000;

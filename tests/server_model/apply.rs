@@ -2,19 +2,13 @@
 
 use super::Mistake;
 use super::fragments::{
-    Call, End, Ended, as_text, entry_field, error_of, give_up, is_refusal, log_field, number, or_empty,
-    or_zero, raise,
+    Call, Elements, End, Ended, Field, as_text, entry_field, error_of, give_up, is_refusal, log_field,
+    number, or_empty, or_zero,
 };
 use super::pack::{pack, unpack};
 use super::read::commands;
-use super::reply::{Error, Reply, words};
-
-/// What a history remembers of a coordinator's last op.
-struct Remembered {
-    sequence: i64,
-    ballot: Vec<u8>,
-    replies: Option<Vec<u8>>,
-}
+use super::remembered::{Remembered, coordinator_of, ms_of, pack_ops, sequence_of, unpack_ops};
+use super::reply::{Reply, words};
 
 /// The script's local variables.
 struct Apply<'c, 's> {
@@ -32,10 +26,15 @@ struct Apply<'c, 's> {
     settled: Vec<u8>,
     version: Vec<u8>,
     digest: Vec<u8>,
-    ops: Option<Vec<u8>>,
+    ops: Field,
     multi: bool,
-    entries: Vec<Option<Vec<u8>>>,
+    entries: Vec<Field>,
 }
+
+type Command<'c> = &'c [&'c [u8]];
+
+/// Fields of the record, with what they become.
+type Entries = Vec<(Vec<u8>, String)>;
 
 /// What the commands did.
 struct Ran {
@@ -64,16 +63,6 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     let base = apply.extend(&ran, &mut remembered)?;
     apply.write(&fields, &lost, &remembered)?;
     apply.ack(apply.ballot, &base, ran.replies.into())
-}
-
-/// A ballot begins with 16 digits of microseconds.
-fn ms_of(text: &[u8]) -> Ended<i64> {
-    number(&text[..text.len().min(13)])
-}
-
-/// `string.sub(ballot, 18)`
-fn coordinator_of(ballot: &[u8]) -> &[u8] {
-    ballot.get(17..).unwrap_or_default()
 }
 
 impl<'c, 's> Apply<'c, 's> {
@@ -171,8 +160,7 @@ impl<'c, 's> Apply<'c, 's> {
     }
 
     /// All checks stand above the first write: the commands, and the keys that are due.
-    #[expect(clippy::type_complexity, reason = "two lists of the script's words")]
-    fn decide(&mut self) -> Ended<(Vec<&'c [&'c [u8]]>, Vec<&'c [u8]>)> {
+    fn decide(&mut self) -> Ended<(Vec<Command<'c>>, Vec<&'c [u8]>)> {
         let commands = commands(&self.call, 12)?;
         if let Some(long) = commands.iter().find(|command| command.len() > 7900) {
             let text = format!("ERR a command of {} arguments: a script takes 7900, split it", long.len());
@@ -249,8 +237,7 @@ impl<'c, 's> Apply<'c, 's> {
     }
 
     /// The record's entries that change, those that go, and whether a key is alive.
-    #[expect(clippy::type_complexity, reason = "as in the script")]
-    fn changed_entries(&mut self) -> Ended<(Vec<(Vec<u8>, String)>, Vec<Vec<u8>>, bool)> {
+    fn changed_entries(&mut self) -> Ended<(Entries, Elements, bool)> {
         let (mut fields, mut lost, mut alive) = (Vec::new(), Vec::new(), false);
         for (at, key) in self.call.user_keys().iter().enumerate() {
             let mut expiry = self.call.session.expiry_of(key)?;
@@ -308,31 +295,4 @@ impl<'c, 's> Apply<'c, 's> {
         session.set_field(record, b"o", &pack_ops(ops))?;
         Ok(())
     }
-}
-
-/// `tonumber(string.sub(op, 18), 16)`
-fn sequence_of(op: &[u8]) -> Ended<i64> {
-    let text = std::str::from_utf8(coordinator_of(op)).unwrap_or_default();
-    i64::from_str_radix(text, 16).or_else(|_| raise("ERR an op id without a sequence"))
-}
-
-fn pack_ops(ops: &[Remembered]) -> Vec<u8> {
-    let entry = |op: &Remembered| {
-        words![Reply::Int(op.sequence), op.ballot.clone(), Reply::optional(op.replies.as_deref())]
-    };
-    pack(&Reply::Array(ops.iter().map(entry).collect()))
-}
-
-fn unpack_ops(packed: &[u8]) -> Ended<Vec<Remembered>> {
-    let malformed = || End::Raised(Error::new("ERR remembered ops that were not packed here"));
-    let Some(Reply::Array(entries)) = unpack(packed) else { return Err(malformed()) };
-    let entry = |entry: Reply| {
-        let Reply::Array(fields) = entry else { return None };
-        let [Reply::Int(sequence), Reply::Bulk(ballot), replies]: [Reply; 3] = fields.try_into().ok()? else {
-            return None;
-        };
-        let replies = if let Reply::Bulk(packed) = replies { Some(packed) } else { None };
-        Some(Remembered { sequence, ballot, replies })
-    };
-    entries.into_iter().map(|found| entry(found).ok_or_else(malformed)).collect()
 }

@@ -28,6 +28,9 @@ pub fn raise<T>(text: &'static str) -> Ended<T> {
     Err(End::Raised(Error::new(text)))
 }
 
+/// A field of a record.
+pub type Field = Option<Vec<u8>>;
+
 /// One call of a script: KEYS and ARGV.
 pub struct Call<'c, 's> {
     pub session: &'c mut Session<'s>,
@@ -70,7 +73,7 @@ impl<'c> Call<'c, '_> {
     }
 
     /// lib/expiry.lua: the named fields of the record, and the entry of each key.
-    pub fn load_record(&mut self, names: &[&[u8]]) -> Ended<(Vec<Option<Vec<u8>>>, Vec<Option<Vec<u8>>>)> {
+    pub fn load_record(&mut self, names: &[&[u8]]) -> Ended<(Vec<Field>, Vec<Field>)> {
         let entries: Vec<Vec<u8>> = self.user_keys().iter().map(|key| entry_field(key)).collect();
         let mut command: Vec<&[u8]> = vec![b"HMGET", self.key(1)?];
         command.extend(names);
@@ -191,11 +194,11 @@ pub fn register_of(record: &[u8]) -> &[u8] {
 }
 
 /// A field that is `''` where there is none.
-pub fn or_empty(field: &Option<Vec<u8>>) -> Vec<u8> {
+pub fn or_empty(field: &Field) -> Vec<u8> {
     field.clone().unwrap_or_default()
 }
 
 /// A field that is `'0'` where there is none.
-pub fn or_zero(field: &Option<Vec<u8>>) -> Vec<u8> {
+pub fn or_zero(field: &Field) -> Vec<u8> {
     field.clone().unwrap_or_else(|| b"0".to_vec())
 }

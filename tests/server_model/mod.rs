@@ -20,6 +20,7 @@ mod digest;
 mod fragments;
 mod pack;
 mod read;
+mod remembered;
 mod reply;
 mod session;
 mod settle;

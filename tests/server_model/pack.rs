@@ -118,3 +118,34 @@ fn take_table(rest: &mut &[u8]) -> Option<Reply> {
     let text = String::from_utf8(text).ok()?.into();
     if key == Reply::bulk("ok") { Some(Reply::Status(text)) } else { Some(Reply::Error(text)) }
 }
+
+#[test]
+fn what_was_packed_is_unpacked_and_as_short_as_it_can_be() {
+    let string = |length: usize| Reply::Bulk(vec![b'x'; length]);
+    let array = |length: usize| Reply::Array(vec![Reply::Nil; length]);
+    for (value, head) in [
+        (Reply::Int(127), vec![0x7f]),
+        (Reply::Int(128), vec![0xcc, 0x80]),
+        (Reply::Int(300), vec![0xcd, 0x01, 0x2c]),
+        (Reply::Int(70_000), vec![0xce, 0, 1, 0x11, 0x70]),
+        (Reply::Int(1 << 40), vec![0xcf, 0, 0, 1, 0, 0, 0, 0, 0]),
+        (Reply::Int(-32), vec![0xe0]),
+        (Reply::Int(-33), vec![0xd0, 0xdf]),
+        (Reply::Int(-129), vec![0xd1, 0xff, 0x7f]),
+        (Reply::Int(-70_000), vec![0xd2, 0xff, 0xfe, 0xee, 0x90]),
+        (Reply::Int(-(1 << 40)), vec![0xd3, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0]),
+        (string(31), vec![0xbf, b'x']),
+        (string(32), vec![0xd9, 32, b'x']),
+        (string(256), vec![0xda, 1, 0, b'x']),
+        (string(65_536), vec![0xdb, 0, 1, 0, 0, b'x']),
+        (array(15), vec![0x9f, 0xc2]),
+        (array(16), vec![0xdc, 0, 16, 0xc2]),
+        (array(65_536), vec![0xdd, 0, 1, 0, 0, 0xc2]),
+        (Reply::OK, b"\x81\xa2ok\xa2OK".to_vec()),
+        (Reply::Error("E".into()), b"\x81\xa3err\xa1E".to_vec()),
+    ] {
+        let packed = pack(&value);
+        assert!(packed.starts_with(&head), "{head:x?}");
+        assert_eq!(unpack(&packed), Some(value));
+    }
+}

@@ -90,7 +90,9 @@ fn changed_since(call: &mut Call<'_, '_>, version: i64) -> Ended<Option<Selectio
 }
 
 /// Version, digest, changed keys.
-fn log_entry(packed: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Vec<Vec<u8>>)> {
+type LogEntry = (Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
+
+fn log_entry(packed: &[u8]) -> Option<LogEntry> {
     let Reply::Array(fields) = unpack(packed)? else { return None };
     let [Reply::Bulk(version), Reply::Bulk(digest), Reply::Array(changed)]: [Reply; 3] =
         fields.try_into().ok()?

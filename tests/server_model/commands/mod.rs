@@ -115,9 +115,8 @@ pub fn run_in_script(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
 pub fn number(word: &[u8]) -> Result<i64, Error> {
     let text = std::str::from_utf8(word).map_err(|_| NOT_AN_INTEGER)?;
     let number: i64 = text.parse().map_err(|_| NOT_AN_INTEGER)?;
-    let is_canonical =
-        !text.starts_with('+') && !(text.starts_with(['0', '-']) && number.to_string() != text);
-    if is_canonical { Ok(number) } else { Err(NOT_AN_INTEGER) }
+    let may_be_odd = text.starts_with(['+', '-', '0']);
+    if may_be_odd && number.to_string() != text { Err(NOT_AN_INTEGER) } else { Ok(number) }
 }
 
 /// The places of a range whose ends may count from the end.
