@@ -138,6 +138,9 @@ impl Attempt {
                 WriteStep::Retry(retry) => return Ended::Retry(retry),
                 WriteStep::Settle(plan) => {
                     step = self.settle(&plan);
+                    // The settles have a hedge delay of their own.
+                    hedge.as_mut().reset(Instant::now() + self.hedge);
+                    (begun, hedged) = (true, false);
                     continue;
                 }
                 WriteStep::Wait => {}

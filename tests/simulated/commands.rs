@@ -7,7 +7,7 @@ use redis::Value;
 use crate::command_support::{REDIS_7_0, command_reply};
 
 /// What clients of the simulation use.
-const USED: [&str; 32] = [
+const USED: [&str; 34] = [
     "append",
     "copy",
     "decr",
@@ -40,6 +40,8 @@ const USED: [&str; 32] = [
     "type",
     "hset",
     "hgetall",
+    "spop",
+    "srandmember",
 ];
 
 pub fn command_table() -> Value {

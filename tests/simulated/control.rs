@@ -25,16 +25,6 @@ pub enum Control {
 }
 
 impl Control {
-    /// All that must be caught.
-    pub const UNSOUND: [Control; 6] = [
-        Control::FirstApplyTwice,
-        Control::OpsForgotten,
-        Control::ExpiriesForgotten,
-        Control::PromisesForgotten,
-        Control::OlderDataVotes,
-        Control::MajorityForgets,
-    ];
-
     /// The weather in which the control shows.
     pub fn weather(self, drawn: Weather) -> Weather {
         match self {
@@ -52,7 +42,15 @@ impl Control {
             Control::OpsForgotten => Weather { breaks: 30, late: 100, ..drawn },
             Control::ExpiriesForgotten => Weather { skew_ms: 200, ..drawn },
             Control::PromisesForgotten => Weather { late: 200, late_ms: 300, overtaking: true, ..drawn },
-            Control::OlderDataVotes => Weather { fsyncs: true, fault_ms: 300, ..drawn },
+            Control::OlderDataVotes => Weather {
+                fsyncs: true,
+                fault_ms: 100,
+                tasks: 2,
+                ops_each: 12,
+                think_ms: 200,
+                keys: 1,
+                ..drawn
+            },
             Control::MajorityForgets => Weather { fsyncs: false, fault_ms: 300, nodes: 3, ..drawn },
         }
     }

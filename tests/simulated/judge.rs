@@ -106,6 +106,11 @@ fn sorted(value: Value) -> Vec<String> {
 
 /// Judges one register's history; `times_us` are the times of all events, in their order.
 pub fn judge(said: &[Said], times_us: &[u64]) -> Verdict {
+    // Which member went, nobody was told.
+    let is_hidden = |said: &Said| said.words[0] == b"SPOP" && !matches!(said.told, Told::Reply(_));
+    if said.iter().any(is_hidden) {
+        return Verdict::Undecided { configurations: 0 };
+    }
     let mut calls: Vec<Call<Op, Value>> = said.iter().map(call).collect();
     calls.extend(ticks(said, times_us));
     let start = OneServer { server: Server::default(), passed_ms: EPOCH_US / 1_000 };

@@ -1,14 +1,14 @@
 //! Connections of the simulation: what a party sends reaches a host later, or not at all, and so does the answer.
 
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anarchoredis::script::{NAMES, Name, script};
 use anarchoredis::surroundings::{Connection, Patience, Pending, Surroundings, Wire};
 use redis::{Arg, Client, Cmd, RedisError, Value};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::rng::Rng;
@@ -67,14 +67,14 @@ impl Party {
     fn line(&self, host: usize, patience: Duration) -> Connection {
         let runs = self.world.host(host).runs;
         let (world, party) = (Arc::clone(&self.world), self.place);
-        let (broken, _) = watch::channel(false);
         let line = Line {
             world,
             party,
             host,
             runs,
             patience,
-            broken,
+            is_broken: AtomicBool::new(false),
+            broken: Notify::new(),
             last_arrival: Mutex::new(None),
             sent: AtomicU64::new(0),
         };
@@ -94,7 +94,9 @@ struct Line {
     /// The process at the other end: another one is another connection.
     runs: u64,
     patience: Duration,
-    broken: watch::Sender<bool>,
+    is_broken: AtomicBool,
+    /// Tells those who wait for answers that there will be none. (A watch channel would wake them in an order of its own.)
+    broken: Notify,
     /// When the last request arrived, for networks that keep the order.
     last_arrival: Mutex<Option<Instant>>,
     sent: AtomicU64,
@@ -115,9 +117,9 @@ impl Wire for Handle {
             })
             .collect();
         Box::pin(async move {
-            let mut broken = line.broken.subscribe();
-            if *broken.borrow() || line.is_stale() {
-                line.broken.send_replace(true);
+            let broken = line.broken.notified();
+            if line.is_broken.load(Ordering::Relaxed) || line.is_stale() {
+                line.tear();
                 return Err(gone("the connection was closed"));
             }
             let (answer, answered) = oneshot::channel();
@@ -126,7 +128,7 @@ impl Wire for Handle {
                 tokio::select! {
                     biased;
                     answer = answered => answer.map_err(|_| gone("the connection broke")),
-                    _ = broken.wait_for(|broken| *broken) => Err(gone("the connection broke")),
+                    () = broken => Err(gone("the connection broke")),
                 }
             };
             let late = |_| Err(RedisError::from(std::io::Error::from(ErrorKind::TimedOut)));
@@ -136,6 +138,11 @@ impl Wire for Handle {
 }
 
 impl Line {
+    fn tear(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+        self.broken.notify_waiters();
+    }
+
     /// The process at the other end is gone, or the way to it.
     fn is_stale(&self) -> bool {
         let host = self.world.host(self.host);
@@ -149,7 +156,7 @@ impl Line {
         let breaks = self.world.harm(weather.breaks).then(|| self.world.harm(500));
         let repeated = self.world.harm(weather.repeated);
         if breaks == Some(true) {
-            self.broken.send_replace(true);
+            self.tear();
             return;
         }
         if repeated && (is_repeatable(&words) || self.world.control.repeats_applies()) {
@@ -159,13 +166,13 @@ impl Line {
         }
         let Some(reply) = self.deliver(&words, number).await else { return };
         if breaks == Some(false) {
-            self.broken.send_replace(true);
+            self.tear();
             return;
         }
         tokio::time::sleep(self.world.delay()).await;
         self.until_free(Link::AnswersHeld).await;
         if self.is_stale() {
-            self.broken.send_replace(true);
+            self.tear();
             return;
         }
         // Whoever asked may have given up.
@@ -177,7 +184,7 @@ impl Line {
         self.arrive().await;
         self.until_free(Link::RequestsHeld).await;
         if !self.world.until_awake(self.host).await || self.is_stale() {
-            self.broken.send_replace(true);
+            self.tear();
             return None;
         }
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();

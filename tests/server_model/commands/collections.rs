@@ -77,6 +77,15 @@ pub fn smembers(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
     Ok(Reply::strings(session.store.view::<Set>(words[1])?.into_iter().flatten()))
 }
 
+/// With a count that is not negative. A real server picks at random; here the clock picks, so that nodes differ.
+pub fn srandmember(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
+    let count = usize::try_from(super::number(words[2])?).unwrap_or(0);
+    let first = usize::try_from(session.now_us / 1_000).unwrap_or(0);
+    let members: Vec<&Vec<u8>> = session.store.view::<Set>(words[1])?.into_iter().flatten().collect();
+    let picked = (0..count.min(members.len())).map(|place| members[(first + place) % members.len()]);
+    Ok(Reply::strings(picked))
+}
+
 pub fn scard(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
     Ok(Reply::count(session.store.view::<Set>(words[1])?.map_or(0, Set::len)))
 }

@@ -63,6 +63,7 @@ const COMMANDS: &[(&str, i32, Run)] = &[
     ("SETNX", 3, strings::setnx),
     ("SISMEMBER", 3, collections::sismember),
     ("SMEMBERS", 2, collections::smembers),
+    ("SRANDMEMBER", 3, collections::srandmember),
     ("SREM", -3, collections::srem),
     ("SSCAN", -3, scan::sscan),
     ("STRLEN", 2, strings::strlen),
