@@ -37,15 +37,17 @@ pub fn small() -> Vec<Searched> {
     let one_node = Setup::of(1, &[retried(Append), retried(Pop)]);
     let two_nodes = Setup::of(2, &[retried(Append), retried(Append)]);
     let two_nodes_pop = Setup::of(2, &[once(1, &[Append]), retrying(2, 10, &[Pop])]);
+    let three_at_two_nodes = Setup::of(2, &[once(1, &[Append]), once(1, &[Append]), once(1, &[Read])]);
     let alone = Setup::of(3, &[retried(Append)]);
     vec![
         ("one node: append and pop, retried", 630, reaching(&[W1, R3], faulty(one_node))),
         ("two nodes: two appends, retried", 11_226, reaching(&[W1], two_nodes)),
         ("two nodes: append, pop retried with keep", 841, reaching(&[W1, R3], faulty(two_nodes_pop))),
+        ("two nodes: two appends and a read", 1_401, reaching(&[W1, R1, R3], three_at_two_nodes)),
         ("append, retried, no other", 1_993, reaching(&[W1, W2], faulty(alone))),
         ("two appends", 17_886, reaching(&[W1, W2], two((1, Append), (1, Append)))),
         ("append and read", 1_695, reaching(&[W1, W2, R1, R2, R3], two((1, Append), (1, Read)))),
-        ("append and read, digests over ids", 0, over_ids(two((1, Append), (1, Read)))),
+        ("append and read, digests over ids", 1_695, over_ids(two((1, Append), (1, Read)))),
         (
             "append and read at the quorum level",
             1_786,
@@ -72,14 +74,12 @@ pub fn large() -> Vec<Searched> {
     let until_it_is_read = Setup::of(3, &[once(1, &[Append]), retrying(2, 2, &[Read])]);
     let popped = Setup::of(3, &[once(1, &[Append]), retrying(2, 10, &[Pop])]);
     let retried = Setup::of(3, &[retrying(2, 1, &[Append]), once(10, &[Append])]);
-    let three_at_two_nodes = Setup::of(2, &[once(1, &[Append]), once(1, &[Append]), once(1, &[Read])]);
     let undone = settled(Setup::of(3, &[once(20, &[Append]), once(10, &[SlowRead]), once(1, &[Read])]));
     let slow_read = settled(two((2, Append), (3, SlowRead)));
     vec![
         ("append and read, with R4", 46_950, reaching(&[W1, W2, R1, R2, R3], until_it_is_read)),
         ("append and then read, beside an append", 80_320, reaching(&[W1, W2, R1, R2], read_after_write)),
         ("append and slow read of what is settled", 23_430, reaching(&[W1, W2], slow_read)),
-        ("two nodes: two appends and a read", 0, reaching(&[W1, R1, R3], three_at_two_nodes)),
         ("append, slow read and read of what is settled", 0, reaching(&[W1, W2, R1, R2], undone)),
         ("append, pop retried with keep", 796_644, reaching(&[W1, W2, R3], popped)),
         ("append retried, and append", 680_346, reaching(&[W1, W2], retried)),
