@@ -2,7 +2,7 @@
 //! `anarchoredis::protocol` (`WriteRound`, `ReadRound`, `BallotClock`) drive model nodes.
 //!
 //! `tests/protocol_search.rs` draws long random schedules; this search has short ones, and leaves none out.
-//! `ANARCHO_EXHAUSTIVE=1 cargo test --release --test exhaustive` adds the large setups (minutes).
+//! `ANARCHO_EXHAUSTIVE=1 cargo test --release --test exhaustive` adds the large setups (five minutes on two cores).
 //!
 //! # What is explored
 //!
