@@ -10,7 +10,7 @@ use super::repair::{RepairNeed, Repairs};
 use super::version::Standing;
 
 /// One node's answer to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReadAnswer<R> {
     /// The register has a record there.
     Report {
@@ -72,7 +72,7 @@ pub struct Disagreement {
 /// let decided = Decided { rule: Rule::R3, from: NodeIndex(0) };
 /// assert_eq!(round.on_answer(NodeIndex(0), absent()), ReadStep::Decided(decided));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ReadRound<R> {
     quorum: Quorum,
     level: Level,

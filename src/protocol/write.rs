@@ -29,7 +29,7 @@ use super::version::Position;
 /// let decided = Decided { rule: Rule::W1, from: NodeIndex(0) };
 /// assert_eq!(round.on_answer(NodeIndex(2), ack()), WriteStep::Decided(decided));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WriteRound<R> {
     kind: Kind,
     ballot: Ballot,
