@@ -63,9 +63,8 @@ impl Client {
         let deadline = Instant::now() + self.inner.config.operation_timeout;
         let coordinator = &self.inner.coordinator;
         loop {
-            let seen = coordinator
-                .read(Work::new(Access::Read, pick.read.clone()), Consistency::Linearizable)
-                .await?;
+            let choice = Work { pinned: true, ..Work::new(Access::Read, pick.read.clone()) };
+            let seen = coordinator.read(choice, Consistency::Linearizable).await?;
             let digest = seen.position.map_or(Digest::EMPTY, |position| position.digest);
             let chosen = pick.read.reply(seen.replies).map_err(Error::Command)?;
             let (call, reply) = match pick.effect(chosen) {

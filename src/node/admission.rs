@@ -62,43 +62,55 @@ pub async fn admit(
     opened: Opened,
     cluster: &Cluster,
 ) -> Result<Session, Refusal> {
-    let look = opened.look.clone();
+    let opened = match change(surroundings, &opened, cluster) {
+        Some(args) => change_and_look(opened, &args).await?,
+        None => opened,
+    };
+    // Another client may have been quicker, and the data may be gone since the first look: what counts is what the node says now.
     match facts(&opened, cluster).admission() {
         Admission::Votes | Admission::Joins => Ok(session(opened)),
-        Admission::Starts => {
-            let fence = new_fence(surroundings, look.epoch);
-            change_and_look(opened, &["start", &cluster.id, &fence]).await
-        }
-        Admission::Readmit => {
-            let fence = new_fence(surroundings, look.epoch);
-            let args = ["readmit", &look.node, &opened.info.run_id.clone(), &fence, &look.run_id];
-            change_and_look(opened, &args).await
-        }
-        Admission::Demote => {
-            tracing::warn!(node = %look.node, "the server restarted and may hold older data: it does not vote until healed");
-            let fence = new_fence(surroundings, look.epoch);
-            change_and_look(opened, &["demote", &look.node, &fence, &look.run_id]).await
+        Admission::Starts | Admission::Readmit | Admission::Demote => {
+            Err(Refusal::Unreachable("its admission changed meanwhile".into()))
         }
         Admission::Rejoins => Err(Refusal::Emptied),
-        Admission::HoldsOtherData if look.is_claimed() => {
-            Err(Refusal::Claimed { members: look.members.join(",") })
+        Admission::HoldsOtherData if opened.look.is_claimed() => {
+            Err(Refusal::Claimed { members: opened.look.members.join(",") })
         }
-        Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: look.keys }),
+        Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: opened.look.keys }),
         Admission::Foreign => {
-            Err(Refusal::OtherCluster { found: look.cluster, expected: cluster.id.clone() })
+            Err(Refusal::OtherCluster { found: opened.look.cluster, expected: cluster.id.clone() })
         }
     }
 }
 
-/// Another client may have been quicker: what counts is what the node says afterwards.
-async fn change_and_look(mut opened: Opened, args: &[&str]) -> Result<Session, Refusal> {
-    let (status, words) = admit_call(&opened.connection, args).await?;
+/// What has to change on the node before it can be asked, as a call of `admit.lua`.
+fn change(surroundings: &dyn Surroundings, opened: &Opened, cluster: &Cluster) -> Option<Vec<String>> {
+    let look = &opened.look;
+    let fence = || new_fence(surroundings, look.epoch);
+    let args = match facts(opened, cluster).admission() {
+        Admission::Starts => vec!["start".into(), cluster.id.clone(), fence()],
+        Admission::Readmit => {
+            let run_id = opened.info.run_id.clone();
+            vec!["readmit".into(), look.node.clone(), run_id, fence(), look.run_id.clone()]
+        }
+        Admission::Demote => {
+            tracing::warn!(node = %look.node, "the server restarted and may hold older data: it does not vote until healed");
+            vec!["demote".into(), look.node.clone(), fence(), look.run_id.clone()]
+        }
+        _ => return None,
+    };
+    Some(args)
+}
+
+async fn change_and_look(mut opened: Opened, args: &[String]) -> Result<Opened, Refusal> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (status, words) = admit_call(&opened.connection, &args).await?;
     if status == "REFUSED" {
         return Err(Refusal::Unreachable(words.join(" ")));
     }
     let reply = ask(&opened.connection, &admit_cmd(&["look"])).await?;
     opened.look = super::Look::parse(reply).map_err(|error| Refusal::Unreachable(error.to_string()))?;
-    Ok(session(opened))
+    Ok(opened)
 }
 
 fn session(opened: Opened) -> Session {
