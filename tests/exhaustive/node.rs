@@ -128,7 +128,9 @@ impl Node {
         {
             return SettleAnswer::Nack { promised };
         }
-        let held = self.0.as_ref().is_some_and(|record| record.history.position() == call.position());
+        // Without a record it holds the history without ops.
+        let position = self.0.as_ref().map_or_else(Default::default, |record| record.history.position());
+        let held = position == call.position();
         if !call.with_state && !held {
             return SettleAnswer::NeedsState;
         }
