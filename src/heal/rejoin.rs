@@ -155,15 +155,24 @@ impl Healer {
             .ok_or_else(|| ConnectError::List("every member of the cluster is present already".into()).into())
     }
 
-    /// Step 4: every node that was filled votes again, if it is still what was filled.
+    /// Step 4: every node that was filled votes again, if it is still what was filled. A node that could not be reached while the
+    /// sweep ran was not filled, whatever it says now.
     pub(super) async fn finish_rejoin(
         &self,
         rejoin: Rejoin,
+        swept: &[usize],
         summary: &mut Summary,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         for joiner in &rejoin.joiners {
             let node = &self.client.remote_nodes()[joiner.place];
+            if !swept.contains(&joiner.place) {
+                progress.note(&format!(
+                    "{} was away during the sweep and does not vote yet; run it again",
+                    node.name()
+                ));
+                continue;
+            }
             match self.promote(node, joiner, rejoin.epoch).await {
                 Ok(()) => {
                     progress.note(&format!("{} votes again", node.name()));
