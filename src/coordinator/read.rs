@@ -187,8 +187,8 @@ impl Coordinator {
             return ReadAnswer::NoVote;
         };
         match reply {
-            ReadReply::Report { promised, standing, replies } => {
-                ReadAnswer::Report { promised, standing, reply: replies }
+            ReadReply::Report { promised, standing, replies, due_ms } => {
+                ReadAnswer::Report { promised, standing, due_ms, reply: replies }
             }
             ReadReply::Absent(replies) => ReadAnswer::Absent { reply: replies },
             ReadReply::Expiring(at_ms) if self.is_lost(register, at_ms) => ReadAnswer::NoVote,

@@ -26,7 +26,7 @@
 //! | W3 | refused by a higher ballot: start again above it with the same op id | [`Retry`], [`BallotClock::observe`] |
 //! | W4 | out of time: indeterminate if any node may have run it, else not applied | [`WriteRound::outcome_if_abandoned`] |
 //! | R1 | all N report the same promise and the same position: answer | [`ReadRound`] |
-//! | R2 | M report the same accepted ballot, the same digest, version = settled: answer | [`ReadRound`], [`Standing::is_settled`] |
+//! | R2 | M report the same accepted ballot, the same digest, version = settled, no key due since: answer | [`ReadRound`], [`Standing::is_settled`] |
 //! | R3 | M report that the register is absent: it does not exist | [`ReadRound`], [`WriteRound`] |
 //! | R4 | otherwise: read again, then the slow read, which is a write round of [`Kind::SlowRead`] | [`Disagreement`] |
 //!

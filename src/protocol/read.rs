@@ -18,6 +18,9 @@ pub enum ReadAnswer<R> {
         promised: Ballot,
         /// Where the node stands.
         standing: Standing,
+        /// The latest expiry among the keys read that has passed by the read's time, in ms since the epoch; 0 for none. What it
+        /// took away is gone for good only where a ballot of a later time stands in the way of an op of an earlier one.
+        due_ms: u64,
         /// The reply.
         reply: R,
     },

@@ -111,8 +111,8 @@ impl Pair {
         let server = ReadReply::parse(self.ask(&read.encode(&TICKET))).map_err(malformed)?;
         match (self.node.read(Command::Read), server) {
             (
-                ReadAnswer::Report { promised, standing, reply },
-                ReadReply::Report { promised: theirs, standing: their_standing, replies },
+                ReadAnswer::Report { promised, standing, reply, .. },
+                ReadReply::Report { promised: theirs, standing: their_standing, replies, .. },
             ) => {
                 same("promised", promised, theirs)?;
                 digests.same_standing(standing, their_standing)?;

@@ -17,7 +17,7 @@ pub fn without_state(answer: &ApplyAnswer<Seen>) -> ApplyAnswer<()> {
 pub fn without_reply(answer: &ReadAnswer<Seen>) -> ReadAnswer<()> {
     match answer {
         ReadAnswer::Report { promised, standing, .. } => {
-            ReadAnswer::Report { promised: *promised, standing: *standing, reply: () }
+            ReadAnswer::Report { promised: *promised, standing: *standing, due_ms: 0, reply: () }
         }
         ReadAnswer::Absent { .. } => ReadAnswer::Absent { reply: () },
         ReadAnswer::Expiring { at_ms } => ReadAnswer::Expiring { at_ms: *at_ms },

@@ -59,11 +59,14 @@ impl Control {
     /// Falsifies an answer to read before it enters the round.
     pub fn rewrite_read(self, answer: ReadAnswer<()>) -> ReadAnswer<()> {
         match (self, answer) {
-            (Self::UnsettledCountsAsSettled, ReadAnswer::Report { promised, mut standing, reply }) => {
+            (
+                Self::UnsettledCountsAsSettled,
+                ReadAnswer::Report { promised, mut standing, due_ms, reply },
+            ) => {
                 if standing.accepted.is_some() {
                     standing.settled = standing.position.version;
                 }
-                ReadAnswer::Report { promised, standing, reply }
+                ReadAnswer::Report { promised, standing, due_ms, reply }
             }
             (Self::UnreachableIsAbsent, ReadAnswer::NoVote) => ReadAnswer::Absent { reply: () },
             (_, answer) => answer,

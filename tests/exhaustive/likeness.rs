@@ -74,7 +74,7 @@ fn said<R>(answer: &ApplyAnswer<R>, seen: impl Fn(&R) -> (Vec<u8>, Reply)) -> Sa
 
 fn reported<R>(answer: &ReadAnswer<R>, seen: impl Fn(&R) -> (Vec<u8>, Reply)) -> Said {
     match answer {
-        ReadAnswer::Report { promised, standing: Standing { accepted, settled, .. }, reply } => {
+        ReadAnswer::Report { promised, standing: Standing { accepted, settled, .. }, reply, .. } => {
             let (ops, reply) = seen(reply);
             Said::Report { promised: *promised, accepted: *accepted, settled: *settled, ops, reply }
         }

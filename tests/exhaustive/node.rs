@@ -150,6 +150,6 @@ impl Node {
         };
         let reply = Command::Read.run(0, &record.history.value()).1;
         let seen = Seen { reply, history: record.history.clone() };
-        ReadAnswer::Report { promised: record.promised, standing: record.standing(), reply: seen }
+        ReadAnswer::Report { promised: record.promised, standing: record.standing(), due_ms: 0, reply: seen }
     }
 }

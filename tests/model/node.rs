@@ -131,6 +131,7 @@ impl Node {
         ReadAnswer::Report {
             promised: record.promised,
             standing: record.standing(),
+            due_ms: 0,
             reply: Seen { reply, state: record.state.clone() },
         }
     }

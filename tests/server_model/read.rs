@@ -7,10 +7,14 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let at_ms = call.number(3)?;
     let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d"])?;
+    let mut due_ms = 0;
     for (key, entry) in call.user_keys().iter().zip(&entries) {
         let is_due = call.is_due(entry.as_deref(), key, at_ms)?;
         if is_due && call.session.exists(key) {
             return give_up(words!["EXPIRING", or_empty(entry)]);
+        }
+        if is_due {
+            due_ms = due_ms.max(number(&or_zero(entry))?);
         }
     }
     let mut replies = Vec::new();
@@ -26,7 +30,16 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     let Some(promised) = &head[0] else { return Ok(words!["ABSENT", replies]) };
     let [accepted, digest] = [1, 4].map(|at| or_empty(&head[at]));
     let [settled, version] = [2, 3].map(|at| or_zero(&head[at]));
-    Ok(words!["READ", promised.clone(), accepted, settled, version, digest, replies])
+    Ok(words![
+        "READ",
+        promised.clone(),
+        accepted,
+        settled,
+        version,
+        digest,
+        replies,
+        due_ms.to_string().into_bytes()
+    ])
 }
 
 /// The commands behind `ARGV[at]`, which is their number: argc and words of each.
