@@ -34,6 +34,8 @@ struct Journey {
     rounds: u32,
     may_have_run: bool,
     deadline: Instant,
+    /// The same by the time of day, in ms: a machine that slept has a clock that stood still, and nodes that have forgotten the op.
+    ends_ms: u64,
     reasons: Vec<Option<String>>,
     /// Since when fewer than a majority can be asked.
     alone_since: Option<Instant>,
@@ -67,6 +69,7 @@ impl Coordinator {
             rounds: 0,
             may_have_run: false,
             deadline,
+            ends_ms: self.now_ms().saturating_add(millis(deadline.saturating_duration_since(Instant::now()))),
             reasons: Vec::new(),
             alone_since: None,
         };
@@ -115,7 +118,8 @@ impl Coordinator {
             return Err(journey.give_up(self));
         }
         tokio::time::sleep(journey.pause(self.config.surroundings.fraction())).await;
-        if Instant::now() >= journey.deadline { Err(journey.give_up(self)) } else { Ok(()) }
+        let is_over = Instant::now() >= journey.deadline || self.now_ms() > journey.ends_ms;
+        if is_over { Err(journey.give_up(self)) } else { Ok(()) }
     }
 
     /// A round without a decision: its late answers change nothing, but its calls must all be sent (P55).
@@ -218,6 +222,10 @@ impl Journey {
             Error::NotApplied { why: "no round decided in time", failures }
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn committed(attempt: &Attempt, decided: Decided) -> Committed {
