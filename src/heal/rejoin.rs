@@ -25,6 +25,10 @@ fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
     ConnectError::Node { node: node.name().to_owned(), refusal }.into()
 }
 
+fn other_pass(what: &str) -> Refusal {
+    Refusal::Forbidden(format!("another heal pass is under way ({what}); run it again"))
+}
+
 impl Healer {
     /// Steps 1 and 2: a new epoch on the voters, then the nodes that do not vote are marked as joining. None where all vote
     /// under one epoch already.
@@ -99,13 +103,12 @@ impl Healer {
 
     async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
         let opened = node.look().await?;
+        if opened.look.role() != Role::Voter {
+            return Err(Refusal::Forbidden("it does not vote any more; run it again".into()));
+        }
         let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), node.new_fence(epoch));
         let (status, words) = admit_call(&opened.connection, &["epoch", &id, &number, &fence]).await?;
-        if status == "OK" {
-            return Ok(());
-        }
-        let text = format!("another heal pass is under way ({status} {}); run it again", words.join(" "));
-        Err(Refusal::Forbidden(text))
+        if status == "OK" { Ok(()) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
     }
 
     /// Marks one node as joining, under the new epoch and with a token of this pass.
@@ -117,6 +120,9 @@ impl Healer {
         let id =
             if opened.look.is_unknown() { self.missing_member().await? } else { opened.look.node.clone() };
         if opened.look.role() == Role::Voter && !opened.look.is_unknown() {
+            if opened.look.epoch >= epoch {
+                return Err(of_node(node, other_pass("it has brought the node back")));
+            }
             let args = ["demote", &id, &fence, &opened.look.run_id.clone()];
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         }
