@@ -1,5 +1,6 @@
 //! What a naive replication layer gets wrong, in the simulator: each trace is run with the naive coordinator of
-//! `simulated_pitfalls/naive.rs`, which must show the bad outcome, and with ours, which must not.
+//! `simulated_pitfalls/naive.rs`, which must show the bad outcome, and with ours, which must not; and both live through the
+//! same random schedules.
 //!
 //! Time is virtual, so an hour costs nothing, two writes can have one and the same microsecond, and a message waits exactly
 //! until the trace lets it go. `tests/pitfalls.rs` has most of these traces on real servers. Not here:
@@ -39,6 +40,8 @@ mod membership;
 mod naive;
 #[path = "simulated_pitfalls/party.rs"]
 mod party;
+#[path = "simulated_pitfalls/random.rs"]
+mod random;
 #[path = "simulated_pitfalls/repairs.rs"]
 mod repairs;
 #[path = "simulated_pitfalls/replies.rs"]
