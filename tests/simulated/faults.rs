@@ -167,6 +167,10 @@ fn voting_epoch(world: &World, place: usize) -> Option<Vec<u8>> {
 
 /// A pass of the healer; says whether all nodes vote and hold the same.
 pub async fn heal(world: &Arc<World>) -> bool {
+    if let Some(healer) = world.healer.get() {
+        healer(Arc::clone(world)).await;
+        return true;
+    }
     let party = Arc::new(Party::new(world, world.weather.coordinators));
     let healer = Healer::connect(addresses(world.weather.nodes), config_of(party)).await;
     let Ok(healer) = healer else { return false };

@@ -6,6 +6,7 @@ use anarchoredis::script::{NAMES, script};
 use redis::Value;
 
 use super::commands::command_table;
+use super::pasted::Pasted;
 use crate::server_model::Server;
 
 /// How a server comes back after its process died.
@@ -34,6 +35,9 @@ pub struct Host {
     saved: Server,
     /// The scripts that this process has loaded.
     scripts: BTreeSet<Vec<u8>>,
+    pasted: Pasted,
+    /// How many scripts were run here.
+    script_calls: u64,
     name: usize,
 }
 
@@ -48,12 +52,22 @@ impl Host {
             stands_until_us: 0,
             saved: Server::default(),
             scripts: BTreeSet::new(),
+            pasted: Pasted::default(),
+            script_calls: 0,
             name,
         }
     }
 
     pub fn run_id(&self) -> String {
         format!("{:020}{:020}", self.name, self.runs)
+    }
+
+    pub fn script_calls(&self) -> u64 {
+        self.script_calls
+    }
+
+    pub fn cached_scripts(&self) -> usize {
+        self.scripts.len() + self.pasted.cached()
     }
 
     /// What an RDB file keeps.
@@ -72,27 +86,37 @@ impl Host {
             Comeback::Older => self.server = self.saved.clone(),
             Comeback::Empty => self.server = Server::default(),
         }
-        self.scripts.clear();
+        self.forget_scripts();
         self.saved = self.server.clone();
         self.runs += 1;
         self.is_up = true;
     }
 
+    fn forget_scripts(&mut self) {
+        self.scripts.clear();
+        self.pasted.forget();
+    }
+
     /// Runs one command at this true time.
     pub fn run(&mut self, true_us: u64, words: &[&[u8]]) -> Value {
+        let now_us = true_us.saturating_add_signed(self.offset_us);
+        self.script_calls += u64::from(words[0].starts_with(b"EVAL"));
+        if let Some(source) = self.pasted.source(words) {
+            return Pasted::run(&mut self.server, now_us, &source);
+        }
         match words[0].to_ascii_uppercase().as_slice() {
             b"INFO" => Value::BulkString(self.info().into_bytes()),
             b"COMMAND" => command_table(),
             b"CONFIG" => self.setting(words),
             b"SCRIPT" => self.script(words),
             b"EVALSHA" if !self.scripts.contains(words[1]) => error("NOSCRIPT No matching script."),
-            _ => self.server.run(true_us.saturating_add_signed(self.offset_us), words),
+            _ => self.server.run(now_us, words),
         }
     }
 
     fn script(&mut self, words: &[&[u8]]) -> Value {
         if words[1].eq_ignore_ascii_case(b"FLUSH") {
-            self.scripts.clear();
+            self.forget_scripts();
             return Value::Okay;
         }
         let known = NAMES.into_iter().map(script).find(|script| script.source.as_bytes() == words[2]);

@@ -11,16 +11,17 @@
 
 mod commands;
 mod control;
-mod faults;
-mod history;
-mod host;
+pub mod faults;
+pub mod history;
+pub mod host;
 mod judge;
+mod pasted;
 mod rng;
-mod run;
-mod weather;
-mod wire;
-mod workload;
-mod world;
+pub mod run;
+pub mod weather;
+pub mod wire;
+pub mod workload;
+pub mod world;
 
 pub use control::Control;
 pub use run::{Report, run, trace};

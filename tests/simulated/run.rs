@@ -13,7 +13,7 @@ use super::history::{Counts, History};
 use super::judge::{content, judge};
 use super::rng::Rng;
 use super::wire::Party;
-use super::workload::{Worker, keys, last_words, registers};
+use super::workload::{Store, Worker, keys, last_words, registers};
 use super::world::World;
 use crate::linearizable::Verdict;
 
@@ -88,7 +88,8 @@ async fn connect(world: &Arc<World>, place: usize) -> Option<Client> {
     None
 }
 
-async fn work(world: &Arc<World>, history: &Arc<History>, clients: &[Client]) {
+/// Clients work and things go wrong until all of the work is done.
+pub async fn work<S: Store>(world: &Arc<World>, history: &Arc<History>, clients: &[S]) {
     let working = Arc::new(AtomicUsize::new(clients.len() * world.weather.tasks));
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..clients.len() * world.weather.tasks {
@@ -109,7 +110,7 @@ async fn work(world: &Arc<World>, history: &Arc<History>, clients: &[Client]) {
 }
 
 /// Everything is up again: the nodes become alike, and every register is read once more.
-async fn at_the_end(world: &Arc<World>, history: &Arc<History>, client: &Client) -> Option<String> {
+pub async fn at_the_end<S: Store>(world: &Arc<World>, history: &Arc<History>, client: &S) -> Option<String> {
     world.calm_down();
     let mut healed = false;
     for _ in 0..HEALS {
@@ -153,7 +154,8 @@ fn differing(world: &World) -> Option<String> {
     None
 }
 
-fn pass_judgement(world: &World, history: History, report: &mut Report) {
+/// Whether what the clients were told of each register can have happened.
+pub fn pass_judgement(world: &World, history: History, report: &mut Report) {
     let (registers, times_us) = history.taken();
     for (register, said) in registers {
         report.histories += 1;

@@ -214,8 +214,12 @@ impl Line {
     }
 }
 
-/// Whether a network may deliver a call twice: an apply must not be, in its op's first round (it has no flag `k`).
+/// Whether a network may deliver a call twice: an apply must not be, in its op's first round (it has no flag `k`), and neither
+/// what a naive coordinator sends.
 fn is_repeatable(words: &[Vec<u8>]) -> bool {
+    if words[0] == b"EVAL" {
+        return false;
+    }
     let is_apply = words.get(1).is_some_and(|sha| *sha == script(Name::Apply).sha.as_bytes());
     let keys: usize = words.get(2).and_then(|n| std::str::from_utf8(n).ok()?.parse().ok()).unwrap_or(0);
     let flags = words.get(3 + keys + 4);

@@ -1,20 +1,33 @@
 //! What clients ask for: commands of several types on few registers, so that they meet.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anarchoredis::Client;
+use anarchoredis::{Client, Error};
+use redis::Value;
 
 use super::history::History;
 use super::rng::Rng;
 use super::world::World;
 
+/// What answers commands.
+pub trait Store: Clone + Send + Sync + 'static {
+    fn run(&self, words: &[&[u8]]) -> impl Future<Output = Result<Value, Error>> + Send;
+}
+
+impl Store for Client {
+    async fn run(&self, words: &[&[u8]]) -> Result<Value, Error> {
+        Client::run(self, words).await
+    }
+}
+
 /// One client: a handle to its coordinator's store, and its own choice of commands.
-pub struct Worker {
+pub struct Worker<S = Client> {
     pub world: Arc<World>,
     pub history: Arc<History>,
-    pub client: Client,
+    pub client: S,
     pub number: usize,
     pub rng: Rng,
     pub working: Arc<AtomicUsize>,
@@ -75,7 +88,7 @@ const TAGGED: &[&str] = &[
 const KINDS: [(&str, &[&str]); 6] =
     [("s", STRING), ("c", COUNTER), ("l", LIST), ("z", SET), ("e", EXPIRING), ("t", TAGGED)];
 
-impl Worker {
+impl<S: Store> Worker<S> {
     /// Works its ops off.
     pub async fn work(mut self) {
         for number in 0..self.world.weather.ops_each {

@@ -1,8 +1,10 @@
 //! Everything that a run shares: the hosts, the true time, the random numbers of its seed, and a trace of what happened.
 
 use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +17,9 @@ use super::weather::Weather;
 /// When the virtual time begins, in µs since 1970.
 pub const EPOCH_US: u64 = 1_700_000_000_000_000;
 
+/// Makes the nodes of another system alike.
+pub type ForeignHealer = fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
 #[derive(Debug)]
 pub struct World {
     pub weather: Weather,
@@ -25,6 +30,8 @@ pub struct World {
     links: Mutex<Vec<Vec<Link>>>,
     /// The network does no harm any more.
     calm: AtomicBool,
+    /// Heals instead of our healer, where the nodes are not ours.
+    pub healer: OnceLock<ForeignHealer>,
     /// Kept only where somebody will read it.
     trace: Mutex<Option<String>>,
 }
@@ -46,6 +53,15 @@ impl World {
     pub fn new(seed: u64, control: Control, traced: bool) -> Arc<World> {
         let mut rng = Rng::new(seed);
         let weather = control.weather(Weather::draw(&mut rng));
+        World::of(seed, rng, weather, control, traced)
+    }
+
+    /// A world whose weather is not drawn.
+    pub fn in_weather(seed: u64, weather: Weather) -> Arc<World> {
+        World::of(seed, Rng::new(seed), weather, Control::Sound, false)
+    }
+
+    fn of(seed: u64, mut rng: Rng, weather: Weather, control: Control, traced: bool) -> Arc<World> {
         let skew_us = weather.skew_ms * 1_000;
         let host = |name| {
             let offset_us = (rng.below(2 * skew_us + 1) as i64) - skew_us as i64;
@@ -61,6 +77,7 @@ impl World {
             began: Instant::now(),
             links: Mutex::new(links),
             calm: AtomicBool::new(false),
+            healer: OnceLock::new(),
             trace: Mutex::new(traced.then(String::new)),
             weather,
         };
