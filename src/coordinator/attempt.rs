@@ -130,7 +130,7 @@ impl Attempt {
         let hedge = tokio::time::sleep_until(self.deadline);
         let deadline = tokio::time::sleep_until(self.deadline);
         tokio::pin!(hedge, deadline);
-        let (mut begun, mut hedged) = (false, false);
+        let (mut begun, mut hedged, mut noted) = (false, false, false);
         let mut step = self.report_absentees();
         loop {
             match step {
@@ -153,8 +153,10 @@ impl Attempt {
                 biased;
                 Some(event) = self.calls.next() => self.take(event),
                 () = &mut hedge, if begun && !hedged => {
+                    if !std::mem::replace(&mut noted, true) {
+                        self.note_missing();
+                    }
                     hedged = true;
-                    self.note_missing();
                     self.round.on_hedge()
                 }
                 () = &mut deadline => return Ended::OutOfTime,

@@ -80,7 +80,7 @@ impl<R> WriteRound<R> {
     }
 
     /// The hedge delay has passed: whoever has not answered is not waited for, once M have acknowledged. The same again
-    /// after the settles were sent: whoever has not answered them is not waited for, once a higher ballot has refused one.
+    /// after the settles were sent: whoever owes a confirmation is not waited for, once a higher ballot has refused one.
     pub fn on_hedge(&mut self) -> WriteStep {
         self.hedged = true;
         match self.stage {
@@ -252,10 +252,14 @@ impl<R> WriteRound<R> {
             return self.decide(Rule::W2, winner);
         }
         // After the hedge delay a node that has not even answered apply is not worth waiting for: it hangs. Nor is one that owes
-        // its answer to the settle, where the next round is due anyhow.
+        // its answer to a confirmation, once a higher ballot is about. A state takes longer to arrive, and is waited for.
         let is_overtaken = self.settles.iter().any(|s| matches!(s, Some(SettleAnswer::Nack { .. })));
-        let settle_is_late = self.settle_hedged && is_overtaken;
-        let hangs = |node: NodeIndex| settle_is_late || (self.hedged && self.answer(node).is_none());
+        let confirmation_is_late = self.settle_hedged && is_overtaken;
+        let position_of = |node| self.ack(node).map(|ack| ack.standing.position);
+        let is_confirmed = |node| position_of(node) == position_of(winner);
+        let hangs = |node: NodeIndex| {
+            (confirmation_is_late && is_confirmed(node)) || (self.hedged && self.answer(node).is_none())
+        };
         let is_pending = |node: &NodeIndex| self.settles.get(node.0) == Some(&None) && !hangs(*node);
         let pending = self.quorum.indices().filter(is_pending).count();
         if accepted + pending >= self.quorum.majority() { WriteStep::Wait } else { self.retry() }
