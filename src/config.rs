@@ -51,7 +51,8 @@ pub struct Config {
     pub hedge: (Duration, Duration),
     /// Largest difference between the clocks of a node and of this client. Default 500 ms.
     pub max_clock_offset: Duration,
-    /// How long nodes remember an op's reply for a retry; longer than `operation_timeout`, and the same for all clients. Default 60 s.
+    /// How long nodes remember an op's reply for a retry: at least twice `operation_timeout` and four times `max_clock_offset`, and the
+    /// same for all clients. Default 60 s.
     pub retry_window: Duration,
     /// Largest reply that nodes remember for a retry, in bytes; the same for all clients. Default 4 KiB.
     pub remembered_reply: usize,

@@ -112,7 +112,8 @@ impl Builder {
             return Err(ConnectError::List("the lower bound of hedge is above the upper one".into()).into());
         }
         // Ballots of two coordinators may differ by both their clocks' offsets from the nodes', at the op and at its retry.
-        let needed = self.config.operation_timeout * 2 + self.config.max_clock_offset * 4;
+        let needed = self.config.operation_timeout.saturating_mul(2);
+        let needed = needed.saturating_add(self.config.max_clock_offset.saturating_mul(4));
         if needed > self.config.retry_window {
             let text = "retry_window must be at least twice operation_timeout and four times max_clock_offset together, so that no retry outlives the memory of its op";
             return Err(ConnectError::List(text.into()).into());

@@ -69,7 +69,7 @@ pub async fn admit(
     // Another client may have been quicker, and the data may be gone since the first look: what counts is what the node says now.
     match facts(&opened, cluster).admission() {
         Admission::Votes | Admission::Joins => Ok(session(opened)),
-        Admission::Starts | Admission::Readmit | Admission::Demote => {
+        Admission::Readmit | Admission::Demote => {
             Err(Refusal::Unreachable("its admission changed meanwhile".into()))
         }
         Admission::Rejoins => Err(Refusal::Emptied),
@@ -88,13 +88,12 @@ fn change(surroundings: &dyn Surroundings, opened: &Opened, cluster: &Cluster) -
     let look = &opened.look;
     let fence = || new_fence(surroundings, look.epoch);
     let args = match facts(opened, cluster).admission() {
-        Admission::Starts => vec!["start".into(), cluster.id.clone(), fence()],
         Admission::Readmit => {
             let run_id = opened.info.run_id.clone();
             vec!["readmit".into(), look.node.clone(), run_id, fence(), look.run_id.clone()]
         }
         Admission::Demote => {
-            tracing::warn!(node = %look.node, "the server restarted and may hold older data: it does not vote until healed");
+            tracing::warn!(node = %look.node, "the server may hold older data than it has answered for: it does not vote until healed");
             vec!["demote".into(), look.node.clone(), fence(), look.run_id.clone()]
         }
         _ => return None,

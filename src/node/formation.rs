@@ -63,6 +63,11 @@ fn without_password(url: &str) -> String {
 pub async fn form(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
     check_list(probes)?;
     if let Some(cluster) = known_cluster(probes)? {
+        if may_finish(probes, &cluster) {
+            start(surroundings, probes, &cluster).await?;
+        } else if may_begin_again(probes, &cluster) {
+            return initialise(surroundings, probes).await;
+        }
         return Ok(cluster);
     }
     check_fresh(probes)?;
@@ -117,9 +122,24 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
     if cluster.members.len() != probes.len() {
         return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
     }
-    // Claimed nodes among started ones: the client that initialises them has not finished, or did not live to. The cluster exists, since
-    // no node is started before all are claimed; admission starts the others.
     Ok(Some(cluster))
+}
+
+/// Whether all N are there and none holds any data: whatever they answered before, there is nothing that could be lost.
+fn all_without_data(probes: &[Probe]) -> bool {
+    // Of its own a started node has its bookkeeping and its fence.
+    probes.iter().all(|probe| probe.found.as_ref().is_ok_and(|opened| opened.look.keys <= 2))
+}
+
+/// Claimed nodes among started ones: the client that initialised them did not live to start them all.
+fn may_finish(probes: &[Probe], cluster: &Cluster) -> bool {
+    let is_ours = |(_, opened): (&Probe, &Opened)| opened.look.cluster == cluster.id;
+    all_without_data(probes) && opened(probes).all(is_ours)
+}
+
+/// Unknown nodes among started ones, and the list makes the very same cluster: all were flushed, and one was claimed again.
+fn may_begin_again(probes: &[Probe], cluster: &Cluster) -> bool {
+    all_without_data(probes) && planned_cluster(probes).id == cluster.id
 }
 
 /// A server that took a lost member's place, and that member itself: only one of them may be asked.

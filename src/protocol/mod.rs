@@ -87,7 +87,7 @@ mod version;
 mod write;
 
 pub use ballot::{Ballot, BallotClock, CoordinatorId, OpId};
-pub use membership::{Admission, Epoch, Facts, Fence, Formation, Role, count_together, formation};
+pub use membership::{Admission, Epoch, Facts, Fence, Role, count_together};
 pub use parse::ParseError;
 pub use quorum::{Decided, NodeIndex, Quorum, Rule};
 pub use read::{Disagreement, ReadAnswer, ReadRound, ReadStep};
