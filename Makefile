@@ -1,7 +1,7 @@
 # Every target works on a fresh machine that has Rust: redis-server is found or fetched by scripts/get-redis.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench soak fmt servers cargo
+.PHONY: help demo run test bench soak simulate fmt servers cargo
 
 # Where rustup puts cargo, for shells that have not read its env file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -9,11 +9,15 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # How many operations `make soak` runs.
 OPS ?= 2000000
 
+# How many seeds `make simulate` runs, and from which on.
+SEEDS ?= 20000
+SEED ?= 1
+
 # `$(call with_redis,COMMAND)` runs a command that finds a server's program in ANARCHO_REDIS_SERVER.
 with_redis = server=$$(scripts/get-redis) && ANARCHO_REDIS_SERVER="$$server" $(1)
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 17
 
 demo: cargo ## Three real nodes: kill one, hang one, empty one, and count what was lost (nothing)
 	@$(call with_redis,cargo run --release --example demo)
@@ -32,6 +36,9 @@ bench: cargo ## Throughput and latency, next to what plain Redis does
 
 soak: cargo servers ## A long random run under faults: make soak OPS=2000000
 	$(call with_redis,ANARCHO_SOAK_OPS=$(OPS) cargo test --release --test soak -- --nocapture)
+
+simulate: cargo ## Random schedules of the whole system in virtual time, on all cores: make simulate SEEDS=20000 SEED=1
+	ANARCHO_SEEDS=$(SEEDS) ANARCHO_SEED=$(SEED) cargo test --release --test simulation no_schedule -- --nocapture
 
 fmt: cargo ## Format the code
 	cargo fmt --all

@@ -79,7 +79,7 @@ elseif what == 'promote' then
   return write_with_fence(ARGV[5], 'role', 'voter')
 end
 
-if fence ~= ARGV[2] then return {'OTHER', 'fence', ''} end
+if fence == '' or fence ~= ARGV[2] then return {'OTHER', 'fence', ''} end
 if what == 'forget' then
   if role ~= 'joining' then return {'OTHER', 'role', role} end
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do

@@ -2,18 +2,19 @@
 -- USES    fence text expiry
 -- KEYS    1 record; 2.. every key that the commands name, each once
 -- ARGV    1 fence; 2 deadline ms; 3 time ms that the read is at; 4 number of commands; 5.. argc, args of each
--- REPLY   {'READ', promised, accepted, settled, version, digest, replies}
+-- REPLY   {'READ', promised, accepted, settled, version, digest, replies, due ms} due: the latest expiry among the keys that has passed by the read's time; '0' for none
 --         {'ABSENT', replies} no record
 --         {'EXPIRING', expiry ms} this node's clock and the read's time disagree on whether a key is alive: use the slow read
 --         {'STRAY', key} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
 local record, at_ms, commands = KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local head = load_record(record, {'p', 'a', 's', 'v', 'd'})
-local exists = head[1]
+local exists, due = head[1], '0'
 for i = 2, #KEYS do
   local give_up, is_due = give_up_on(head[i + 4], KEYS[i], at_ms)
   if give_up then return give_up end
   if is_due and redis.call('EXISTS', KEYS[i]) == 1 then return {'EXPIRING', head[i + 4]} end
+  if is_due and tonumber(head[i + 4]) > tonumber(due) then due = head[i + 4] end
 end
 local replies, at = {}, 5
 for i = 1, commands do
@@ -26,4 +27,4 @@ for i = 1, commands do
   at = at + 1 + argc
 end
 if not exists then return {'ABSENT', replies} end
-return {'READ', head[1], head[2] or '', head[3] or '0', head[4] or '0', head[5] or '', replies}
+return {'READ', head[1], head[2] or '', head[3] or '0', head[4] or '0', head[5] or '', replies, due}

@@ -1,5 +1,7 @@
 //! Settings, with their defaults and what each is for.
 
+use crate::surroundings::{Machine, Surroundings};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much a reply promises.
@@ -49,7 +51,8 @@ pub struct Config {
     pub hedge: (Duration, Duration),
     /// Largest difference between the clocks of a node and of this client. Default 500 ms.
     pub max_clock_offset: Duration,
-    /// How long nodes remember an op's reply for a retry; longer than `operation_timeout`, and the same for all clients. Default 60 s.
+    /// How long nodes remember an op's reply for a retry: at least twice `operation_timeout` and four times `max_clock_offset`, and the
+    /// same for all clients. Default 60 s.
     pub retry_window: Duration,
     /// Largest reply that nodes remember for a retry, in bytes; the same for all clients. Default 4 KiB.
     pub remembered_reply: usize,
@@ -61,6 +64,8 @@ pub struct Config {
     pub repair_queue: usize,
     /// How many repairs run at once. Default 16.
     pub repairs_at_once: usize,
+    /// Where time, random numbers and connections come from. Default: this machine.
+    pub surroundings: Arc<dyn Surroundings>,
 }
 
 impl Default for Config {
@@ -79,6 +84,7 @@ impl Default for Config {
             batch: 128,
             repair_queue: 10_000,
             repairs_at_once: 16,
+            surroundings: Arc::new(Machine),
         }
     }
 }

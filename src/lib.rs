@@ -14,6 +14,7 @@ pub mod heal;
 pub mod node;
 pub mod protocol;
 pub mod script;
+pub mod surroundings;
 
 pub use client::{Applied, Builder, Client, KeySnapshot};
 pub use config::{Config, Consistency, Tls};

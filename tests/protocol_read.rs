@@ -16,7 +16,7 @@ fn at(promised: u64, accepted: u64, settled: u64, version: u64, history: char) -
     let position = Position { version: Version(version), digest: Digest::from_bytes([history as u8; 16]) };
     let accepted = (accepted > 0).then(|| ballot(accepted));
     let standing = Standing { accepted, settled: Version(settled), position };
-    Some(ReadAnswer::Report { promised: ballot(promised), standing, reply: "value" })
+    Some(ReadAnswer::Report { promised: ballot(promised), standing, due_ms: 0, reply: "value" })
 }
 
 const ABSENT: Option<Answer> = Some(ReadAnswer::Absent { reply: "nil" });
@@ -52,6 +52,26 @@ fn decided(rule: Rule, from: usize) -> ReadStep {
 
 fn disagree(above: Option<u64>, reachable: usize) -> ReadStep {
     ReadStep::Disagree(Disagreement { above: above.map(ballot), expiring_at_ms: None, reachable })
+}
+
+/// Found by a search over skewed clocks: a PERSIST of an earlier time, run at one node that was behind, brought a key back that had
+/// been read as expired.
+#[test]
+fn r2_takes_a_key_for_expired_only_by_a_settle_of_a_later_time() {
+    let due = |at_ms: u64| {
+        let Some(ReadAnswer::Report { promised, standing, reply, .. }) = at(9_000, 9_000, 2, 2, 'x') else {
+            unreachable!("a report")
+        };
+        Some(ReadAnswer::Report { promised, standing, due_ms: at_ms, reply })
+    };
+    // Ballots are in µs: the settle was at 9 ms.
+    assert_eq!(read([due(9), due(9), SILENT]), decided(Rule::R2, 0));
+    assert_eq!(read_after_hedge([due(10), due(10), SILENT]), disagree(Some(9_000), 2));
+    assert_eq!(
+        read([due(10), due(10), due(10)]),
+        decided(Rule::R1, 0),
+        "no node can run an op of an earlier time"
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn ack(standing: Standing) -> ApplyAnswer<()> {
 }
 
 fn report(standing: Standing) -> ReadAnswer<()> {
-    ReadAnswer::Report { promised: ballot(90), standing, reply: () }
+    ReadAnswer::Report { promised: ballot(90), standing, due_ms: 0, reply: () }
 }
 
 /// One letter per node: c confirm, s state, - nothing.

@@ -1,8 +1,8 @@
 //! The terms of the protocol: ballots, op ids, digests, versions, quorums, and who may vote.
 
 use anarchoredis::protocol::{
-    Admission, Ballot, BallotClock, CoordinatorId, Digest, Epoch, Facts, Fence, Formation, NodeIndex, OpId,
-    Position, Quorum, Role, Standing, Version, count_together, formation,
+    Admission, Ballot, BallotClock, CoordinatorId, Digest, Epoch, Facts, Fence, NodeIndex, OpId, Position,
+    Quorum, Role, Standing, Version, count_together,
 };
 
 #[test]
@@ -129,6 +129,7 @@ const VOTER: Facts = Facts {
 };
 const RESTARTED: Facts = Facts { same_run: false, ..VOTER };
 const EMPTY: Facts = Facts { fence: Fence::Missing, is_empty: true, ..RESTARTED };
+const CLAIMED: Facts = Facts { fence: Fence::Claimed, ..VOTER };
 const STRANGER: Facts = Facts { fence: Fence::Foreign, ..VOTER };
 const UNFENCED: Facts = Facts { fence: Fence::Missing, ..VOTER };
 
@@ -140,6 +141,8 @@ fn a_node_votes_only_while_it_cannot_have_forgotten_anything() {
         (Facts { fsyncs_every_write: true, ..RESTARTED }, Admission::Readmit),
         (Facts { role: Role::Joining, ..VOTER }, Admission::Joins),
         (Facts { role: Role::Joining, fsyncs_every_write: true, ..RESTARTED }, Admission::Joins),
+        (CLAIMED, Admission::Demote),
+        (Facts { same_run: false, fsyncs_every_write: true, ..CLAIMED }, Admission::Demote),
         (EMPTY, Admission::Rejoins),
         (UNFENCED, Admission::HoldsOtherData),
         (STRANGER, Admission::Foreign),
@@ -148,25 +151,4 @@ fn a_node_votes_only_while_it_cannot_have_forgotten_anything() {
     for (facts, expected) in rows {
         assert_eq!(facts.admission(), expected, "{facts:?}");
     }
-}
-
-#[test]
-fn nodes_are_initialised_only_when_all_answer_and_all_are_empty() {
-    //    A               B                C
-    let rows = [
-        ([Some(EMPTY), Some(EMPTY), Some(EMPTY)], Formation::Fresh),
-        ([Some(EMPTY), Some(EMPTY), None], Formation::Unformed),
-        ([Some(EMPTY), Some(EMPTY), Some(UNFENCED)], Formation::Unformed),
-        ([Some(EMPTY), Some(EMPTY), Some(STRANGER)], Formation::Unformed),
-        ([Some(EMPTY), Some(EMPTY), Some(VOTER)], Formation::NoQuorum),
-        ([Some(EMPTY), Some(VOTER), Some(VOTER)], Formation::Serving),
-        ([None, Some(VOTER), Some(VOTER)], Formation::Serving),
-        ([None, Some(RESTARTED), Some(VOTER)], Formation::NoQuorum),
-        ([Some(RESTARTED), Some(RESTARTED), Some(RESTARTED)], Formation::NoQuorum),
-        ([None, None, None], Formation::Unformed),
-    ];
-    for (nodes, expected) in rows {
-        assert_eq!(formation(&nodes), expected, "{nodes:?}");
-    }
-    assert_eq!(formation(&[]), Formation::Unformed);
 }

@@ -269,6 +269,23 @@ fn after_the_hedge_delay_a_settle_that_a_higher_ballot_overtook_does_not_wait_fo
 }
 
 #[test]
+fn after_a_second_hedge_delay_an_overtaken_settle_does_not_wait_for_a_node_that_stopped_after_its_apply() {
+    let acks = || [Some(ack(0, 0, 1, 'x')), Some(ack(0, 0, 1, 'y')), Some(ack(0, 0, 1, 'x'))];
+    let overtaken = SettleAnswer::Nack { promised: ballot(70) };
+    let mut refused = round(Kind::Mutation);
+    play(&mut refused, acks());
+    assert_eq!(refused.on_settle_answer(NodeIndex(0), SettleAnswer::Accepted), WriteStep::Wait);
+    assert_eq!(refused.on_settle_answer(NodeIndex(1), overtaken), WriteStep::Wait);
+    assert_eq!(refused.on_hedge(), retry(Some(70), true));
+
+    let mut alone = round(Kind::Mutation);
+    play(&mut alone, acks());
+    assert_eq!(alone.on_settle_answer(NodeIndex(0), SettleAnswer::Accepted), WriteStep::Wait);
+    assert_eq!(alone.on_hedge(), WriteStep::Wait, "another round would need the same two nodes");
+    assert!(matches!(alone.on_settle_answer(NodeIndex(2), SettleAnswer::Accepted), WriteStep::Decided(_)));
+}
+
+#[test]
 fn a_straggler_completes_w1_while_the_settle_is_under_way_but_never_moves_its_winner() {
     let mut round = round(Kind::Mutation);
     play(&mut round, [Some(ack(0, 0, 1, 'x')), Some(ack(0, 0, 1, 'x')), None]);

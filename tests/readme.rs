@@ -65,6 +65,7 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
         batch,
         repair_queue,
         repairs_at_once,
+        surroundings: _, // what simulations replace; nothing to set
     } = Config::default();
     assert_eq!(default_of("consistency"), format!("`{consistency:?}`"));
     assert!(tls.root_certificate.is_none() && tls.client_certificate.is_none());

@@ -3,8 +3,9 @@
 mod harness;
 mod workload;
 
+use anarchoredis::heal::{Healer, Silent};
 use anarchoredis::node::Seat;
-use anarchoredis::{Client, Error, Outcome};
+use anarchoredis::{Client, Config, Error, Outcome};
 use harness::{Version, eventually};
 use workload::{Cluster, Increments, Load, PATIENCE, eventually_same, run, try_run};
 
@@ -228,4 +229,52 @@ async fn two_nodes_that_hang_together_lose_nothing_and_double_nothing() {
     }
     increments.assert_exact(&client).await;
     eventually_same(&cluster, &client).await;
+}
+
+/// Leaves on a node what a claim alone leaves there.
+async fn only_claimed(cluster: &Cluster, node: usize) {
+    cluster[node].run::<i64>(&["HSET", "anrcho_node", "role", "claimed"]).await.expect("a claimed node");
+    cluster[node].run::<i64>(&["DEL", "anrcho_fence"]).await.expect("a node without an admission");
+}
+
+/// Found by the simulator: the node stayed out of the cluster for ever, and the next death of another one stopped all.
+#[tokio::test]
+async fn a_cluster_whose_first_client_died_before_it_had_started_every_node_is_finished_by_the_next() {
+    let cluster = Cluster::start().await;
+    drop(cluster.client().await);
+    only_claimed(&cluster, 2).await;
+    let client = cluster.client().await;
+    let all_vote = async || client.nodes().iter().all(|node| matches!(node.seat, Seat::Voter(_)));
+    eventually("the node that was only claimed votes", PATIENCE, all_vote).await;
+    write_all(&client, "new").await;
+    cluster[0].kill();
+    assert_survives(&cluster, &client, "new", 1).await;
+}
+
+/// A claim that arrives late may find a node that has voted and was flushed.
+#[tokio::test]
+async fn a_claimed_node_among_nodes_with_data_is_filled_before_it_votes() {
+    let cluster = Cluster::start().await;
+    write_all(&cluster.client().await, "kept").await;
+    cluster[2].run::<()>(&["FLUSHALL"]).await.expect("an empty node");
+    let members: String = cluster[0].run(&["HGET", "anrcho_node", "members"]).await.expect("the members");
+    let known: Vec<String> = vec![
+        cluster[0].run(&["HGET", "anrcho_node", "node"]).await.expect("an id"),
+        cluster[1].run(&["HGET", "anrcho_node", "node"]).await.expect("an id"),
+    ];
+    let id =
+        members.split(',').find(|id| !known.iter().any(|other| other == id)).expect("the third").to_owned();
+    let name: String = cluster[0].run(&["HGET", "anrcho_node", "cluster"]).await.expect("the cluster");
+    let claim = ["HSET", "anrcho_node", "cluster", &name, "node", &id, "members", &members, "epoch", "1"];
+    cluster[2].run::<i64>(&claim).await.expect("a claim");
+    only_claimed(&cluster, 2).await;
+    let client = cluster.client().await;
+    let seats = || client.nodes().into_iter().map(|node| node.seat).collect::<Vec<_>>();
+    assert_eq!(seats()[2], Seat::Joining, "{:?}", seats());
+    assert_all(&client, "kept", 1).await;
+    let healer = Healer::connect(cluster.urls(), Config::default()).await.expect("a healer");
+    assert!(healer.once(&Silent).await.expect("a pass").complete);
+    let newcomer = cluster.client().await;
+    cluster[0].kill();
+    assert_all(&newcomer, "kept", 1).await;
 }

@@ -37,7 +37,7 @@ impl Builder {
         self
     }
 
-    /// After how long an operation gives up. Default 5 s; at most half the retry window.
+    /// After how long an operation gives up. Default 5 s; twice that, and four times `max_clock_offset`, must fit into `retry_window`.
     #[must_use]
     pub fn operation_timeout(mut self, timeout: Duration) -> Builder {
         self.config.operation_timeout = timeout;
@@ -84,7 +84,7 @@ impl Builder {
         self.check()?;
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
-        let cluster = form(&mut probes).await?;
+        let cluster = form(&*config.surroundings, &mut probes).await?;
         let members = Arc::new(Members::default());
         let start = |probe: crate::node::Probe| {
             RemoteNode::start(
@@ -111,8 +111,11 @@ impl Builder {
         if self.config.hedge.0 > self.config.hedge.1 {
             return Err(ConnectError::List("the lower bound of hedge is above the upper one".into()).into());
         }
-        if self.config.operation_timeout > self.config.retry_window / 2 {
-            let text = "operation_timeout must be at most half of retry_window, so that no retry outlives the memory of its op";
+        // Ballots of two coordinators may differ by both their clocks' offsets from the nodes', at the op and at its retry.
+        let needed = self.config.operation_timeout.saturating_mul(2);
+        let needed = needed.saturating_add(self.config.max_clock_offset.saturating_mul(4));
+        if needed > self.config.retry_window {
+            let text = "retry_window must be at least twice operation_timeout and four times max_clock_offset together, so that no retry outlives the memory of its op";
             return Err(ConnectError::List(text.into()).into());
         }
         Ok(())

@@ -15,7 +15,8 @@ use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
 use crate::node::{Node, RemoteNode, Seat};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A handle to the replicated store. Cheap to clone, `Send + Sync`; clones share connections, queues and clock.
 ///

@@ -5,11 +5,10 @@ use crate::command::{Access, Call, Effect, Join, Part, Pick, Plan};
 use crate::config::Consistency;
 use crate::coordinator::{Done, Work};
 use crate::error::Error;
-use crate::node::now_us;
 use crate::protocol::Digest;
 use futures_util::future::join_all;
 use redis::Value;
-use std::time::Instant;
+use tokio::time::Instant;
 
 impl Client {
     /// Runs one command, given as its words. This is what `redis::AsyncCommands` ends in.
@@ -27,7 +26,7 @@ impl Client {
             ));
             return Err(refusal.into());
         }
-        Ok(self.inner.table.plan(args, now_us() / 1_000)?)
+        Ok(self.inner.table.plan(args, self.inner.coordinator.now_ms())?)
     }
 
     pub(super) async fn run_plan(&self, plan: Plan) -> Result<Value> {
@@ -64,9 +63,8 @@ impl Client {
         let deadline = Instant::now() + self.inner.config.operation_timeout;
         let coordinator = &self.inner.coordinator;
         loop {
-            let seen = coordinator
-                .read(Work::new(Access::Read, pick.read.clone()), Consistency::Linearizable)
-                .await?;
+            let choice = Work { pinned: true, ..Work::new(Access::Read, pick.read.clone()) };
+            let seen = coordinator.read(choice, Consistency::Linearizable).await?;
             let digest = seen.position.map_or(Digest::EMPTY, |position| position.digest);
             let chosen = pick.read.reply(seen.replies).map_err(Error::Command)?;
             let (call, reply) = match pick.effect(chosen) {

@@ -3,7 +3,7 @@
 use super::Coordinator;
 use super::repair::Repair;
 use crate::command::Register;
-use crate::node::{CallError, now_us};
+use crate::node::CallError;
 use crate::protocol::{Ack, ApplyAnswer, NoVote, NodeIndex, SettleAnswer};
 use crate::script::{ApplyReply, Executed, Replies, SettleReply};
 use redis::Value;
@@ -96,7 +96,7 @@ impl Coordinator {
     /// A coordinator that believed it would wait for that time, and take its own clock there.
     pub(super) fn is_lost(self: &Arc<Self>, register: &Register, at_ms: u64) -> bool {
         let offset_ms = u64::try_from(self.config.max_clock_offset.as_millis()).unwrap_or(u64::MAX / 4);
-        let lost = at_ms > (now_us() / 1_000).saturating_add(offset_ms * 2);
+        let lost = at_ms > self.now_ms().saturating_add(offset_ms * 2);
         if lost {
             tracing::error!(%register, "a key is gone that is not due: data was changed behind the protocol");
             self.request_repair(Repair::Rewrite { register: register.clone() });

@@ -15,8 +15,9 @@ use redis::Value;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// An answer, as it arrives.
 pub(super) enum Event {
@@ -126,10 +127,10 @@ impl Attempt {
     /// Takes the round to its end.
     pub(super) async fn run(&mut self) -> Ended {
         // The hedge delay begins with the answer that makes a majority: before it, nobody is late.
-        let hedge = tokio::time::sleep_until(self.deadline.into());
-        let deadline = tokio::time::sleep_until(self.deadline.into());
+        let hedge = tokio::time::sleep_until(self.deadline);
+        let deadline = tokio::time::sleep_until(self.deadline);
         tokio::pin!(hedge, deadline);
-        let (mut begun, mut hedged) = (false, false);
+        let (mut begun, mut hedged, mut noted) = (false, false, false);
         let mut step = self.report_absentees();
         loop {
             match step {
@@ -137,20 +138,25 @@ impl Attempt {
                 WriteStep::Retry(retry) => return Ended::Retry(retry),
                 WriteStep::Settle(plan) => {
                     step = self.settle(&plan);
+                    // The settles have a hedge delay of their own.
+                    hedge.as_mut().reset(Instant::now() + self.hedge);
+                    (begun, hedged) = (true, false);
                     continue;
                 }
                 WriteStep::Wait => {}
             }
             if !begun && self.has_majority() {
                 begun = true;
-                hedge.as_mut().reset(tokio::time::Instant::now() + self.hedge);
+                hedge.as_mut().reset(Instant::now() + self.hedge);
             }
             step = tokio::select! {
                 biased;
                 Some(event) = self.calls.next() => self.take(event),
                 () = &mut hedge, if begun && !hedged => {
+                    if !std::mem::replace(&mut noted, true) {
+                        self.note_missing();
+                    }
                     hedged = true;
-                    self.note_missing();
                     self.round.on_hedge()
                 }
                 () = &mut deadline => return Ended::OutOfTime,
@@ -229,6 +235,7 @@ impl Attempt {
         tokio::pin!(patience);
         loop {
             tokio::select! {
+                biased;
                 event = self.calls.next() => match event {
                     Some(event) => { self.take(event); }
                     None => return,

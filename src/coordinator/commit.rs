@@ -6,13 +6,13 @@ use super::{Coordinator, Done, Work, work::is_inline};
 use crate::command::Access;
 use crate::error::Error;
 use crate::node::Seat;
-use crate::node::now_us;
 use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, OpId, Position, Retry, Rule};
 use crate::script::{Executed, Replies};
 use redis::Value;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// The longest pause between two rounds of one op.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -34,6 +34,8 @@ struct Journey {
     rounds: u32,
     may_have_run: bool,
     deadline: Instant,
+    /// The same by the time of day, in ms: a machine that slept has a clock that stood still, and nodes that have forgotten the op.
+    ends_ms: u64,
     reasons: Vec<Option<String>>,
     /// Since when fewer than a majority can be asked.
     alone_since: Option<Instant>,
@@ -67,6 +69,7 @@ impl Coordinator {
             rounds: 0,
             may_have_run: false,
             deadline,
+            ends_ms: self.now_ms().saturating_add(millis(deadline.saturating_duration_since(Instant::now()))),
             reasons: Vec::new(),
             alone_since: None,
         };
@@ -103,7 +106,7 @@ impl Coordinator {
             self.observe(above);
         }
         if let Some(at_ms) = retry.expiring_at_ms {
-            let ahead_ms = (at_ms + 1).saturating_sub(now_us() / 1_000);
+            let ahead_ms = (at_ms + 1).saturating_sub(self.now_ms());
             self.observe_ms(at_ms);
             let left = journey.deadline.saturating_duration_since(Instant::now());
             tokio::time::sleep(Duration::from_millis(ahead_ms).min(left)).await;
@@ -114,8 +117,9 @@ impl Coordinator {
         } else if now - *journey.alone_since.get_or_insert(now) > self.config.connect_timeout {
             return Err(journey.give_up(self));
         }
-        tokio::time::sleep(journey.pause()).await;
-        if Instant::now() >= journey.deadline { Err(journey.give_up(self)) } else { Ok(()) }
+        tokio::time::sleep(journey.pause(self.config.surroundings.fraction())).await;
+        let is_over = Instant::now() >= journey.deadline || self.now_ms() > journey.ends_ms;
+        if is_over { Err(journey.give_up(self)) } else { Ok(()) }
     }
 
     /// A round without a decision: its late answers change nothing, but its calls must all be sent (P55).
@@ -201,9 +205,9 @@ impl Journey {
     }
 
     /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.
-    fn pause(&self) -> Duration {
+    fn pause(&self, fraction: f64) -> Duration {
         let ceiling = Duration::from_micros(500).saturating_mul(1 << self.rounds.min(7)).min(LONGEST_PAUSE);
-        ceiling.mul_f64(rand::random())
+        ceiling.mul_f64(fraction)
     }
 
     fn give_up(&self, coordinator: &Coordinator) -> Error {
@@ -218,6 +222,10 @@ impl Journey {
             Error::NotApplied { why: "no round decided in time", failures }
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn committed(attempt: &Attempt, decided: Decided) -> Committed {

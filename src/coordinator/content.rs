@@ -5,7 +5,7 @@ use super::transfer::Goal;
 use crate::command::Register;
 use crate::protocol::{NodeIndex, Position};
 use crate::script::{Form, KeyState};
-use std::time::Instant;
+use tokio::time::Instant;
 
 impl Coordinator {
     /// A canonical text of the values that a node holds at this position: equal texts, equal values. None where it cannot be had.

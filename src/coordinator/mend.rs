@@ -11,7 +11,7 @@ use crate::node::Seat;
 use crate::protocol::{NodeIndex, Position, Rule, SettleAnswer, WriteRound};
 use crate::script::Executed;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// How often a node that has promised a higher ballot is asked again.
 const TRIES: usize = 5;
@@ -23,8 +23,15 @@ pub struct Mended {
     pub position: Option<Position>,
     /// The nodes that were given something, by index.
     pub repaired: Vec<usize>,
+    /// The nodes that may not hold it now, by index: away, or not brought to it.
+    pub missed: Vec<usize>,
+}
+
+impl Mended {
     /// Whether every node of the cluster holds it now.
-    pub complete: bool,
+    pub fn is_complete(&self) -> bool {
+        self.missed.is_empty()
+    }
 }
 
 impl Coordinator {
@@ -39,7 +46,8 @@ impl Coordinator {
     }
 
     async fn mend_with(self: &Arc<Self>, register: &Register, rewrite: bool) -> Result<Mended, Error> {
-        let mut last = Mended { position: None, repaired: Vec::new(), complete: false };
+        let all = self.indices().map(|index| index.0).collect();
+        let mut last = Mended { position: None, repaired: Vec::new(), missed: all };
         for _ in 0..TRIES {
             let deadline = Instant::now() + self.config.operation_timeout;
             // `keep`: a write that only one node has is completed or overruled, never left (P17).
@@ -64,14 +72,14 @@ impl Coordinator {
         rewrite: bool,
     ) -> (Mended, bool) {
         let deadline = Instant::now() + REPAIR_PATIENCE;
-        let mut mended = Mended { position: committed.position, repaired: Vec::new(), complete: true };
+        let mut mended = Mended { position: committed.position, repaired: Vec::new(), missed: Vec::new() };
         let Some(position) = committed.position else {
             return (mended, false);
         };
         let source =
             if rewrite { self.majority_source(register, committed).await } else { Some(committed.source) };
         let Some(source) = source else {
-            mended.complete = false;
+            mended.missed = self.indices().map(|index| index.0).collect();
             return (mended, false);
         };
         let goal = Goal {
@@ -86,7 +94,7 @@ impl Coordinator {
         let mut overtaken = false;
         for index in self.lacking(committed, round, rewrite, source) {
             if matches!(self.node(index).seat(), Seat::Away(_)) {
-                mended.complete = false;
+                mended.missed.push(index.0);
                 continue;
             }
             match self.transfer(&goal, index, deadline).await {
@@ -94,12 +102,12 @@ impl Coordinator {
                 SettleAnswer::Nack { promised } => {
                     self.observe(promised);
                     overtaken = true;
-                    mended.complete = false;
+                    mended.missed.push(index.0);
                 }
                 // The source has run a later op before its state was fetched, or the node does not answer.
                 SettleAnswer::NeedsState | SettleAnswer::NoVote => {
                     overtaken = true;
-                    mended.complete = false;
+                    mended.missed.push(index.0);
                 }
             }
         }

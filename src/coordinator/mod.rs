@@ -27,7 +27,7 @@ pub use work::{Done, Work};
 
 use crate::config::Config;
 use crate::error::{Failures, NodeFailure};
-use crate::node::{Node, Seat, now_us};
+use crate::node::{Node, Seat};
 use crate::protocol::{Ballot, BallotClock, CoordinatorId, Epoch, NodeIndex, OpId, Quorum};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Coordinator {
 impl Coordinator {
     /// A coordinator over these nodes, which are all that vote. Its background repair starts at once.
     pub fn start(nodes: Vec<Arc<dyn Node>>, config: Arc<Config>) -> Arc<Coordinator> {
-        let id = CoordinatorId(rand::random());
+        let id = CoordinatorId(config.surroundings.random());
         let (repairs, jobs) = repair::RepairQueue::new(config.repair_queue);
         let coordinator = Arc::new(Coordinator {
             quorum: Quorum::of(nodes.len()),
@@ -100,8 +100,13 @@ impl Coordinator {
         self.repairs.counts()
     }
 
+    /// The time of day, in ms since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.config.surroundings.now_us() / 1_000
+    }
+
     fn next_ballot(&self) -> Ballot {
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner).next(now_us())
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).next(self.config.surroundings.now_us())
     }
 
     fn observe(&self, ballot: Ballot) {

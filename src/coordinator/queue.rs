@@ -8,8 +8,8 @@ use std::collections::hash_map::{Entry, HashMap, RandomState};
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 const SHARDS: usize = 64;
 /// A batch takes no further op once its commands have this many arguments in all.

@@ -6,7 +6,6 @@ use crate::command::Register;
 use crate::config::Consistency;
 use crate::error::Error;
 use crate::node::CallError;
-use crate::node::now_us;
 use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, ReadStep};
 use crate::script::{ReadCall, ReadReply};
 use futures_util::StreamExt;
@@ -16,7 +15,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often a read is repeated before it asks for promises: most disagreement is a write in flight.
 const READS: u32 = 2;
@@ -73,7 +73,7 @@ impl Coordinator {
         near.sort_by_key(|index| self.node(*index).usual_latency());
         let record = work.register.record_key();
         let call =
-            ReadCall { record: &record, keys: &work.keys, at_ms: now_us() / 1_000, commands: &work.commands };
+            ReadCall { record: &record, keys: &work.keys, at_ms: self.now_ms(), commands: &work.commands };
         let mut reasons = vec![None; self.nodes.len()];
         for index in near {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -100,7 +100,7 @@ impl Coordinator {
         let voters = self.voters();
         let record = work.register.record_key();
         let call =
-            ReadCall { record: &record, keys: &work.keys, at_ms: now_us() / 1_000, commands: &work.commands };
+            ReadCall { record: &record, keys: &work.keys, at_ms: self.now_ms(), commands: &work.commands };
         let left = deadline.saturating_duration_since(Instant::now());
         let calls = Calls::new();
         let mut round = match level {
@@ -136,8 +136,8 @@ impl Coordinator {
 
     async fn run_read(self: &Arc<Self>, work: &Work, reading: &mut Reading, deadline: Instant) -> ReadStep {
         // As in a write: before a majority has answered, nobody is late.
-        let hedge = tokio::time::sleep_until(deadline.into());
-        let deadline = tokio::time::sleep_until(deadline.into());
+        let hedge = tokio::time::sleep_until(deadline);
+        let deadline = tokio::time::sleep_until(deadline);
         tokio::pin!(hedge, deadline);
         let (mut begun, mut hedged) = (false, false);
         loop {
@@ -146,7 +146,7 @@ impl Coordinator {
             }
             if !begun && self.has_majority(&reading.round) {
                 begun = true;
-                hedge.as_mut().reset(tokio::time::Instant::now() + reading.left);
+                hedge.as_mut().reset(Instant::now() + reading.left);
             }
             let step = tokio::select! {
                 biased;
@@ -187,8 +187,8 @@ impl Coordinator {
             return ReadAnswer::NoVote;
         };
         match reply {
-            ReadReply::Report { promised, standing, replies } => {
-                ReadAnswer::Report { promised, standing, reply: replies }
+            ReadReply::Report { promised, standing, replies, due_ms } => {
+                ReadAnswer::Report { promised, standing, due_ms, reply: replies }
             }
             ReadReply::Absent(replies) => ReadAnswer::Absent { reply: replies },
             ReadReply::Expiring(at_ms) if self.is_lost(register, at_ms) => ReadAnswer::NoVote,

@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Something that a round left to be mended.
 #[derive(Clone, Debug)]
@@ -158,7 +159,7 @@ impl Coordinator {
         if self.is_alike(register).await {
             return true;
         }
-        self.mend(register).await.is_ok_and(|mended| mended.complete)
+        self.mend(register).await.is_ok_and(|mended| mended.is_complete())
     }
 
     async fn carry_out(self: Arc<Self>, repair: Repair) {
@@ -173,7 +174,9 @@ impl Coordinator {
                 self.settle_on(&goal, &targets).await
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
-            Repair::Rewrite { register } => self.rewrite(&register).await.is_ok_and(|mended| mended.complete),
+            Repair::Rewrite { register } => {
+                self.rewrite(&register).await.is_ok_and(|mended| mended.is_complete())
+            }
         };
         if mended {
             self.repairs.done.fetch_add(1, Ordering::Relaxed);

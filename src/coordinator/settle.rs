@@ -5,7 +5,7 @@ use super::transfer::Goal;
 use crate::protocol::{NodeIndex, RepairNeed, SettleAnswer, SettlePlan, WriteStep};
 use crate::script::{SettleCall, SettleMode};
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 impl Attempt {
     /// W2: confirmations go out at once; states only where the confirmations cannot reach a majority, the others get theirs as

@@ -11,7 +11,8 @@ use crate::script::{
     digest_of_call, snapshot_call, stage_call,
 };
 use redis::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Largest answer of one snapshot call, in bytes: what a node copies at a time.
 const SNAPSHOT_BYTES: usize = 1024 * 1024;
@@ -202,7 +203,7 @@ impl Coordinator {
             return Err(Stopped::Failed);
         };
         let form = large_form(form).ok_or(Stopped::Failed)?;
-        let stage = format!("anrcho_stage:{:016x}:{place}", rand::random::<u64>()).into_bytes();
+        let stage = format!("anrcho_stage:{:016x}:{place}", self.config.surroundings.random()).into_bytes();
         let key = [state.key.clone()];
         let count = if form == Form::String { SLICE_BYTES } else { SLICE_ELEMENTS };
         let mut position = Some("0".to_owned());

@@ -26,6 +26,9 @@ pub struct Work {
     pub expected: Option<Digest>,
     /// Largest state that comes back with the reply, in bytes; 0 for none.
     pub state_limit: usize,
+    /// The position that comes back must be the one at which the replies were given, so it shares no round: those of a batch have
+    /// the position behind the last of them.
+    pub pinned: bool,
     /// Answer after the first acknowledgement ([`Consistency::One`](crate::Consistency::One)); the rounds go on.
     pub early: bool,
 }
@@ -43,6 +46,7 @@ impl Work {
             unordered: call.unordered,
             expected: None,
             state_limit: 0,
+            pinned: false,
             early: false,
         }
     }
@@ -59,6 +63,7 @@ impl Work {
             unordered: true,
             expected: None,
             state_limit: 0,
+            pinned: false,
             early: false,
         }
     }
@@ -67,7 +72,8 @@ impl Work {
     pub(super) fn shares(&self) -> bool {
         // Nodes check one expiry an op against their clocks before anything runs.
         let sets_expiry = self.lowest_expiry_ms > 0;
-        self.expected.is_none() && self.state_limit == 0 && !self.early && !sets_expiry
+        let alone = self.pinned || self.early || self.state_limit > 0;
+        self.expected.is_none() && !alone && !sets_expiry
     }
 
     /// Takes another one's commands behind its own.

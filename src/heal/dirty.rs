@@ -22,7 +22,7 @@ impl Healer {
                 continue;
             };
             mended.repaired.iter().for_each(|place| summary.repaired[*place].registers += 1);
-            if !mended.complete {
+            if !mended.is_complete() {
                 continue;
             }
             for (place, mark) in marks {

@@ -108,7 +108,7 @@ impl Healer {
                     "some registers could not be copied, so the joining nodes do not vote yet; run it again",
                 );
             } else {
-                self.finish_rejoin(rejoin, &mut summary, progress).await?;
+                self.finish_rejoin(rejoin, &last.joining, &mut summary, progress).await?;
             }
         }
         self.drain_dirty(&mut summary, progress).await;

@@ -2,7 +2,7 @@
 
 use super::{Healer, Progress, Summary};
 use crate::error::Error;
-use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call, new_fence};
+use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call};
 use crate::protocol::{Epoch, Role};
 use std::sync::Arc;
 
@@ -23,6 +23,10 @@ pub(super) struct Rejoin {
 
 fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
     ConnectError::Node { node: node.name().to_owned(), refusal }.into()
+}
+
+fn other_pass(what: &str) -> Refusal {
+    Refusal::Forbidden(format!("another heal pass is under way ({what}); run it again"))
 }
 
 impl Healer {
@@ -98,26 +102,29 @@ impl Healer {
     }
 
     async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
-        let mut opened = node.look().await?;
-        let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), new_fence(epoch));
-        let (status, words) = admit_call(&mut opened.connection, &["epoch", &id, &number, &fence]).await?;
-        if status == "OK" {
-            return Ok(());
+        let opened = node.look().await?;
+        if opened.look.role() != Role::Voter {
+            return Err(Refusal::Forbidden("it does not vote any more; run it again".into()));
         }
-        let text = format!("another heal pass is under way ({status} {}); run it again", words.join(" "));
-        Err(Refusal::Forbidden(text))
+        let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), node.new_fence(epoch));
+        let (status, words) = admit_call(&opened.connection, &["epoch", &id, &number, &fence]).await?;
+        if status == "OK" { Ok(()) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
     }
 
     /// Marks one node as joining, under the new epoch and with a token of this pass.
     async fn enter(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
         let node = &self.client.remote_nodes()[place];
-        let mut opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
-        let (run_id, fence, number) = (opened.info.run_id.clone(), new_fence(epoch), epoch.0.to_string());
+        let opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
+        let (run_id, fence, number) =
+            (opened.info.run_id.clone(), node.new_fence(epoch), epoch.0.to_string());
         let id =
             if opened.look.is_unknown() { self.missing_member().await? } else { opened.look.node.clone() };
         if opened.look.role() == Role::Voter && !opened.look.is_unknown() {
+            if opened.look.epoch >= epoch {
+                return Err(of_node(node, other_pass("it has brought the node back")));
+            }
             let args = ["demote", &id, &fence, &opened.look.run_id.clone()];
-            admit_call(&mut opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
+            admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         }
         let cluster = node.cluster();
         let members = cluster.members.join(",");
@@ -127,7 +134,7 @@ impl Healer {
             vec!["rejoin", &id, &number, &run_id, &fence]
         };
         let (status, words) =
-            admit_call(&mut opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
+            admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         if status != "OK" {
             return Err(of_node(node, Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
         }
@@ -154,15 +161,24 @@ impl Healer {
             .ok_or_else(|| ConnectError::List("every member of the cluster is present already".into()).into())
     }
 
-    /// Step 4: every node that was filled votes again, if it is still what was filled.
+    /// Step 4: every node that was filled votes again, if it is still what was filled. A node that could not be reached while the
+    /// sweep ran was not filled, whatever it says now.
     pub(super) async fn finish_rejoin(
         &self,
         rejoin: Rejoin,
+        swept: &[usize],
         summary: &mut Summary,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         for joiner in &rejoin.joiners {
             let node = &self.client.remote_nodes()[joiner.place];
+            if !swept.contains(&joiner.place) {
+                progress.note(&format!(
+                    "{} was away during the sweep and does not vote yet; run it again",
+                    node.name()
+                ));
+                continue;
+            }
             match self.promote(node, joiner, rejoin.epoch).await {
                 Ok(()) => {
                     progress.note(&format!("{} votes again", node.name()));
@@ -179,13 +195,13 @@ impl Healer {
 
     /// INFO and the promotion go over one connection: the process that is promoted is the one that was filled.
     async fn promote(&self, node: &Arc<RemoteNode>, joiner: &Joiner, epoch: Epoch) -> Result<(), Refusal> {
-        let mut opened: Opened = node.look().await?;
+        let opened: Opened = node.look().await?;
         if opened.info.run_id != joiner.run_id {
             return Err(Refusal::Unreachable("it restarted while it was being filled".into()));
         }
-        let (number, fence) = (epoch.0.to_string(), new_fence(epoch));
+        let (number, fence) = (epoch.0.to_string(), node.new_fence(epoch));
         let args = ["promote", &joiner.node, &number, &joiner.run_id, &fence, &joiner.fence];
-        let (status, words) = admit_call(&mut opened.connection, &args).await?;
+        let (status, words) = admit_call(&opened.connection, &args).await?;
         if status == "OK" {
             return Ok(());
         }

@@ -19,8 +19,10 @@ const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What one sweep found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Found {
+    /// The joining nodes that were compared with the others, by their place in the list.
+    pub(super) joining: Vec<usize>,
     pub(super) seen: u64,
     pub(super) identical: u64,
     pub(super) differing: u64,
@@ -40,7 +42,8 @@ impl Healer {
     /// Compares every register on every node that is there, and mends what differs.
     pub(super) async fn sweep(&self, summary: &mut Summary, progress: &dyn Progress) -> Result<Found, Error> {
         let swept = self.swept().await?;
-        let mut found = Found::default();
+        let joining = swept.nodes.iter().filter(|(_, _, joining)| *joining).map(|(place, ..)| *place);
+        let mut found = Found { joining: joining.collect(), ..Found::default() };
         for scanner in 0..swept.nodes.len() {
             let mut cursor = Some("0".to_owned());
             while let Some(from) = cursor {
@@ -159,8 +162,9 @@ impl Healer {
         }
         let mended = self.client.coordinator().mend(&register).await;
         match mended {
-            // A node that is away cannot be brought anything; it was counted as away.
-            Ok(mended) if mended.complete || swept.nodes.len() < self.client.remote_nodes().len() => {
+            // A node that is away cannot be brought anything; it was counted as away. One that is swept must have got it: it
+            // may be about to vote.
+            Ok(mended) if swept.nodes.iter().all(|(place, ..)| !mended.missed.contains(place)) => {
                 Some(mended.repaired)
             }
             Ok(_) => None,

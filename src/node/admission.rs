@@ -4,6 +4,7 @@ use super::error::Refusal;
 use super::session::{Opened, Session, admit_cmd, ask};
 use crate::protocol::{Admission, Epoch, Facts, Fence};
 use crate::script::{fields, text};
+use crate::surroundings::{Connection, Surroundings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,15 +18,12 @@ pub struct Cluster {
 }
 
 /// A new token of admission: the epoch, and what nobody can guess or repeat.
-pub fn new_fence(epoch: Epoch) -> String {
-    format!("{:010}-{:016x}", epoch.0, rand::random::<u64>())
+pub fn new_fence(surroundings: &dyn Surroundings, epoch: Epoch) -> String {
+    format!("{:010}-{:016x}", epoch.0, surroundings.random())
 }
 
 /// One call of `admit.lua` that changes something: the status word, and what came with it.
-pub async fn admit_call(
-    connection: &mut redis::aio::MultiplexedConnection,
-    args: &[&str],
-) -> Result<(String, Vec<String>), Refusal> {
+pub async fn admit_call(connection: &Connection, args: &[&str]) -> Result<(String, Vec<String>), Refusal> {
     let reply = ask(connection, &admit_cmd(args)).await?;
     let malformed = |error: crate::script::Malformed| Refusal::Unreachable(error.to_string());
     let mut items = fields(reply).map_err(malformed)?;
@@ -39,7 +37,9 @@ pub async fn admit_call(
 
 fn facts(opened: &Opened, cluster: &Cluster) -> Facts {
     let look = &opened.look;
-    let fence = if look.is_unknown() || look.fence.is_empty() {
+    let fence = if look.is_claimed() && look.cluster == cluster.id {
+        Fence::Claimed
+    } else if look.is_unknown() || look.fence.is_empty() {
         Fence::Missing
     } else if look.cluster == cluster.id {
         Fence::Ours
@@ -57,40 +57,59 @@ fn facts(opened: &Opened, cluster: &Cluster) -> Facts {
 
 /// Admits an opened connection to the cluster, or says why not. A server that restarted and may have lost writes is marked
 /// before anything else can be asked of it (P06).
-pub async fn admit(opened: Opened, cluster: &Cluster) -> Result<Session, Refusal> {
-    let look = opened.look.clone();
+pub async fn admit(
+    surroundings: &dyn Surroundings,
+    opened: Opened,
+    cluster: &Cluster,
+) -> Result<Session, Refusal> {
+    let opened = match change(surroundings, &opened, cluster) {
+        Some(args) => change_and_look(opened, &args).await?,
+        None => opened,
+    };
+    // Another client may have been quicker, and the data may be gone since the first look: what counts is what the node says now.
     match facts(&opened, cluster).admission() {
         Admission::Votes | Admission::Joins => Ok(session(opened)),
-        Admission::Readmit => {
-            let fence = new_fence(look.epoch);
-            let args = ["readmit", &look.node, &opened.info.run_id.clone(), &fence, &look.run_id];
-            change_and_look(opened, &args).await
-        }
-        Admission::Demote => {
-            tracing::warn!(node = %look.node, "the server restarted and may hold older data: it does not vote until healed");
-            let fence = new_fence(look.epoch);
-            change_and_look(opened, &["demote", &look.node, &fence, &look.run_id]).await
+        Admission::Readmit | Admission::Demote => {
+            Err(Refusal::Unreachable("its admission changed meanwhile".into()))
         }
         Admission::Rejoins => Err(Refusal::Emptied),
-        Admission::HoldsOtherData if look.is_claimed() => {
-            Err(Refusal::Claimed { members: look.members.join(",") })
+        Admission::HoldsOtherData if opened.look.is_claimed() => {
+            Err(Refusal::Claimed { members: opened.look.members.join(",") })
         }
-        Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: look.keys }),
+        Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: opened.look.keys }),
         Admission::Foreign => {
-            Err(Refusal::OtherCluster { found: look.cluster, expected: cluster.id.clone() })
+            Err(Refusal::OtherCluster { found: opened.look.cluster, expected: cluster.id.clone() })
         }
     }
 }
 
-/// Another client may have been quicker: what counts is what the node says afterwards.
-async fn change_and_look(mut opened: Opened, args: &[&str]) -> Result<Session, Refusal> {
-    let (status, words) = admit_call(&mut opened.connection, args).await?;
+/// What has to change on the node before it can be asked, as a call of `admit.lua`.
+fn change(surroundings: &dyn Surroundings, opened: &Opened, cluster: &Cluster) -> Option<Vec<String>> {
+    let look = &opened.look;
+    let fence = || new_fence(surroundings, look.epoch);
+    let args = match facts(opened, cluster).admission() {
+        Admission::Readmit => {
+            let run_id = opened.info.run_id.clone();
+            vec!["readmit".into(), look.node.clone(), run_id, fence(), look.run_id.clone()]
+        }
+        Admission::Demote => {
+            tracing::warn!(node = %look.node, "the server may hold older data than it has answered for: it does not vote until healed");
+            vec!["demote".into(), look.node.clone(), fence(), look.run_id.clone()]
+        }
+        _ => return None,
+    };
+    Some(args)
+}
+
+async fn change_and_look(mut opened: Opened, args: &[String]) -> Result<Opened, Refusal> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (status, words) = admit_call(&opened.connection, &args).await?;
     if status == "REFUSED" {
         return Err(Refusal::Unreachable(words.join(" ")));
     }
-    let reply = ask(&mut opened.connection, &admit_cmd(&["look"])).await?;
+    let reply = ask(&opened.connection, &admit_cmd(&["look"])).await?;
     opened.look = super::Look::parse(reply).map_err(|error| Refusal::Unreachable(error.to_string()))?;
-    Ok(session(opened))
+    Ok(opened)
 }
 
 fn session(opened: Opened) -> Session {

@@ -9,6 +9,7 @@ use super::session::{self, Opened};
 use crate::config::{Config, Tls};
 use crate::protocol::Epoch;
 use crate::script::short_hash;
+use crate::surroundings::Surroundings;
 use futures_util::future::join_all;
 use redis::{Client, ClientTlsConfig, TlsCertificates};
 
@@ -59,13 +60,18 @@ fn without_password(url: &str) -> String {
 }
 
 /// Decides which cluster the probed nodes are, and starts a new one where all are fresh.
-pub async fn form(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
+pub async fn form(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
     check_list(probes)?;
     if let Some(cluster) = known_cluster(probes)? {
+        if may_finish(probes, &cluster) {
+            start(surroundings, probes, &cluster).await?;
+        } else if may_begin_again(probes, &cluster) {
+            return initialise(surroundings, probes).await;
+        }
         return Ok(cluster);
     }
     check_fresh(probes)?;
-    initialise(probes).await
+    initialise(surroundings, probes).await
 }
 
 fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
@@ -116,9 +122,24 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
     if cluster.members.len() != probes.len() {
         return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
     }
-    let unfinished = opened(probes).any(|(_, opened)| opened.look.is_claimed());
-    // A started node among claimed ones: the client that initialises them has not finished, or did not live to.
-    Ok((!unfinished).then_some(cluster))
+    Ok(Some(cluster))
+}
+
+/// Whether all N are there and none holds any data: whatever they answered before, there is nothing that could be lost.
+fn all_without_data(probes: &[Probe]) -> bool {
+    // Of its own a started node has its bookkeeping and its fence.
+    probes.iter().all(|probe| probe.found.as_ref().is_ok_and(|opened| opened.look.keys <= 2))
+}
+
+/// Claimed nodes among started ones: the client that initialised them did not live to start them all.
+fn may_finish(probes: &[Probe], cluster: &Cluster) -> bool {
+    let is_ours = |(_, opened): (&Probe, &Opened)| opened.look.cluster == cluster.id;
+    all_without_data(probes) && opened(probes).all(is_ours)
+}
+
+/// Unknown nodes among started ones, and the list makes the very same cluster: all were flushed, and one was claimed again.
+fn may_begin_again(probes: &[Probe], cluster: &Cluster) -> bool {
+    all_without_data(probes) && planned_cluster(probes).id == cluster.id
 }
 
 /// A server that took a lost member's place, and that member itself: only one of them may be asked.
@@ -175,14 +196,14 @@ fn planned_cluster(probes: &[Probe]) -> Cluster {
 }
 
 /// Claims every node, then starts every node: no node votes before all are claimed.
-async fn initialise(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
+async fn initialise(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
     let cluster = planned_cluster(probes);
     let members = cluster.members.join(",");
     for probe in probes.iter_mut() {
         let Ok(opened) = &mut probe.found else { continue };
         let run_id = opened.info.run_id.clone();
         let args = ["claim", &cluster.id, &node_id(&run_id), &members, &run_id];
-        let answer = admit_call(&mut opened.connection, &args).await;
+        let answer = admit_call(&opened.connection, &args).await;
         let refusal = match answer {
             Ok((status, _)) if status == "OK" => continue,
             Ok((status, words)) if status == "CLAIMED" => Refusal::Claimed { members: words.concat() },
@@ -194,18 +215,22 @@ async fn initialise(probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
         };
         return Err(of_node(probe, refusal));
     }
-    start(probes, &cluster).await?;
+    start(surroundings, probes, &cluster).await?;
     Ok(cluster)
 }
 
-async fn start(probes: &mut [Probe], cluster: &Cluster) -> Result<(), ConnectError> {
+async fn start(
+    surroundings: &dyn Surroundings,
+    probes: &mut [Probe],
+    cluster: &Cluster,
+) -> Result<(), ConnectError> {
     for probe in probes.iter_mut() {
         let name = probe.name.clone();
         let failed = |refusal| ConnectError::Node { node: name.clone(), refusal };
         let Ok(opened) = &mut probe.found else { continue };
-        let fence = new_fence(Epoch(1));
+        let fence = new_fence(surroundings, Epoch(1));
         let (status, words) =
-            admit_call(&mut opened.connection, &["start", &cluster.id, &fence]).await.map_err(failed)?;
+            admit_call(&opened.connection, &["start", &cluster.id, &fence]).await.map_err(failed)?;
         if status != "OK" {
             return Err(failed(Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
         }

@@ -12,13 +12,13 @@ mod remote;
 mod session;
 mod supervisor;
 
-pub use admission::{Cluster, admit_call, new_fence};
+pub use admission::{Cluster, admit_call};
 pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
 pub use formation::{Probe, form, probe_all};
 pub use latency::Latency;
 pub use remote::{Members, RemoteNode};
-pub use session::{Opened, Session, now_us};
+pub use session::{Opened, Session};
 
 use crate::protocol::Epoch;
 use crate::script::Ticket;

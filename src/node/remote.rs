@@ -1,8 +1,8 @@
 //! A node behind a connection: what it counts as now, and how calls reach it.
 
-use super::admission::Cluster;
+use super::admission::{Cluster, new_fence};
 use super::error::{CallError, Refusal};
-use super::session::{Opened, Session, call_error, load_scripts, now_us, open};
+use super::session::{Opened, Session, call_error, load_scripts, open};
 use super::{Calling, Encode, Latency, Node, Seat, supervisor};
 use crate::config::Config;
 use crate::protocol::{Epoch, Role};
@@ -11,8 +11,9 @@ use redis::{Client, Cmd, ServerErrorKind, Value};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// After how many rounds in a row that did not wait for it a node is not sent to until it answers a probe.
 const MISSES: u32 = 3;
@@ -170,9 +171,18 @@ impl RemoteNode {
         open(&self.client, &self.config).await
     }
 
+    /// A new token for an admission of this node.
+    pub fn new_fence(&self, epoch: Epoch) -> String {
+        new_fence(&*self.config.surroundings, epoch)
+    }
+
     /// The cluster that this client takes the node for a part of.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    fn now_us(&self) -> u64 {
+        self.config.surroundings.now_us()
     }
 
     pub(super) fn hangs(&self) -> bool {
@@ -181,11 +191,11 @@ impl RemoteNode {
 
     /// Rounds that all stop waiting in one busy moment say nothing of a node that answers others in between.
     fn is_quiet(&self) -> bool {
-        now_us().saturating_sub(self.answered_us.load(Ordering::Relaxed)) > QUIET_US
+        self.now_us().saturating_sub(self.answered_us.load(Ordering::Relaxed)) > QUIET_US
     }
 
     pub(super) fn answered_probe(&self) {
-        self.answered_us.store(now_us(), Ordering::Relaxed);
+        self.answered_us.store(self.now_us(), Ordering::Relaxed);
         self.told_hanging.store(false, Ordering::Relaxed);
         self.misses.store(0, Ordering::Relaxed);
     }
@@ -201,13 +211,13 @@ impl RemoteNode {
 
     async fn call(self: Arc<Self>, session: Arc<Session>, cmd: Cmd) -> Result<Value, CallError> {
         let began = Instant::now();
-        let mut connection = session.connection.clone();
-        let mut reply = connection.send_packed_command(&cmd).await;
+        let connection = &session.connection;
+        let mut reply = connection.send(&cmd).await;
         if is_noscript(&reply) {
             // The node's cache was emptied (SCRIPT FLUSH). Nothing ran; the same call, under the same ballot, goes again, and
             // whatever overtook it meanwhile has promised a higher one.
-            load_scripts(&mut connection).await.map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
-            reply = connection.send_packed_command(&cmd).await;
+            load_scripts(connection).await.map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
+            reply = connection.send(&cmd).await;
         }
         match reply {
             Ok(value) => {
@@ -250,7 +260,10 @@ impl Node for Arc<RemoteNode> {
             let error = CallError::NotSent("it does not vote under the round's epoch".into());
             return Box::pin(std::future::ready(Err(error)));
         };
-        let cmd = encode(&Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(time_left) });
+        let cmd = encode(&Ticket {
+            fence: &session.fence,
+            deadline_ms: session.deadline_ms(self.now_us(), time_left),
+        });
         Box::pin(Arc::clone(self).call(session, cmd))
     }
 
@@ -259,7 +272,10 @@ impl Node for Arc<RemoteNode> {
             let reason = self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default();
             return Box::pin(std::future::ready(Err(CallError::NotSent(reason))));
         };
-        let cmd = encode(&Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(time_left) });
+        let cmd = encode(&Ticket {
+            fence: &session.fence,
+            deadline_ms: session.deadline_ms(self.now_us(), time_left),
+        });
         Box::pin(Arc::clone(self).call(session, cmd))
     }
 

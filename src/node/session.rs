@@ -5,22 +5,16 @@ use super::facts::{Info, Look};
 use crate::config::Config;
 use crate::protocol::{Epoch, Role};
 use crate::script::{self, Name};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value};
+use crate::surroundings::{Connection, Patience};
+use redis::{Client, Cmd, RedisError, Value};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Microseconds since 1970 by this machine's clock.
-pub fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
+use std::time::Duration;
 
 /// A connection that is open, has the scripts, and whose server was looked at. Not yet admitted.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The connection.
-    pub connection: MultiplexedConnection,
+    pub connection: Connection,
     /// What INFO says.
     pub info: Info,
     /// What the node's bookkeeping says.
@@ -34,7 +28,7 @@ pub struct Opened {
 /// An admitted connection.
 #[derive(Clone, Debug)]
 pub struct Session {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) connection: Connection,
     /// The token that every call names.
     pub fence: Arc<str>,
     /// The epoch under which answers count.
@@ -53,24 +47,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// The deadline of a call, in the node's clock.
-    pub fn deadline_ms(&self, time_left: Duration) -> u64 {
+    /// The deadline of a call, in the node's clock; `now_us` is ours.
+    pub fn deadline_ms(&self, now_us: u64, time_left: Duration) -> u64 {
         let left = u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX / 4);
-        (now_us() / 1_000).saturating_add(left).saturating_add_signed(self.offset_ms)
+        (now_us / 1_000).saturating_add(left).saturating_add_signed(self.offset_ms)
     }
 }
 
 /// Opens a connection, loads the scripts, looks at the server, and refuses what cannot be a node.
 pub async fn open(client: &Client, config: &Config) -> Result<Opened, Refusal> {
     let opening = async {
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(Some(config.answer_timeout));
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(&settings)
-            .await
-            .map_err(|error| refusal_of(&error))?;
-        load_scripts(&mut connection).await?;
+        let patience = Patience { connect: config.connect_timeout, answer: config.answer_timeout };
+        let dialling = config.surroundings.dial(client, patience);
+        let connection = dialling.await.map_err(|error| refusal_of(&error))?;
+        load_scripts(&connection).await?;
         look_at(connection, config).await
     };
     let patience = config.connect_timeout * 2;
@@ -79,7 +69,7 @@ pub async fn open(client: &Client, config: &Config) -> Result<Opened, Refusal> {
 }
 
 /// Loads every script, in the order of their names, before any of them is used.
-pub async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), Refusal> {
+pub async fn load_scripts(connection: &Connection) -> Result<(), Refusal> {
     for name in script::NAMES {
         let script = script::script(name);
         let mut cmd = redis::cmd("SCRIPT");
@@ -90,23 +80,23 @@ pub async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), 
 }
 
 /// Looks at a server over a connection that has the scripts.
-pub async fn look_at(mut connection: MultiplexedConnection, config: &Config) -> Result<Opened, Refusal> {
-    let info = match ask(&mut connection, &redis::cmd("INFO")).await? {
+pub async fn look_at(connection: Connection, config: &Config) -> Result<Opened, Refusal> {
+    let info = match ask(&connection, &redis::cmd("INFO")).await? {
         Value::BulkString(bytes) => Info::parse(&String::from_utf8_lossy(&bytes)),
         Value::VerbatimString { text, .. } => Info::parse(&text),
         other => return Err(Refusal::Unreachable(format!("INFO answered {other:?}"))),
     };
     info.check()?;
-    let before = now_us();
-    let reply = ask(&mut connection, &admit_cmd(&["look"])).await?;
-    let after = now_us();
+    let before = config.surroundings.now_us();
+    let reply = ask(&connection, &admit_cmd(&["look"])).await?;
+    let after = config.surroundings.now_us();
     let look = Look::parse(reply).map_err(|error| Refusal::Unreachable(error.to_string()))?;
     let offset_ms = certain_offset_ms(look.now_us, before, after);
     let limit_ms = u64::try_from(config.max_clock_offset.as_millis()).unwrap_or(u64::MAX);
     if offset_ms.unsigned_abs() > limit_ms {
         return Err(Refusal::ClockOffset { offset_ms, limit_ms });
     }
-    let fsyncs_every_write = info.appends && appendfsync_always(&mut connection).await;
+    let fsyncs_every_write = info.appends && appendfsync_always(&connection).await;
     Ok(Opened { connection, info, look, offset_ms, fsyncs_every_write })
 }
 
@@ -124,16 +114,16 @@ fn certain_offset_ms(node_us: u64, before_us: u64, after_us: u64) -> i64 {
 
 /// Whether every write is on disk before its answer, rewrites of the file included. A server that does not tell is taken for one
 /// that does not.
-async fn appendfsync_always(connection: &mut MultiplexedConnection) -> bool {
+async fn appendfsync_always(connection: &Connection) -> bool {
     is_set(connection, "appendfsync", b"always").await
         && is_set(connection, "no-appendfsync-on-rewrite", b"no").await
 }
 
-async fn is_set(connection: &mut MultiplexedConnection, setting: &str, wanted: &[u8]) -> bool {
+async fn is_set(connection: &Connection, setting: &str, wanted: &[u8]) -> bool {
     let mut cmd = redis::cmd("CONFIG");
     cmd.arg("GET").arg(setting);
     let wanted = Value::BulkString(wanted.to_vec());
-    match connection.send_packed_command(&cmd).await {
+    match connection.send(&cmd).await {
         Ok(Value::Array(items)) => items.get(1) == Some(&wanted),
         Ok(Value::Map(items)) => items.first().is_some_and(|(_, value)| *value == wanted),
         _ => false,
@@ -151,8 +141,8 @@ pub fn admit_cmd(args: &[&str]) -> Cmd {
 }
 
 /// Sends a command of the admission; an error of the server is a refusal.
-pub async fn ask(connection: &mut MultiplexedConnection, cmd: &Cmd) -> Result<Value, Refusal> {
-    match connection.send_packed_command(cmd).await {
+pub async fn ask(connection: &Connection, cmd: &Cmd) -> Result<Value, Refusal> {
+    match connection.send(cmd).await {
         Ok(Value::ServerError(error)) => {
             let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
             Err(refusal_of_text(text))

@@ -23,13 +23,14 @@ pub(super) async fn supervise(node: Weak<RemoteNode>) {
         let state = connect(&strong).await;
         strong.set(state);
         let connected = strong.session().is_some();
+        let surroundings = Arc::clone(&strong.config.surroundings);
         drop(strong);
         if connected {
             pause = FIRST_PAUSE;
             stay_connected(&node).await;
             continue;
         }
-        let jittered = pause.mul_f64(rand::random_range(0.5..1.0));
+        let jittered = pause.mul_f64(0.5 + 0.5 * surroundings.fraction());
         wait_for_wake(&node, jittered).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
@@ -37,7 +38,7 @@ pub(super) async fn supervise(node: Weak<RemoteNode>) {
 
 async fn connect(node: &Arc<RemoteNode>) -> State {
     let admitted = match open(&node.client, &node.config).await {
-        Ok(opened) => admit(opened, &node.cluster).await,
+        Ok(opened) => admit(&*node.config.surroundings, opened, &node.cluster).await,
         Err(refusal) => Err(refusal),
     };
     match admitted {
@@ -63,7 +64,7 @@ async fn stay_connected(node: &Weak<RemoteNode>) {
         let Some(strong) = node.upgrade() else { return };
         let Some(session) = strong.session() else { return };
         let looked = match look_at(session.connection.clone(), &strong.config).await {
-            Ok(opened) => admit(opened, &strong.cluster).await,
+            Ok(opened) => admit(&*strong.config.surroundings, opened, &strong.cluster).await,
             Err(refusal) => Err(refusal),
         };
         match looked {

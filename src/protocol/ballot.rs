@@ -82,7 +82,7 @@ impl FromStr for Ballot {
 /// A hybrid logical clock (Kulkarni et al., 2014) that hands out one coordinator's ballots.
 ///
 /// The caller brings the wall clock's time, since nothing in this module reads a clock.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BallotClock {
     coordinator: CoordinatorId,
     last_us: u64,

@@ -4,7 +4,7 @@
 //! the fence token with it; one that came back with older data shows another run id than the one recorded at its
 //! admission.
 
-use super::quorum::{NodeIndex, Quorum};
+use super::quorum::NodeIndex;
 
 /// The number of a configuration of voters. The answers of a round count together only under one epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +26,8 @@ pub enum Fence {
     Missing,
     /// This cluster's, for this node.
     Ours,
+    /// None, and taken for this cluster by an initialisation that ended before it came to this node.
+    Claimed,
     /// Another cluster's, or this cluster's for another node.
     Foreign,
 }
@@ -52,7 +54,8 @@ pub enum Admission {
     Votes,
     /// It restarted and lost nothing: record its new run id, then it votes.
     Readmit,
-    /// It restarted, perhaps with older data: mark it joining before anything else. It votes after a full heal pass.
+    /// It restarted, perhaps with older data, or was claimed and not started: mark it joining before anything else. It votes after a
+    /// full heal pass.
     Demote,
     /// It is joining already: repairs go to it, its answers do not count.
     Joins,
@@ -69,6 +72,8 @@ impl Facts {
     pub fn admission(&self) -> Admission {
         match (self.fence, self.role) {
             (Fence::Foreign, _) => Admission::Foreign,
+            // It may have voted before: a claim that arrives late finds a node that was flushed since it was asked for.
+            (Fence::Claimed, _) => Admission::Demote,
             (Fence::Missing, _) if self.is_empty => Admission::Rejoins,
             (Fence::Missing, _) => Admission::HoldsOtherData,
             (Fence::Ours, Role::Joining) => Admission::Joins,
@@ -76,37 +81,6 @@ impl Facts {
             (Fence::Ours, Role::Voter) if self.fsyncs_every_write => Admission::Readmit,
             (Fence::Ours, Role::Voter) => Admission::Demote,
         }
-    }
-}
-
-/// What the nodes of a list are together, seen at the first connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Formation {
-    /// All N answered, and all are empty and unfenced: they may be initialised as a new cluster.
-    Fresh,
-    /// At least M vote: serve, and let the others rejoin.
-    Serving,
-    /// A node of ours was seen, but fewer than M can vote: nothing is decided until more do, and where they all
-    /// restarted nothing can prove that no write is lost.
-    NoQuorum,
-    /// No node of ours, and not all N are there and empty: not to be initialised.
-    Unformed,
-}
-
-/// Decides what the nodes of a list are together. `None`: the node could not be asked; it is never taken for empty.
-pub fn formation(nodes: &[Option<Facts>]) -> Formation {
-    let quorum = Quorum::of(nodes.len());
-    let admissions = || nodes.iter().flatten().map(Facts::admission);
-    let voters = admissions().filter(|a| matches!(a, Admission::Votes | Admission::Readmit)).count();
-    let any_of_ours = nodes.iter().flatten().any(|facts| facts.fence == Fence::Ours);
-    if voters >= quorum.majority() {
-        Formation::Serving
-    } else if any_of_ours {
-        Formation::NoQuorum
-    } else if !nodes.is_empty() && admissions().filter(|a| *a == Admission::Rejoins).count() == nodes.len() {
-        Formation::Fresh
-    } else {
-        Formation::Unformed
     }
 }
 

@@ -10,7 +10,7 @@ use super::repair::{RepairNeed, Repairs};
 use super::version::Standing;
 
 /// One node's answer to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReadAnswer<R> {
     /// The register has a record there.
     Report {
@@ -18,6 +18,9 @@ pub enum ReadAnswer<R> {
         promised: Ballot,
         /// Where the node stands.
         standing: Standing,
+        /// The latest expiry among the keys read that has passed by the read's time, in ms since the epoch; 0 for none. What it
+        /// took away is gone for good only where a ballot of a later time stands in the way of an op of an earlier one.
+        due_ms: u64,
         /// The reply.
         reply: R,
     },
@@ -72,7 +75,7 @@ pub struct Disagreement {
 /// let decided = Decided { rule: Rule::R3, from: NodeIndex(0) };
 /// assert_eq!(round.on_answer(NodeIndex(0), absent()), ReadStep::Decided(decided));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ReadRound<R> {
     quorum: Quorum,
     level: Level,

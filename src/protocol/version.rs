@@ -67,7 +67,7 @@ pub struct Position {
 }
 
 /// What an answer says of the register on its node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// The ballot of the last settle that the node took; `None` at first.
     pub accepted: Option<Ballot>,

@@ -29,13 +29,14 @@ use super::version::Position;
 /// let decided = Decided { rule: Rule::W1, from: NodeIndex(0) };
 /// assert_eq!(round.on_answer(NodeIndex(2), ack()), WriteStep::Decided(decided));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WriteRound<R> {
     kind: Kind,
     ballot: Ballot,
     quorum: Quorum,
     keep: bool,
     hedged: bool,
+    settle_hedged: bool,
     answers: Vec<Option<ApplyAnswer<R>>>,
     settles: Vec<Option<SettleAnswer>>,
     stage: Stage,
@@ -60,6 +61,7 @@ impl<R> WriteRound<R> {
             quorum,
             keep,
             hedged: false,
+            settle_hedged: false,
             answers: quorum.indices().map(|_| None).collect(),
             settles: vec![None; quorum.nodes],
             stage: Stage::Applying,
@@ -77,11 +79,15 @@ impl<R> WriteRound<R> {
         self.after_apply()
     }
 
-    /// The hedge delay has passed: whoever has not answered is not waited for, once M have acknowledged.
+    /// The hedge delay has passed: whoever has not answered is not waited for, once M have acknowledged. The same again
+    /// after the settles were sent: whoever owes a confirmation is not waited for, once a higher ballot has refused one.
     pub fn on_hedge(&mut self) -> WriteStep {
         self.hedged = true;
         match self.stage {
-            Stage::Settling { .. } => self.after_settle(),
+            Stage::Settling { .. } => {
+                self.settle_hedged = true;
+                self.after_settle()
+            }
             _ => self.after_apply(),
         }
     }
@@ -245,8 +251,15 @@ impl<R> WriteRound<R> {
         if accepted >= self.quorum.majority() {
             return self.decide(Rule::W2, winner);
         }
-        // After the hedge delay a node that has not even answered apply is not worth waiting for: it hangs.
-        let hangs = |node: NodeIndex| self.hedged && self.answer(node).is_none();
+        // After the hedge delay a node that has not even answered apply is not worth waiting for: it hangs. Nor is one that owes
+        // its answer to a confirmation, once a higher ballot is about. A state takes longer to arrive, and is waited for.
+        let is_overtaken = self.settles.iter().any(|s| matches!(s, Some(SettleAnswer::Nack { .. })));
+        let confirmation_is_late = self.settle_hedged && is_overtaken;
+        let position_of = |node| self.ack(node).map(|ack| ack.standing.position);
+        let is_confirmed = |node| position_of(node) == position_of(winner);
+        let hangs = |node: NodeIndex| {
+            (confirmation_is_late && is_confirmed(node)) || (self.hedged && self.answer(node).is_none())
+        };
         let is_pending = |node: &NodeIndex| self.settles.get(node.0) == Some(&None) && !hangs(*node);
         let pending = self.quorum.indices().filter(is_pending).count();
         if accepted + pending >= self.quorum.majority() { WriteStep::Wait } else { self.retry() }

@@ -62,6 +62,8 @@ pub enum ReadReply {
         standing: Standing,
         /// One reply for each command.
         replies: Vec<Value>,
+        /// The latest expiry among the keys that has passed by the read's time, in ms; 0 for none.
+        due_ms: u64,
     },
     /// No record; what the commands answer on nothing.
     Absent(Vec<Value>),
@@ -171,6 +173,7 @@ impl ReadReply {
                 promised: parsed(&mut items)?,
                 standing: standing(&mut items)?,
                 replies: fields(next(&mut items)?)?.collect(),
+                due_ms: integer(next(&mut items)?)?,
             },
             "ABSENT" => ReadReply::Absent(fields(next(&mut items)?)?.collect()),
             "EXPIRING" => ReadReply::Expiring(integer(next(&mut items)?)?),

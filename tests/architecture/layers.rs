@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 8] = [
     &["bin"],
 ];
 /// At the root, for everybody but the protocol; what they use themselves must only not lead back to them.
-const FOR_ALL: [&str; 3] = ["config", "error", "telemetry"];
+const FOR_ALL: [&str; 4] = ["config", "error", "surroundings", "telemetry"];
 /// What the crate is called in its programs.
 const CRATE: &str = "anarchoredis";
 

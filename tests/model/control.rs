@@ -103,14 +103,18 @@ impl Control {
     /// Falsifies an answer to read before it enters the round.
     pub fn rewrite_read(self, answer: ReadAnswer<Seen>) -> ReadAnswer<Seen> {
         match (self, answer) {
-            (Self::PromiseNotCompared, ReadAnswer::Report { standing, reply, .. }) => {
-                ReadAnswer::Report { promised: Ballot::new(u64::MAX, CoordinatorId(0)), standing, reply }
+            (Self::PromiseNotCompared, ReadAnswer::Report { standing, due_ms, reply, .. }) => {
+                let promised = Ballot::new(u64::MAX, CoordinatorId(0));
+                ReadAnswer::Report { promised, standing, due_ms, reply }
             }
-            (Self::UnsettledCountsAsSettled, ReadAnswer::Report { promised, mut standing, reply }) => {
+            (
+                Self::UnsettledCountsAsSettled,
+                ReadAnswer::Report { promised, mut standing, due_ms, reply },
+            ) => {
                 if standing.accepted.is_some() {
                     standing.settled = standing.position.version;
                 }
-                ReadAnswer::Report { promised, standing, reply }
+                ReadAnswer::Report { promised, standing, due_ms, reply }
             }
             (_, answer) => answer,
         }

@@ -111,9 +111,10 @@ impl Node {
         {
             return SettleAnswer::Nack { promised };
         }
-        let held = self.record.as_ref().map(|record| &record.state);
-        let held = held.filter(|state| state.position() == call.position);
-        let Some(state) = call.state.as_ref().or(held).cloned() else {
+        // Without a record the node holds the history without ops, and so confirms that one.
+        let held = self.record.as_ref().map(|record| record.state.clone()).unwrap_or_default();
+        let confirmed = (held.position() == call.position).then_some(held);
+        let Some(state) = call.state.clone().or(confirmed) else {
             return SettleAnswer::NeedsState;
         };
         let (promised, settled) = (call.ballot, call.position.version);
@@ -130,6 +131,7 @@ impl Node {
         ReadAnswer::Report {
             promised: record.promised,
             standing: record.standing(),
+            due_ms: 0,
             reply: Seen { reply, state: record.state.clone() },
         }
     }

@@ -57,7 +57,7 @@ fn outline_answer(answer: &Answer) -> String {
         }
         Answer::Apply(other) => format!("{other:?}"),
         Answer::Settle(other) => format!("{other:?}"),
-        Answer::Read(ReadAnswer::Report { promised, standing, reply }) => {
+        Answer::Read(ReadAnswer::Report { promised, standing, reply, .. }) => {
             format!("READ promised {} {}", short(*promised), outline_seen(standing, reply))
         }
         Answer::Read(other) => format!("{other:?}"),

@@ -191,3 +191,16 @@ async fn a_full_node_cannot_change_its_admission_and_an_unknown_call_is_answered
     })
     .await;
 }
+
+/// Found by the simulator: a mark under no fence made an emptied node look like one that holds other data.
+#[tokio::test]
+async fn a_node_without_an_admission_takes_nothing_under_an_empty_fence() {
+    on_each_version(async |node| {
+        let node = Node::unclaimed(node.version()).await;
+        for call in [["mark", "", "k", "b"], ["clean", "", "k", "b"]] {
+            assert_eq!(node.admit(&call).await.to_string(), "[OTHER fence '']");
+        }
+        assert_eq!(node.admit(&["look"]).await.number(8), 0, "nothing was written");
+    })
+    .await;
+}

@@ -9,11 +9,11 @@ async fn a_read_tells_the_history_that_it_saw_and_writes_nothing() {
         let set = node.op("k", 1, "HSET k f v").await;
         let digest = set.digest();
         let read = node.unchanged(node.read("k", "HGET k f;HLEN k;HGET k none")).await;
-        assert_eq!(read.to_string(), format!("[READ {} '' 0 1 {digest} [v 1 nil]]", ballot(1)));
+        assert_eq!(read.to_string(), format!("[READ {} '' 0 1 {digest} [v 1 nil] 0]", ballot(1)));
         node.settle(&Settle::confirm("k", ballot(2), 1, &digest)).await;
         let settled = node.read("k", "GET k").await;
         let wrong = "!WRONGTYPE Operation against a key holding the wrong kind of value";
-        assert_eq!(settled.to_string(), format!("[READ {0} {0} 1 1 {digest} [{wrong}]]", ballot(2)));
+        assert_eq!(settled.to_string(), format!("[READ {0} {0} 1 1 {digest} [{wrong}] 0]", ballot(2)));
     })
     .await;
 }
@@ -33,7 +33,7 @@ async fn a_tombstone_is_not_absent() {
         node.op("k", 1, "SET k v").await;
         let deleted = node.op("k", 2, "DEL k").await;
         let read = node.read("k", "GET k").await;
-        assert_eq!(read.to_string(), format!("[READ {} '' 0 2 {} [nil]]", ballot(2), deleted.digest()));
+        assert_eq!(read.to_string(), format!("[READ {} '' 0 2 {} [nil] 0]", ballot(2), deleted.digest()));
     })
     .await;
 }

@@ -102,7 +102,7 @@ async fn the_history_without_ops_can_be_settled_so_that_its_promise_is_kept() {
         let settled = node.settle(&Settle::confirm("k", ballot(1), 0, "")).await;
         assert_eq!(settled.to_string(), "[SETTLED]");
         let read = node.read("k", "GET k").await;
-        assert_eq!(read.to_string(), format!("[READ {0} {0} 0 0 '' [nil]]", ballot(1)));
+        assert_eq!(read.to_string(), format!("[READ {0} {0} 0 0 '' [nil] 0]", ballot(1)));
     })
     .await;
 }

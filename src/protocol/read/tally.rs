@@ -30,12 +30,14 @@ impl<R> ReadRound<R> {
         }
     }
 
-    /// How many report exactly this settle with nothing after it (R2); 0 where `standing` is not settled itself.
+    /// How many report exactly this settle with nothing after it (R2); 0 where `standing` is not settled itself. A key that is due
+    /// counts as gone only by a settle of a later time: an op of an earlier one could still take its expiry away.
     pub(super) fn holders(&self, standing: &Standing) -> usize {
-        if !standing.is_settled() {
+        let Some(accepted) = standing.accepted.filter(|_| standing.is_settled()) else {
             return 0;
-        }
-        self.reports().filter(|(_, _, other)| *other == standing).count()
+        };
+        let holds = |answer: &&Option<ReadAnswer<R>>| matches!(answer, Some(ReadAnswer::Report { standing: other, due_ms, .. }) if other == standing && *due_ms <= accepted.time_ms());
+        self.answers.iter().filter(holds).count()
     }
 
     pub(super) fn reports(&self) -> impl Iterator<Item = (NodeIndex, Ballot, &Standing)> {

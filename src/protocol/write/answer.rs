@@ -6,7 +6,7 @@ use crate::protocol::repair::Repairs;
 use crate::protocol::version::{Position, Standing};
 
 /// A node executed the round's commands, or holds the op in its history already, and promises the round's ballot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ack<R> {
     /// Where the node stands after the op.
     pub standing: Standing,
@@ -18,7 +18,7 @@ pub struct Ack<R> {
 }
 
 /// Why a node's answer does not count. Unreachable is not absent: none of these enters a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NoVote {
     /// The call never left: the op certainly did not run there.
     NotSent,
@@ -29,7 +29,7 @@ pub enum NoVote {
 }
 
 /// One node's answer to apply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ApplyAnswer<R> {
     /// Done, and promised.
     Ack(Ack<R>),
@@ -54,7 +54,7 @@ pub enum ApplyAnswer<R> {
 }
 
 /// One node's answer to settle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SettleAnswer {
     /// The node holds the position as settled.
     Accepted,

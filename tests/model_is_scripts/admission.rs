@@ -1,0 +1,74 @@
+//! Random calls of `admit`: mostly what the node is ready for.
+
+use anarchoredis::script::Name;
+
+use crate::pair::Difference;
+use crate::sequence::{Sequence, evalsha, record, text};
+
+const CALLS: [&str; 14] = [
+    "look",
+    "claim C N a,b R",
+    "start C F",
+    "readmit N S F R",
+    "demote N F R",
+    "rejoin N E S F",
+    "enlist C N a,b R E F",
+    "epoch N E F",
+    "promote N P R F G",
+    "forget G",
+    "mark G x 7",
+    "clean G x 7",
+    "clean G x 8",
+    "nonsense G",
+];
+
+impl Sequence<'_> {
+    /// `C` cluster, `N` node, `R` run id, `S` new run id, `E` higher epoch, `P` the epoch, `F` new fence, `G` the fence.
+    async fn admit_with(&mut self, node: usize, call: &str) -> Result<(), Difference> {
+        let look = self.tell(node, &evalsha(Name::Admit, &[], text(&["look"]))).await?;
+        if look.item(0).to_string() != "NODE" {
+            return Ok(());
+        }
+        let epoch: u64 = look.text(3).parse().unwrap_or(0);
+        let mut args = Vec::new();
+        for word in call.split(' ') {
+            let known =
+                |at: usize, else_: &str| if look.text(at).is_empty() { else_.into() } else { look.text(at) };
+            let right = match word {
+                "C" => known(1, "c"),
+                "N" => known(2, "n"),
+                "R" => known(5, "r1"),
+                "S" => format!("r{}", self.rng.below(1_000)),
+                "E" => (epoch + self.rng.below(2)).to_string(),
+                "P" => look.text(3),
+                "F" => format!("f{}", self.rng.below(1_000_000)),
+                "G" => look.text(7),
+                other => other.to_owned(),
+            };
+            let is_wrong = word.len() == 1 && !matches!(word, "E" | "F") && self.rng.percent(4);
+            args.push(if is_wrong { b"wrong".to_vec() } else { right.into_bytes() });
+        }
+        let register = self.register();
+        let keys = if call.starts_with("forget") { vec![record(register)] } else { Vec::new() };
+        let what = call.split(' ').next().unwrap_or_default();
+        let answer = self.tell(node, &evalsha(Name::Admit, &keys, args)).await?;
+        self.count(format!("{what} {}", answer.item(0)));
+        let fence = self.tell(node, &text(&["GET", "anrcho_fence"])).await?;
+        self.fences[node] = if fence.0 == redis::Value::Nil { String::new() } else { fence.to_string() };
+        Ok(())
+    }
+
+    pub async fn admit(&mut self, node: usize) -> Result<(), Difference> {
+        let call = self.rng.pick(&CALLS);
+        self.admit_with(node, call).await
+    }
+
+    /// An empty node becomes a voter, or a joining one.
+    pub async fn join(&mut self, node: usize) -> Result<(), Difference> {
+        if self.rng.percent(70) {
+            self.admit_with(node, "claim C N a,b R").await?;
+            return self.admit_with(node, "start C F").await;
+        }
+        self.admit_with(node, "enlist C N a,b R E F").await
+    }
+}

@@ -1,0 +1,178 @@
+//! lua/admit.lua
+
+use super::fragments::{Call, Ended, as_text, error_of, give_up, number, or_empty};
+use super::reply::{Reply, words};
+
+const NODE: &[u8] = b"anrcho_node";
+
+/// What `anrcho_node` and `anrcho_fence` say.
+struct Info {
+    cluster: Vec<u8>,
+    node: Vec<u8>,
+    epoch: Vec<u8>,
+    role: Vec<u8>,
+    run_id: Vec<u8>,
+    members: Vec<u8>,
+    fence: Vec<u8>,
+}
+
+impl Info {
+    fn load(call: &mut Call<'_, '_>) -> Ended<Info> {
+        let fields = [b"cluster".as_slice(), b"node", b"epoch", b"role", b"run_id", b"members"];
+        let info = call.session.call_strings(&[&[b"HMGET", NODE], &fields[..]].concat())?;
+        let [cluster, node, epoch, role, run_id, members] = [0, 1, 2, 3, 4, 5].map(|at| or_empty(&info[at]));
+        let fence = or_empty(&call.session.call_string(&[b"GET", b"anrcho_fence"])?);
+        Ok(Info { cluster, node, epoch, role, run_id, members, fence })
+    }
+}
+
+pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
+    let what = call.arg(1)?;
+    let info = Info::load(&mut call)?;
+    match what {
+        b"look" => Ok(look(&call, info)),
+        b"claim" => claim(&mut call, info),
+        b"start" => start(&mut call, &info),
+        b"readmit" | b"demote" => after_restart(&mut call, &info, what),
+        b"rejoin" => rejoin(&mut call, &info),
+        b"enlist" => enlist(&mut call, info),
+        b"epoch" => epoch(&mut call, &info),
+        b"promote" => promote(&mut call, &info),
+        _ => bookkeeping(&mut call, &info, what),
+    }
+}
+
+fn other(field: &str, value: &[u8]) -> Reply {
+    words!["OTHER", field, value]
+}
+
+/// Gives up with OTHER unless the node is what the call takes it for.
+fn must_be(field: &str, found: &[u8], named: &[u8]) -> Ended<()> {
+    if found == named { Ok(()) } else { give_up(other(field, found)) }
+}
+
+fn write(call: &mut Call<'_, '_>, fields: &[&[u8]]) -> Ended<Reply> {
+    let reply = call.session.pcall(&[&[b"HSET", NODE], fields].concat());
+    match error_of(&reply) {
+        Some(refused) => give_up(words!["REFUSED", refused]),
+        None => Ok(words!["OK"]),
+    }
+}
+
+fn write_with_fence(call: &mut Call<'_, '_>, token: &[u8], fields: &[&[u8]]) -> Ended<Reply> {
+    let answer = write(call, fields)?;
+    call.session.call(&[b"SET", b"anrcho_fence", token])?;
+    Ok(answer)
+}
+
+fn look(call: &Call<'_, '_>, info: Info) -> Reply {
+    let Info { cluster, node, epoch, role, run_id, members, fence } = info;
+    let (keys, now_us) = (call.session.store.len().to_string(), call.session.now_us.to_string());
+    words!["NODE", cluster, node, epoch, role, run_id, members, fence, keys, now_us]
+}
+
+fn must_be_empty(call: &Call<'_, '_>) -> Ended<()> {
+    match call.session.store.len() {
+        0 => Ok(()),
+        keys => give_up(words!["NOT_EMPTY", as_text(keys as i64)]),
+    }
+}
+
+fn claim(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
+    let (cluster, node) = (call.arg(2)?, call.arg(3)?);
+    if !info.cluster.is_empty() {
+        let is_mine = info.cluster == cluster && info.node == node;
+        return Ok(if is_mine { words!["OK"] } else { words!["CLAIMED", info.cluster, info.members] });
+    }
+    must_be_empty(call)?;
+    let (members, run_id) = (call.arg(4)?, call.arg(5)?);
+    let who = [b"cluster", cluster, b"node", node, b"members", members, b"run_id", run_id];
+    write(call, &[&who[..], &[b"epoch", b"1", b"role", b"claimed"]].concat())
+}
+
+fn start(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
+    must_be("cluster", &info.cluster, call.arg(2)?)?;
+    if info.role != b"claimed" {
+        return Ok(words!["OK"]);
+    }
+    write_with_fence(call, call.arg(3)?, &[b"role", b"voter"])
+}
+
+fn after_restart(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Reply> {
+    must_be("node", &info.node, call.arg(2)?)?;
+    if what == b"readmit" {
+        must_be("run_id", &info.run_id, call.arg(5)?)?;
+        return write_with_fence(call, call.arg(4)?, &[b"run_id", call.arg(3)?]);
+    }
+    must_be("run_id", &info.run_id, call.arg(4)?)?;
+    write_with_fence(call, call.arg(3)?, &[b"role", b"joining"])
+}
+
+fn rejoin(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
+    must_be("node", &info.node, call.arg(2)?)?;
+    must_be("role", &info.role, b"joining")?;
+    write_with_fence(call, call.arg(5)?, &[b"epoch", call.arg(3)?, b"run_id", call.arg(4)?])
+}
+
+fn enlist(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
+    if !info.cluster.is_empty() {
+        return Ok(words!["CLAIMED", info.cluster, info.members]);
+    }
+    must_be_empty(call)?;
+    let who = [b"cluster", call.arg(2)?, b"node", call.arg(3)?, b"members", call.arg(4)?];
+    let when = [b"run_id", call.arg(5)?, b"epoch", call.arg(6)?, b"role", b"joining"];
+    write_with_fence(call, call.arg(7)?, &[who, when].concat())
+}
+
+fn epoch(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
+    must_be("node", &info.node, call.arg(2)?)?;
+    if number(&info.epoch)? >= call.number(3)? {
+        return Ok(other("epoch", &info.epoch));
+    }
+    write_with_fence(call, call.arg(4)?, &[b"epoch", call.arg(3)?])
+}
+
+fn promote(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
+    must_be("node", &info.node, call.arg(2)?)?;
+    must_be("role", &info.role, b"joining")?;
+    must_be("epoch", &info.epoch, call.arg(3)?)?;
+    must_be("run_id", &info.run_id, call.arg(4)?)?;
+    if call.args.get(5) != Some(&info.fence.as_slice()) {
+        return Ok(other("fence", b""));
+    }
+    write_with_fence(call, call.arg(5)?, &[b"role", b"voter"])
+}
+
+/// The heal's own: these need the fence.
+fn bookkeeping(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Reply> {
+    if info.fence.is_empty() || call.args.get(1) != Some(&info.fence.as_slice()) {
+        return Ok(other("fence", b""));
+    }
+    match what {
+        b"forget" => forget(call, info),
+        b"mark" => {
+            let reply = call.session.pcall(&[b"HSET", b"anrcho_dirty", call.arg(3)?, call.arg(4)?]);
+            Ok(error_of(&reply).map_or(words!["OK"], |refused| words!["REFUSED", refused]))
+        }
+        b"clean" => {
+            let marked = call.session.call_string(&[b"HGET", b"anrcho_dirty", call.arg(3)?])?;
+            if marked.as_deref() == call.args.get(3).copied() {
+                call.session.call(&[b"HDEL", b"anrcho_dirty", call.arg(3)?])?;
+            }
+            Ok(words!["OK"])
+        }
+        _ => Ok(other("call", what)),
+    }
+}
+
+fn forget(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
+    must_be("role", &info.role, b"joining")?;
+    let record = call.key(1)?;
+    for field in call.session.fields(record)? {
+        if let Some(key) = field.strip_prefix(b"k") {
+            call.session.call(&[b"DEL", key])?;
+        }
+    }
+    call.session.call(&[b"DEL", record])?;
+    Ok(words!["OK"])
+}

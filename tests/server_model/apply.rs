@@ -1,0 +1,298 @@
+//! lua/apply.lua
+
+use super::Mistake;
+use super::fragments::{
+    Call, Elements, End, Ended, Field, as_text, entry_field, error_of, give_up, is_refusal, log_field,
+    number, or_empty, or_zero,
+};
+use super::pack::{pack, unpack};
+use super::read::commands;
+use super::remembered::{Remembered, coordinator_of, ms_of, pack_ops, sequence_of, unpack_ops};
+use super::reply::{Reply, words};
+
+/// The script's local variables.
+struct Apply<'c, 's> {
+    call: Call<'c, 's>,
+    record: &'c [u8],
+    ballot: &'c [u8],
+    op: &'c [u8],
+    op_ms: i64,
+    keep: bool,
+    read_only: bool,
+    hash: bool,
+    exists: bool,
+    promised: Vec<u8>,
+    accepted: Vec<u8>,
+    settled: Vec<u8>,
+    version: Vec<u8>,
+    digest: Vec<u8>,
+    ops: Field,
+    multi: bool,
+    entries: Vec<Field>,
+}
+
+type Command<'c> = &'c [&'c [u8]];
+
+/// Fields of the record, with what they become.
+type Entries = Vec<(Vec<u8>, String)>;
+
+/// What the commands did.
+struct Ran {
+    replies: Vec<Reply>,
+    succeeded: bool,
+    refusals_here: String,
+}
+
+pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
+    call.check_fence()?;
+    let mut apply = Apply::load(call)?;
+    apply.check_ballot()?;
+    let mut remembered = apply.recall()?;
+    let (commands, due) = apply.decide()?;
+    for key in due {
+        apply.call.session.call(&[b"DEL", key])?;
+    }
+    let ran = apply.execute(&commands)?;
+    if apply.read_only || !ran.succeeded {
+        return apply.promise_only(ran.replies);
+    }
+    let (fields, lost, alive) = apply.changed_entries()?;
+    if !apply.exists && !alive && !apply.keep {
+        return Ok(words!["ABSENT", ran.replies]);
+    }
+    let base = apply.extend(&ran, &mut remembered)?;
+    apply.write(&fields, &lost, &remembered)?;
+    apply.ack(apply.ballot, &base, ran.replies.into())
+}
+
+impl<'c, 's> Apply<'c, 's> {
+    fn load(mut call: Call<'c, 's>) -> Ended<Apply<'c, 's>> {
+        let (ballot, op, flags) = (call.arg(3)?, call.arg(4)?, call.arg(5)?);
+        let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d", b"o", b"m"])?;
+        Ok(Apply {
+            record: call.key(1)?,
+            ballot,
+            op,
+            op_ms: ms_of(ballot)?,
+            keep: flags.contains(&b'k'),
+            read_only: flags.contains(&b'r'),
+            hash: flags.contains(&b'h'),
+            exists: head[0].is_some(),
+            promised: or_empty(&head[0]),
+            accepted: or_empty(&head[1]),
+            settled: or_zero(&head[2]),
+            version: or_zero(&head[3]),
+            digest: or_empty(&head[4]),
+            ops: head[5].clone(),
+            multi: head[6].is_some(),
+            entries,
+            call,
+        })
+    }
+
+    fn has(&self, mistake: Mistake) -> bool {
+        self.call.session.mistake == Some(mistake)
+    }
+
+    fn check_ballot(&mut self) -> Ended<()> {
+        let is_again = self.ballot == self.promised && self.has(Mistake::PromiseTwice);
+        if self.ballot <= self.promised.as_slice() && !is_again {
+            return give_up(words!["NACK", self.promised.clone()]); // I1
+        }
+        let now_ms = self.call.session.now_ms();
+        if self.op_ms > now_ms + self.call.number(10)? {
+            return give_up(words!["AHEAD", as_text(now_ms)]);
+        }
+        Ok(())
+    }
+
+    fn states(&mut self) -> Ended<Vec<Reply>> {
+        let limit = self.call.number(7)?;
+        let (mut all, mut total) = (Vec::new(), 0);
+        if limit == 0 {
+            return Ok(all);
+        }
+        for key in self.call.user_keys() {
+            let session = &mut *self.call.session;
+            let form = session.form_of(key);
+            let (elements, size) = session.elements_within(key, form, limit - total)?;
+            let Some(elements) = elements.filter(|_| total + size <= limit) else { return Ok(Vec::new()) };
+            total += size;
+            let expiry = as_text(session.expiry_of(key)?.max(0));
+            all.push(words![*key, form, expiry, Reply::strings(elements)]);
+        }
+        Ok(all)
+    }
+
+    fn ack(&mut self, ran: &[u8], base: &[u8], replies: Reply) -> Ended<Reply> {
+        let states = self.states()?;
+        let (accepted, settled) = (self.accepted.clone(), self.settled.clone());
+        let (version, digest) = (self.version.clone(), self.digest.clone());
+        Ok(words!["ACK", accepted, settled, version, digest, ran, base, replies, states])
+    }
+
+    fn promise(&mut self) -> Ended<()> {
+        let reply = self.call.session.pcall(&[b"HSET", self.record, b"p", self.ballot]);
+        error_of(&reply).map_or(Ok(()), |refused| give_up(words!["REFUSED", refused]))
+    }
+
+    /// The other coordinators' ops; ends with a retry or an older op of this one. (I5)
+    fn recall(&mut self) -> Ended<Vec<Remembered>> {
+        let Some(ops) = self.ops.clone().filter(|_| !self.read_only) else { return Ok(Vec::new()) };
+        let coordinator = &self.op[..self.op.len().min(16)];
+        let sequence = sequence_of(self.op)?;
+        let oldest_ms = self.op_ms - self.call.number(9)?;
+        let mut remembered = Vec::new();
+        for entry in unpack_ops(&ops)? {
+            if coordinator_of(&entry.ballot) != coordinator {
+                if ms_of(&entry.ballot)? >= oldest_ms {
+                    remembered.push(entry);
+                }
+            } else if entry.sequence == sequence && !self.has(Mistake::RetryRunsAgain) {
+                self.promise()?;
+                let replies = entry.replies.and_then(|packed| unpack(&packed)).unwrap_or(Reply::Nil);
+                return give_up(self.ack(&entry.ballot, b"", replies)?);
+            } else if sequence < entry.sequence {
+                return give_up(words!["NACK", self.promised.clone()]);
+            }
+        }
+        Ok(remembered)
+    }
+
+    /// All checks stand above the first write: the commands, and the keys that are due.
+    fn decide(&mut self) -> Ended<(Vec<Command<'c>>, Vec<&'c [u8]>)> {
+        let commands = commands(&self.call, 12)?;
+        if let Some(long) = commands.iter().find(|command| command.len() > 7900) {
+            let text = format!("ERR a command of {} arguments: a script takes 7900, split it", long.len());
+            return give_up(words!["REFUSED", text]);
+        }
+        let mut due = Vec::new();
+        for (key, entry) in self.call.user_keys().iter().zip(&self.entries) {
+            if entry.is_none() && self.has(Mistake::StrayIsTaken) {
+                continue;
+            }
+            if self.call.is_due(entry.as_deref(), key, self.op_ms)? {
+                due.push(*key);
+            }
+        }
+        let lowest_expiry_ms = self.call.number(11)?;
+        if lowest_expiry_ms > self.op_ms && lowest_expiry_ms <= self.call.session.now_ms() + 5 {
+            return give_up(words!["EXPIRING", self.call.arg(11)?]);
+        }
+        let expected = self.call.arg(6)?;
+        if expected != b"*" && expected != self.digest {
+            return Err(End::Answer(self.promise_only("MISMATCH")?));
+        }
+        Ok((commands, due))
+    }
+
+    /// Nothing enters the history; an absent register stays absent.
+    fn promise_only(&mut self, replies: impl Into<Reply>) -> Ended<Reply> {
+        let replies = replies.into();
+        if !self.exists && !self.keep {
+            return Ok(words!["ABSENT", replies]);
+        }
+        self.promise()?;
+        let digest = self.digest.clone();
+        self.ack(b"", &digest, replies)
+    }
+
+    fn execute(&mut self, commands: &[&[&[u8]]]) -> Ended<Ran> {
+        let mut ran = Ran { replies: Vec::new(), succeeded: false, refusals_here: String::new() };
+        for (at, command) in commands.iter().enumerate() {
+            let mut reply = self.call.session.pcall(command);
+            match error_of(&reply) {
+                None => {
+                    ran.succeeded = true;
+                    reply = self.exact(reply, command)?;
+                }
+                Some(failure) if !ran.succeeded && is_refusal(failure) => {
+                    return give_up(words!["REFUSED", failure]);
+                }
+                Some(failure) if is_refusal(failure) => {
+                    ran.refusals_here.push_str(&format!("{}{failure}", at + 1));
+                }
+                Some(_) => {}
+            }
+            ran.replies.push(reply);
+        }
+        Ok(ran)
+    }
+
+    /// Integers are exact to 2^53; beyond it the value itself is read back as text.
+    fn exact(&mut self, reply: Reply, command: &[&[u8]]) -> Ended<Reply> {
+        let Reply::Int(number) = reply else { return Ok(reply) };
+        let double = number as f64;
+        if double.abs() < 9_007_199_254_740_992.0 {
+            return Ok(reply);
+        }
+        let name = command[0].to_ascii_uppercase();
+        if name == b"HINCRBY" {
+            return Ok(self.call.session.call(&[b"HGET", command[1], command[2]])?);
+        }
+        if name.starts_with(b"INCR") || name.starts_with(b"DECR") {
+            return Ok(self.call.session.call(&[b"GET", command[1]])?);
+        }
+        Ok(format!("{double:.0}").into())
+    }
+
+    /// The record's entries that change, those that go, and whether a key is alive.
+    fn changed_entries(&mut self) -> Ended<(Entries, Elements, bool)> {
+        let (mut fields, mut lost, mut alive) = (Vec::new(), Vec::new(), false);
+        for (at, key) in self.call.user_keys().iter().enumerate() {
+            let mut expiry = self.call.session.expiry_of(key)?;
+            if expiry >= 0 && expiry <= self.op_ms {
+                self.call.session.call(&[b"DEL", key])?;
+                expiry = -2;
+            }
+            let entry = if expiry == -1 { "0".to_owned() } else { as_text(expiry) };
+            if expiry != -2 {
+                alive = true;
+                if self.entries[at].as_deref() != Some(entry.as_bytes()) {
+                    fields.push((entry_field(key), entry));
+                }
+            } else if self.entries[at].is_some() {
+                lost.push(entry_field(key));
+            }
+        }
+        Ok((fields, lost, alive))
+    }
+
+    /// The next version; answers the digest before. (I2)
+    fn extend(&mut self, ran: &Ran, remembered: &mut Vec<Remembered>) -> Ended<Vec<u8>> {
+        let packed = pack(&Reply::Array(ran.replies.clone()));
+        let hashed: &[u8] = if self.hash { &packed } else { b"" };
+        let ballot: &[u8] = if self.has(Mistake::DigestWithoutBallot) { b"" } else { self.ballot };
+        let over = [&self.digest, self.op, ballot, hashed, ran.refusals_here.as_bytes()].concat();
+        let digest = sha1_smol::Sha1::from(over).hexdigest().into_bytes()[..32].to_vec();
+        let base = std::mem::replace(&mut self.digest, digest);
+        self.version = as_text(number(&self.version)? + 1).into_bytes();
+        let is_short = packed.len() as i64 <= self.call.number(8)?;
+        let (sequence, ballot) = (sequence_of(self.op)?, self.ballot.to_vec());
+        remembered.push(Remembered { sequence, ballot, replies: is_short.then_some(packed) });
+        Ok(base)
+    }
+
+    fn write(&mut self, fields: &[(Vec<u8>, String)], lost: &[Vec<u8>], ops: &[Remembered]) -> Ended<()> {
+        let user_keys = self.call.user_keys();
+        let is_id = |key: &&[u8]| self.record == [b"anrcho_version:{", *key, b"}"].concat();
+        self.multi |= !user_keys.iter().all(is_id);
+        let (session, record) = (&mut *self.call.session, self.record);
+        if self.multi {
+            let entry = words![self.version.clone(), self.digest.clone(), Reply::strings(user_keys)];
+            session.set_field(record, b"m", b"1")?;
+            session.set_field(record, &log_field(number(&self.version)?), &pack(&entry))?;
+        }
+        for (field, entry) in fields {
+            session.set_field(record, field, entry.as_bytes())?;
+        }
+        for field in lost {
+            session.call(&[b"HDEL", record, field])?;
+        }
+        session.set_field(record, b"p", self.ballot)?;
+        session.set_field(record, b"v", &self.version)?;
+        session.set_field(record, b"d", &self.digest)?;
+        session.set_field(record, b"o", &pack_ops(ops))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! lua/settle.lua
+
+use super::Mistake;
+use super::fragments::{
+    Call, Ended, as_text, entry_field, error_of, give_up, length_command, log_field, number, or_empty,
+    or_zero, raise, register_of,
+};
+use super::pack::unpack;
+use super::reply::{Reply, words};
+
+/// One key of the state that came along.
+struct Key<'c> {
+    name: &'c [u8],
+    form: &'c str,
+    expiry: &'c [u8],
+    elements: &'c [&'c [u8]],
+}
+
+/// What the call brings beside a confirmation's words.
+#[derive(Default)]
+struct State<'c> {
+    log: Vec<&'c [u8]>,
+    keys: Vec<Key<'c>>,
+}
+
+pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
+    call.check_fence()?;
+    let mode = call.arg(6)?;
+    let needs_state = check_history(&mut call, mode)?;
+    let state = if mode == b"confirm" { State::default() } else { parse(&mut call, needs_state)? };
+    refuse_dumps(&mut call, &state)?;
+    accept(&mut call)?;
+    if mode == b"confirm" {
+        return Ok(words!["SETTLED"]);
+    }
+    let record = call.key(1)?;
+    if mode == b"full" {
+        drop_unlisted(&mut call, &state)?;
+    }
+    for key in &state.keys {
+        store(&mut call, record, key)?;
+    }
+    for entry in &state.log {
+        let field = log_field(logged_version(entry)?);
+        call.session.set_field(record, &field, entry)?;
+    }
+    match call.arg(8)? {
+        b"" => drop(call.session.call(&[b"HDEL", record, b"o"])?),
+        ops => call.session.set_field(record, b"o", ops)?,
+    }
+    if call.arg(10)? == b"1" {
+        call.session.set_field(record, b"m", b"1")?;
+    }
+    Ok(words!["SETTLED"])
+}
+
+/// Ends where ballot or digest forbid the settle; answers the NEEDS_STATE that a missing stage causes.
+fn check_history(call: &mut Call<'_, '_>, mode: &[u8]) -> Ended<Reply> {
+    let (ballot, digest, base) = (call.arg(3)?, call.arg(5)?, call.arg(7)?);
+    let head = call.session.call_strings(&[b"HMGET", call.key(1)?, b"p", b"a", b"v", b"d"])?;
+    let [promised, accepted, held] = [0, 1, 3].map(|at| or_empty(&head[at]));
+    if ballot < promised.as_slice() {
+        return give_up(words!["NACK", promised]); // I1
+    }
+    if ballot == accepted && ballot == promised && digest != held {
+        return give_up(words!["CONFLICT", held]); // I3
+    }
+    let mistake = call.session.mistake;
+    let is_other = match mode {
+        b"confirm" => held != digest && mistake != Some(Mistake::ConfirmAnyDigest),
+        b"delta" => held != base && mistake != Some(Mistake::DeltaFromAnyBase),
+        _ => false,
+    };
+    let needs_state = words!["NEEDS_STATE", or_zero(&head[2]), held];
+    if is_other { give_up(needs_state) } else { Ok(needs_state) }
+}
+
+/// ARGV from 11 on, word by word.
+struct Words<'c>(&'c [&'c [u8]]);
+
+impl<'c> Words<'c> {
+    fn take(&mut self) -> Ended<&'c [u8]> {
+        let Some((word, rest)) = self.0.split_first() else { return raise("ERR a nil among ARGV") };
+        self.0 = rest;
+        Ok(word)
+    }
+
+    fn take_number(&mut self) -> Ended<i64> {
+        number(self.take()?)
+    }
+}
+
+/// How many elements a form has: so many, or a multiple of so many.
+fn has_elements(form: &str, count: usize) -> bool {
+    match form {
+        "string" | "dump" => count == 1,
+        "staged" => count == 3,
+        "gone" => count == 0,
+        "list" | "set" => count > 0,
+        "hash" | "zset" => count > 0 && count.is_multiple_of(2),
+        _ => false,
+    }
+}
+
+fn parse<'c>(call: &mut Call<'c, '_>, needs_state: Reply) -> Ended<State<'c>> {
+    let mut words = Words(call.args.get(10..).unwrap_or_default());
+    let mut state = State::default();
+    for _ in 0..words.take_number()? {
+        state.log.push(words.take()?);
+    }
+    for _ in 0..words.take_number()? {
+        let (name, form, expiry) = (words.take()?, words.take()?, words.take()?);
+        let count = words.take_number()?;
+        let form = std::str::from_utf8(form).unwrap_or_default();
+        let length = usize::try_from(count).unwrap_or(usize::MAX);
+        if !has_elements(form, length) || number(expiry).is_err() {
+            let text = format!("ERR a state of form {form} with {count} elements");
+            return give_up(words!["REFUSED", text]);
+        }
+        let there = words.0.split_at_checked(length);
+        let Some((elements, rest)) = there else {
+            return give_up(words!["REFUSED", "ERR the arguments do not add up"]);
+        };
+        words.0 = rest;
+        if form == "staged" && !is_staged(call, elements)? {
+            return give_up(needs_state);
+        }
+        state.keys.push(Key { name, form, expiry, elements });
+    }
+    if !words.0.is_empty() {
+        return give_up(words!["REFUSED", "ERR the arguments do not add up"]);
+    }
+    Ok(state)
+}
+
+fn is_staged(call: &mut Call<'_, '_>, elements: &[&[u8]]) -> Ended<bool> {
+    let (stage, form) = (elements[0], std::str::from_utf8(elements[1]).unwrap_or_default());
+    if call.session.store.get(stage).map_or("none", |value| value.kind()) != form {
+        return Ok(false);
+    }
+    let Some(command) = length_command(form) else { return raise("ERR a stage of no form") };
+    Ok(as_text(call.session.call_integer(&[command, stage])?).as_bytes() == elements[2])
+}
+
+/// This model has no DUMP, so a server finds each one wrong.
+fn refuse_dumps(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<()> {
+    for key in state.keys.iter().filter(|key| key.form == "dump") {
+        let restored = call.session.pcall(&[b"RESTORE", key.name, b"0", key.elements[0], b"REPLACE"]);
+        if let Some(refused) = error_of(&restored) {
+            return give_up(words!["REFUSED", refused]);
+        }
+    }
+    Ok(())
+}
+
+fn accept(call: &mut Call<'_, '_>) -> Ended<()> {
+    let (record, ballot, version, digest) = (call.key(1)?, call.arg(3)?, call.arg(4)?, call.arg(5)?);
+    let fields = [b"p", ballot, b"a", ballot, b"s", version, b"v", version, b"d", digest];
+    let reply = call.session.pcall(&[&[b"HSET".as_slice(), record], &fields[..]].concat());
+    if let Some(refused) = error_of(&reply) {
+        return give_up(words!["REFUSED", refused]);
+    }
+    if call.args.get(8) == Some(&b"1".as_slice()) {
+        call.session.set_field(b"anrcho_dirty", register_of(record), ballot)?;
+    }
+    Ok(())
+}
+
+fn drop_unlisted(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<()> {
+    let record = call.key(1)?;
+    for field in call.session.fields(record)? {
+        let is_kept = || state.keys.iter().any(|key| key.name == &field[1..]);
+        match field.first() {
+            Some(b'l') => {}
+            Some(b'k') if !is_kept() => drop(call.session.call(&[b"DEL", &field[1..]])?),
+            _ => continue,
+        }
+        call.session.call(&[b"HDEL", record, &field])?;
+    }
+    Ok(())
+}
+
+fn store(call: &mut Call<'_, '_>, record: &[u8], key: &Key<'_>) -> Ended<()> {
+    let session = &mut *call.session;
+    session.call(&[b"DEL", key.name])?;
+    let swapped: Vec<&[u8]> = key.elements.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect();
+    let (command, elements): (&[u8], _) = match key.form {
+        "string" => (b"SET", key.elements),
+        "list" => (b"RPUSH", key.elements),
+        "hash" => (b"HSET", key.elements),
+        "set" => (b"SADD", key.elements),
+        "zset" => (b"ZADD", swapped.as_slice()),
+        _ => (b"", [].as_slice()),
+    };
+    if key.form == "staged" {
+        session.call(&[b"RENAME", key.elements[0], key.name])?;
+        session.call(&[b"PERSIST", key.name])?;
+    } else if !command.is_empty() {
+        session.call(&[&[command, key.name], elements].concat())?;
+    }
+    if key.form != "gone" && key.expiry != b"0" {
+        session.call(&[b"PEXPIREAT", key.name, key.expiry])?;
+    }
+    if key.form == "gone" && key.expiry == b"0" {
+        session.call(&[b"HDEL", record, &entry_field(key.name)])?;
+    } else {
+        session.set_field(record, &entry_field(key.name), key.expiry)?;
+    }
+    Ok(())
+}
+
+/// `tonumber(cmsgpack.unpack(entry)[1])`
+fn logged_version(entry: &[u8]) -> Ended<i64> {
+    let fields = unpack(entry);
+    if let Some(Reply::Array(fields)) = &fields
+        && let Some(Reply::Bulk(version)) = fields.first()
+    {
+        return number(version);
+    }
+    raise("ERR a log entry that was not packed here")
+}

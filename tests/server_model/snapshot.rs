@@ -1,0 +1,145 @@
+//! lua/snapshot.lua
+
+use super::fragments::{
+    Call, Ended, as_text, entry_field, give_up, length_command, log_field, number, or_empty, or_zero,
+};
+use super::pack::unpack;
+use super::reply::{Reply, words};
+
+/// The keys that are asked for, with the log entries that go along.
+struct Selection {
+    mode: &'static str,
+    names: Vec<Vec<u8>>,
+    log: Vec<Vec<u8>>,
+}
+
+pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
+    call.check_fence()?;
+    let (record, what) = (call.key(1)?, call.arg(3)?);
+    let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"s", b"v", b"d", b"o", b"m"])?;
+    let Some(promised) = &head[0] else { return give_up(words!["ABSENT"]) };
+    let (version, digest) = (or_zero(&head[3]), or_empty(&head[4]));
+    if what == b"slice" {
+        return slice(&mut call, version, digest);
+    }
+    let selection = match what {
+        b"since" => changed_since(&mut call, number(&version)?)?,
+        b"keys" => {
+            let names = call.user_keys().iter().map(|key| key.to_vec()).collect();
+            Some(Selection { mode: "delta", names, log: Vec::new() })
+        }
+        _ => None,
+    };
+    let Selection { mode, names, log } = match selection {
+        Some(selection) => selection,
+        None => every_key(&mut call)?,
+    };
+    let states = states(&mut call, &names)?;
+    let (accepted, settled) = (or_empty(&head[1]), or_zero(&head[2]));
+    let (ops, multi) = (or_empty(&head[5]), or_zero(&head[6]));
+    let (promised, log) = (promised.clone(), Reply::strings(log));
+    Ok(words!["SNAPSHOT", promised, accepted, settled, version, digest, ops, multi, mode, log, states])
+}
+
+fn slice(call: &mut Call<'_, '_>, version: Vec<u8>, digest: Vec<u8>) -> Ended<Reply> {
+    let (key, position, count) = (call.key(2)?, call.arg(5)?, call.arg(6)?);
+    let form = call.session.form_of(key);
+    let Some(length) = length_command(form) else { return give_up(words!["LOST", key]) };
+    if form == "hash" || form == "set" {
+        let command: &[u8] = if form == "hash" { b"HSCAN" } else { b"SSCAN" };
+        let page = call.session.call(&[command, key, position, b"COUNT", count])?;
+        let Reply::Array(page) = page else { unreachable!("a scan answers cursor and elements") };
+        let [following, elements]: [Reply; 2] = page.try_into().expect("cursor and elements");
+        return Ok(words!["SLICE", version, digest, following, elements]);
+    }
+    let to = number(position)? + number(count)? - 1;
+    let (from, last) = (as_text(number(position)?), as_text(to));
+    let (from, last) = (from.as_bytes(), last.as_bytes());
+    let elements = match form {
+        "string" => words![call.session.call(&[b"GETRANGE", key, from, last])?],
+        "list" => call.session.call(&[b"LRANGE", key, from, last])?,
+        _ => call.session.call(&[b"ZRANGE", key, from, last, b"WITHSCORES"])?,
+    };
+    let length = call.session.call_integer(&[length, key])?;
+    let following = as_text(if to + 1 < length { to + 1 } else { 0 });
+    Ok(words!["SLICE", version, digest, following, elements])
+}
+
+/// The keys that changed after the given digest, where the log reaches back to it.
+fn changed_since(call: &mut Call<'_, '_>, version: i64) -> Ended<Option<Selection>> {
+    let (record, base) = (call.key(1)?, call.arg(5)?);
+    let mut selection = Selection { mode: "delta", names: Vec::new(), log: Vec::new() };
+    for back in 0..=version.min(31) {
+        let packed = call.session.call_string(&[b"HGET", record, &log_field(version - back)])?;
+        let Some(packed) = packed else { return Ok(None) };
+        let Some((logged, digest, changed)) = log_entry(&packed) else { return Ok(None) };
+        if logged != as_text(version - back).as_bytes() {
+            return Ok(None);
+        }
+        selection.log.push(packed);
+        if digest == base {
+            return Ok(Some(selection));
+        }
+        for name in changed {
+            if !selection.names.contains(&name) {
+                selection.names.push(name);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Version, digest, changed keys.
+type LogEntry = (Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
+
+fn log_entry(packed: &[u8]) -> Option<LogEntry> {
+    let Reply::Array(fields) = unpack(packed)? else { return None };
+    let [Reply::Bulk(version), Reply::Bulk(digest), Reply::Array(changed)]: [Reply; 3] =
+        fields.try_into().ok()?
+    else {
+        return None;
+    };
+    let bytes = |name: Reply| if let Reply::Bulk(name) = name { Some(name) } else { None };
+    Some((version, digest, changed.into_iter().map(bytes).collect::<Option<_>>()?))
+}
+
+fn every_key(call: &mut Call<'_, '_>) -> Ended<Selection> {
+    let record = call.key(1)?;
+    let (mut names, mut log) = (Vec::new(), Vec::new());
+    for field in call.session.fields(record)? {
+        match field.first() {
+            Some(b'k') => names.push(field[1..].to_vec()),
+            Some(b'l') => log.extend(call.session.call_string(&[b"HGET", record, &field])?),
+            _ => {}
+        }
+    }
+    Ok(Selection { mode: "full", names, log })
+}
+
+fn states(call: &mut Call<'_, '_>, names: &[Vec<u8>]) -> Ended<Vec<Reply>> {
+    let (record, limit) = (call.key(1)?, call.number(4)?);
+    let (mut states, mut total) = (Vec::new(), 0);
+    for name in names {
+        let listed = call.session.call_string(&[b"HGET", record, &entry_field(name)])?;
+        let entry = or_zero(&listed);
+        let mut form = call.session.form_of(name);
+        let is_alive = entry == b"0" || number(&entry)? > call.session.now_ms();
+        if form == "gone" && listed.is_some() && is_alive {
+            return give_up(words!["LOST", name.clone()]);
+        }
+        if listed.is_none() {
+            form = "gone";
+        }
+        if total >= limit {
+            states.push(words![name.clone(), "later", entry, Reply::Array(Vec::new())]);
+            continue;
+        }
+        let (elements, size) = call.session.elements_within(name, form, limit)?;
+        total += name.len() as i64 + elements.as_ref().map_or(0, |_| size);
+        states.push(match elements {
+            Some(elements) => words![name.clone(), form, entry, Reply::strings(elements)],
+            None => words![name.clone(), "large", entry, words![form, as_text(size)]],
+        });
+    }
+    Ok(states)
+}
