@@ -132,12 +132,12 @@ fn every_unsound_change_of_membership_is_caught() {
     every_control_is_caught(
         Topic::Members,
         &[
-            (Control::ChangesUnswept, 4, 1),
-            (Control::RemovesUnswept, 4, 11300),
-            (Control::TwoAtOnce, 4, 1),
-            (Control::OldMajority, 4, 550),
-            (Control::FillsAlone, 4, 1),
-            (Control::OlderCalls, 4, 1300),
+            (Control::VotesUnfilled, 4, 1),
+            (Control::FilledBefore, 4, 1),
+            (Control::ChangesUnswept, 5, 1),
+            (Control::TwoAtOnce, 5, 1),
+            (Control::OldMajority, 4, 1),
+            (Control::OlderCalls, 5, 1),
         ],
     );
 }

@@ -26,20 +26,12 @@ impl Client {
         let voters = self.voters();
         let (here, members) = (generation(voters.epoch), voters.configuration);
         let (proposed, new) = self.choose(members);
-        let stays = |node: &usize| members.contains(*node);
-        if !proposed.list().iter().filter(|node| stays(node)).all(|node| voters.together.contains(node)) {
+        let mut staying = proposed.list().into_iter().filter(|node| members.contains(*node));
+        if !staying.all(|node| voters.together.contains(&node)) {
             return None;
         }
-        let joiner = match new {
-            Some(node) => Some(self.enter_new(node, &voters).await?),
-            None => None,
-        };
         self.world.log(|| format!("change: from {here}, {:?} to {:?}", members.list(), proposed.list()));
-        self.refresh((0..self.nodes()).collect()).await;
-        if self.sweeps(new) {
-            self.establish(here, new).await?;
-            self.at_configuration().establish(here, new).await?;
-        }
+        let joiner = self.prepare_change(here, new, &voters).await?;
         let command = Command::Change(here, proposed.to_item());
         let committed = self.at_configuration().decide(command, true).await.ok()?;
         if committed.reply != Reply::Count(1) {
@@ -47,7 +39,29 @@ impl Client {
         }
         self.move_to(here + 1, proposed, joiner.as_ref()).await?;
         self.world.changed.set(self.world.changed.get() + 1);
+        self.heal().await;
         Some(())
+    }
+
+    /// Every change rests on a sweep of its own.
+    async fn prepare_change(
+        self: &Rc<Self>,
+        here: usize,
+        new: Option<usize>,
+        voters: &Voters,
+    ) -> Option<Option<Joiner>> {
+        let is_filled_before = self.world.control == Control::FilledBefore;
+        let joiner = match new.filter(|_| is_filled_before) {
+            Some(node) => Some(self.enter_new(node, voters).await?),
+            None => None,
+        };
+        self.refresh((0..self.nodes()).collect()).await;
+        if self.world.control != Control::ChangesUnswept {
+            let filled = joiner.as_ref().map(|joiner| joiner.node);
+            self.establish(here, filled).await?;
+            self.at_configuration().establish(here, filled).await?;
+        }
+        Some(joiner)
     }
 
     /// What another healer decided and did not carry through.
@@ -69,32 +83,22 @@ impl Client {
         Some(())
     }
 
-    /// Every change rests on a sweep of its own; the controls leave it out.
-    fn sweeps(&self, new: Option<usize>) -> bool {
-        match self.world.control {
-            Control::ChangesUnswept => false,
-            Control::RemovesUnswept => new.is_some(),
-            _ => true,
-        }
-    }
-
     /// A server more, or one less; never fewer than three.
     fn choose(&self, members: Members) -> (Members, Option<usize>) {
         let outside: Vec<usize> = (0..self.nodes()).filter(|node| !members.contains(*node)).collect();
         let one_of = |nodes: &[usize]| nodes[self.world.below(nodes.len() as u64) as usize];
-        let adds = members.len() < 4 || (!outside.is_empty() && self.world.percent(50));
-        if !adds {
-            return (members.without(one_of(&members.list())), None);
+        if members.len() < 4 || (!outside.is_empty() && self.world.percent(50)) {
+            let new = one_of(&outside);
+            return (members.with(new), Some(new));
         }
-        let new = one_of(&outside);
-        let grown = members.with(new);
-        if self.world.control == Control::TwoAtOnce {
-            return (grown.without(one_of(&members.list())), Some(new));
+        let fewer = members.without(one_of(&members.list()));
+        if self.world.control == Control::TwoAtOnce && fewer.len() > 3 {
+            return (fewer.without(one_of(&fewer.list())), None);
         }
-        (grown, Some(new))
+        (fewer, None)
     }
 
-    /// The new server belongs to nobody's majority while it is filled.
+    /// The control: the new server is filled by the old configuration, and votes from the first moment of the new one.
     async fn enter_new(self: &Rc<Self>, node: usize, voters: &Voters) -> Option<Joiner> {
         let fence = self.world.token();
         let admin =
@@ -112,8 +116,8 @@ impl Client {
         Some(Joiner { node, run, fence })
     }
 
-    /// Decides what the register is under this generation, so that a majority of its members hold it, and gives it to the new
-    /// server.
+    /// Decides what the register is under this generation, so that a majority of its members hold it. The control gives it to
+    /// the new server as well.
     async fn establish(self: &Rc<Self>, here: usize, new: Option<usize>) -> Option<()> {
         for _ in 0..TRIES {
             let committed = self.decide(Command::Read, true).await.ok()?;
@@ -128,7 +132,7 @@ impl Client {
                 source: committed.source,
                 epoch,
             };
-            let is_settled = committed.rule == Rule::W2 || self.world.control == Control::FillsAlone;
+            let is_settled = committed.rule == Rule::W2;
             if !is_settled && !self.settle_members(goal, &committed.voters).await {
                 continue;
             }
@@ -150,9 +154,8 @@ impl Client {
         accepted >= voters.configuration.majority()
     }
 
-    /// Moves all members to their generation, the new one as a voter where it was filled and has not restarted since.
+    /// Moves all members to their generation. Who voted in the one before votes on; whoever comes from elsewhere joins.
     async fn move_to(self: &Rc<Self>, to: usize, members: Members, joiner: Option<&Joiner>) -> Option<()> {
-        let epoch = first_epoch(to);
         let mut order = members.list();
         let first = self.world.below(order.len() as u64) as usize;
         order.rotate_left(first);
@@ -160,25 +163,21 @@ impl Client {
             if self.stops() {
                 return None;
             }
-            let token = self.world.token();
-            let world = Rc::clone(&self.world);
+            let (fence, world) = (self.world.token(), Rc::clone(&self.world));
+            let joiner = joiner.filter(|joiner| joiner.node == node);
             let work = |server: &mut Server| {
-                let run = server.run;
-                let Some(admin) = &mut server.durable.admin else { return };
-                if generation(admin.epoch) >= to {
+                let held = server.durable.admin;
+                if held.is_some_and(|admin| generation(admin.epoch) >= to) {
                     return;
                 }
-                let is_new = |joiner: &&Joiner| {
-                    joiner.node == node
-                        && (joiner.run, joiner.fence) == (run, admin.fence)
-                        && admin.run == run
+                let role = role_after_move(held, to, joiner, server.run, world.control);
+                let run = match held {
+                    Some(admin) if role == Role::Voter => admin.run,
+                    _ => server.run,
                 };
-                if joiner.filter(is_new).is_some() {
-                    admin.role = Role::Voter;
-                    server.forgot = false;
-                }
-                *admin = Admin { epoch, members, fence: token, ..*admin };
-                world.log(|| format!("change: {node} is {:?} of generation {to}", admin.role));
+                server.forgot &= held.is_some_and(|admin| admin.role == Role::Voter) || role != Role::Voter;
+                server.durable.admin = Some(Admin { epoch: first_epoch(to), members, role, run, fence });
+                world.log(|| format!("change: {node} is {role:?} of generation {to}"));
             };
             self.world.admin(node, work).await;
         }
@@ -193,4 +192,19 @@ impl Client {
         });
         seen.max_by_key(|(epoch, _)| *epoch)
     }
+}
+
+/// A voter of an older generation than the one before may have been removed since.
+fn role_after_move(
+    held: Option<Admin>,
+    to: usize,
+    joiner: Option<&Joiner>,
+    run: u64,
+    control: Control,
+) -> Role {
+    let votes_on = |admin: Admin| admin.role == Role::Voter && generation(admin.epoch) + 1 == to;
+    let is_filled =
+        |admin: Admin| joiner.is_some_and(|joiner| (joiner.run, joiner.fence) == (run, admin.fence));
+    let is_voter = held.is_some_and(|admin| votes_on(admin) || is_filled(admin));
+    if is_voter || control == Control::VotesUnfilled { Role::Voter } else { Role::Joining }
 }

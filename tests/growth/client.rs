@@ -123,7 +123,7 @@ impl Client {
         if !Self::can_decide(&voters) {
             voters.together.clear();
         }
-        let ballot = self.clock.borrow_mut().next(self.now());
+        let ballot = self.clock.borrow_mut().next(1_000 * self.now());
         let kind = if journey.command.is_read() { Kind::SlowRead } else { Kind::Mutation };
         let round = WriteRound::new(kind, ballot, Quorum::of(voters.members.len()), journey.keep);
         let mail = Mailbox::new();
@@ -239,7 +239,7 @@ impl Client {
             self.observe(above);
         }
         if let Some(at) = retry.expiring_at_ms {
-            self.observe(Ballot::new(at + 1, self.id));
+            self.observe(Ballot::new(1_000 * (at + 1), self.id));
             let ahead = (at + 1).saturating_sub(self.now()).min(DEADLINE);
             self.world.sim.sleep(ahead).await;
         }

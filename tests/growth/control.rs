@@ -41,18 +41,18 @@ pub enum Control {
     RelativeTtl,
     /// No EXPIRING answer: a node says what it has.
     NoExpiringAnswer,
-    /// R2 answers from what has expired since the settle.
+    /// No answer to a read says what is due: R2 answers from what has expired since the settle.
     DueByMajority,
-    /// Membership changes without a sweep: the new node votes before it is a full copy.
+    /// A new server votes before it is a full copy.
+    VotesUnfilled,
+    /// A new server is filled by the old configuration, and votes from the first moment of the new one.
+    FilledBefore,
+    /// A change that follows another without a sweep of its own.
     ChangesUnswept,
-    /// A sweep fills each new node; a node is removed without one.
-    RemovesUnswept,
-    /// One change that adds a node and removes another.
+    /// One change that removes two servers.
     TwoAtOnce,
     /// The majority stays that of the size before the configuration grew.
     OldMajority,
-    /// A new server takes what W1 decided, and no member settles it.
-    FillsAlone,
     /// A node that moved to a newer configuration still answers calls of an older one.
     OlderCalls,
 }
@@ -61,10 +61,5 @@ impl Control {
     /// Whether a node without a record refuses what is as old as a purged promise.
     pub fn refuses_stale(self) -> bool {
         !matches!(self, Self::PurgeByDeadlinesAlone)
-    }
-
-    /// Whether R2 is refused to answers that rest on an expiry after the settle.
-    pub fn asks_all_of_due(self) -> bool {
-        self != Self::DueByMajority
     }
 }

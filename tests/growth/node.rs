@@ -142,14 +142,14 @@ impl Record {
         let entry = self.state.entries().find(of_coordinator).filter(|_| !call.command.is_read())?;
         // Dropped by the first later op of another coordinator that is past the window.
         let before = self.state.entries().take_while(|other| other.op != entry.op);
-        let is_dropped = before.into_iter().any(|later| later.ran.time_us() > entry.ran.time_us() + window);
+        let is_dropped = before.into_iter().any(|later| later.ran.time_ms() > entry.ran.time_ms() + window);
         (!is_dropped).then(|| entry.clone())
     }
 }
 
 impl Held {
     pub fn apply(&mut self, call: &Apply, now: u64, times: &Times) -> ApplyAnswer<Seen> {
-        let op_time = call.ballot.time_us();
+        let op_time = call.ballot.time_ms();
         if let Some(record) = &mut self.record {
             record.expire(now);
             if call.ballot <= record.promised {
@@ -185,7 +185,7 @@ impl Held {
         now: u64,
         times: &Times,
     ) -> ApplyAnswer<Seen> {
-        let time = if times.control == Control::OwnClocks { now } else { call.ballot.time_us() };
+        let time = if times.control == Control::OwnClocks { now } else { call.ballot.time_ms() };
         let lowest = match call.command {
             Command::ExpireAt(at) => at,
             _ => 0,
@@ -199,7 +199,7 @@ impl Held {
         let command = match call.command {
             // The control sends a TTL, and each node makes a time of it.
             Command::ExpireAt(at) if times.control == Control::RelativeTtl => {
-                Command::ExpireAt(at.saturating_sub(call.ballot.time_us()) + now)
+                Command::ExpireAt(at.saturating_sub(call.ballot.time_ms()) + now)
             }
             other => other,
         };
@@ -227,7 +227,7 @@ impl Held {
 
     /// Where there is no record, its promise may have been purged: what is as old as that counts as refused by it.
     fn is_stale(&self, ballot: Ballot, now: u64, times: &Times) -> bool {
-        self.record.is_none() && times.control.refuses_stale() && ballot.time_us() + times.purge_age < now
+        self.record.is_none() && times.control.refuses_stale() && ballot.time_ms() + times.purge_age < now
     }
 
     pub fn settle(&mut self, call: &Settle, now: u64, times: &Times) -> SettleAnswer {
@@ -266,15 +266,11 @@ impl Held {
         if let Some(at_ms) = early.or(late).filter(|_| times.control != Control::NoExpiringAnswer) {
             return ReadAnswer::Expiring { at_ms };
         }
-        let mut standing = record.standing();
-        // A value that expired after the settle: whoever ran an op before the expiry may still outrank these nodes.
-        let since = standing.accepted.map_or(0, Ballot::time_us);
-        if is_due && value.expiry.is_some_and(|expiry| expiry > since) && times.control.asks_all_of_due() {
-            standing.settled = Version(0);
-        }
+        let tells_due = times.control != Control::DueByMajority;
+        let due_ms = value.expiry.filter(|_| is_due && tells_due).unwrap_or(0);
         let value = if record.gone { Default::default() } else { value };
         let reply = Seen { reply: command.run(&value).1, state: record.state.clone() };
-        ReadAnswer::Report { promised: record.promised, standing, reply }
+        ReadAnswer::Report { promised: record.promised, standing: record.standing(), due_ms, reply }
     }
 
     /// The state at a position; none where the node is elsewhere, or its value is gone before its time.

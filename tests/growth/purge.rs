@@ -120,7 +120,7 @@ fn may_go(record: &mut Record, now: u64, times: &Times) -> Option<Tombstone> {
     let value = record.state.value();
     let is_empty = record.gone || !value.exists();
     let at_rest = record.standing().is_settled() && record.accepted == Some(record.promised);
-    let newest = record.promised.time_us().max(value.expiry.unwrap_or(0));
+    let newest = record.promised.time_ms().max(value.expiry.unwrap_or(0));
     let is_old = newest + times.purge_age < now || times.control == Control::PurgeWithoutAge;
     (is_empty && at_rest && is_old).then(|| (record.state.position(), record.accepted))
 }

@@ -164,10 +164,10 @@ impl Client {
 
 fn outline(answer: &ReadAnswer<Seen>) -> String {
     match answer {
-        ReadAnswer::Report { promised, standing, reply } => format!(
+        ReadAnswer::Report { promised, standing, reply, .. } => format!(
             "p{} a{:?} s{} v{} {:?}",
-            promised.time_us(),
-            standing.accepted.map(Ballot::time_us),
+            promised.time_ms(),
+            standing.accepted.map(Ballot::time_ms),
             standing.settled,
             standing.position.version,
             reply.reply

@@ -71,7 +71,7 @@ fn outline(answer: &ApplyAnswer<Seen>) -> String {
     match answer {
         ApplyAnswer::Ack(ack) => format!(
             "ack a{:?} v{} {:?}",
-            ack.standing.accepted.map(Ballot::time_us),
+            ack.standing.accepted.map(Ballot::time_ms),
             ack.standing.position.version,
             ack.reply.reply
         ),

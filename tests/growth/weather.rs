@@ -39,6 +39,8 @@ pub struct Weather {
     /// A pass follows each crash at once.
     pub prompt: bool,
     pub purges: u64,
+    /// How many servers are no members at first.
+    pub spares: usize,
     /// How many healers change the membership.
     pub changes: u64,
     /// How many of a hundred purges wait for what they mended.
@@ -85,6 +87,7 @@ impl Weather {
             passes: 0,
             prompt: false,
             purges: 0,
+            spares: 0,
             changes: 0,
             mends: 0,
             offset: 0,
@@ -150,6 +153,7 @@ impl Weather {
 
     fn members(self, rng: &mut Rng) -> Self {
         Self {
+            spares: rng.below(2) as usize,
             changes: 1 + rng.below(3),
             crashes: rng.pick(&[0, 0, 1, 2]),
             passes: rng.pick(&[1, 2]),

@@ -69,8 +69,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let weather = Weather::draw(&mut rng, topic);
         let offset = weather.offset;
-        // With a spare server, where members come and go.
-        let members = Members::first(nodes - usize::from(topic == Topic::Members));
+        let members = Members::first(nodes - weather.spares);
         let window = 2 * DEADLINE + 4 * offset;
         let times =
             Times { nodes, control, max_offset: 4 * offset + 30, retry_window: window, purge_age: window };
