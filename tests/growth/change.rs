@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use anarchoredis::protocol::{Epoch, Role, Rule, SettleAnswer};
+use anarchoredis::protocol::{Epoch, Role, SettleAnswer};
 
 use super::admission::Seat;
 use super::client::Client;
@@ -125,33 +125,15 @@ impl Client {
                 return None;
             }
             let Some(new) = new else { return Some(()) };
-            let epoch = Some(committed.voters.epoch);
-            let goal = Goal {
-                ballot: committed.ballot,
-                position: committed.position?,
-                source: committed.source,
-                epoch,
-            };
-            let is_settled = committed.rule == Rule::W2;
-            if !is_settled && !self.settle_members(goal, &committed.voters).await {
-                continue;
-            }
-            match self.transfer(Goal { epoch: None, ..goal }, new).await {
+            let (ballot, position, source) = (committed.ballot, committed.position?, committed.source);
+            let goal = Goal { ballot, position, source, epoch: None };
+            match self.transfer(goal, new).await {
                 SettleAnswer::Accepted => return Some(()),
                 SettleAnswer::Nack { promised } => self.observe(promised),
                 _ => {}
             }
         }
         None
-    }
-
-    /// What W1 decided is accepted nowhere: a new server that has accepted it would outrank what follows it.
-    async fn settle_members(self: &Rc<Self>, goal: Goal, voters: &Voters) -> bool {
-        let mut accepted = 0;
-        for node in &voters.members {
-            accepted += usize::from(self.transfer(goal, *node).await == SettleAnswer::Accepted);
-        }
-        accepted >= voters.configuration.majority()
     }
 
     /// Moves all members to their generation. Who voted in the one before votes on; whoever comes from elsewhere joins.
