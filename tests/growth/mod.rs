@@ -92,7 +92,7 @@
 //! 3. 0, 1 and 3 answer a slow read. 1 and 3 are level in (accepted, version), the digest decides, and the v5 that was committed is gone.
 //!
 //! A server that joins is one of N: nothing commits by W1 without it, so whatever it missed since its fill was settled on M of C' at
-//! a higher ballot. Before the change it may be filled as well, to make the pass short; that counts for nothing.
+//! a higher ballot.
 //!
 //! Each change needs a sweep of its own, a removal too (`ChangesUnswept`): a write is on 0, 1 and 2 of five; 0 is removed, then 1; 3 and
 //! 4 are a majority of what is left. And a majority of C must meet one of C' (`TwoAtOnce`: five become three). A server replaced in
@@ -108,7 +108,7 @@
 //! | subject | 3 nodes (4 servers) | 5 nodes (5 servers) | in them |
 //! |---|---|---|---|
 //! | fences | 60,000 | 20,000 | |
-//! | purge | 100,000, and 1,005,155, which an earlier rule failed | 3,000 | 60,308 records purged with 3 nodes |
+//! | purge | 100,000, and 1,005,155, which an earlier rule failed | 8,000 | 60,308 records purged with 3 nodes |
 //! | expiry | 60,000 | | |
 //! | membership | 120,000 | 60,000 | 48,495 and 27,519 changes; 812 and 20 schedules left without a majority |
 //!
