@@ -71,12 +71,12 @@ fn every_control_is_caught(topic: Topic, controls: &[Caught]) {
 
 #[test]
 fn nothing_acknowledged_is_lost_while_servers_restart_and_rejoin() {
-    search(Topic::Fences, 3, Control::Sound, 3_000);
+    search(Topic::Fences, 3, Control::Sound, 1_500);
 }
 
 #[test]
 fn the_same_with_five_nodes_of_which_two_may_forget() {
-    search(Topic::Fences, 5, Control::Sound, 2_000);
+    search(Topic::Fences, 5, Control::Sound, 1_000);
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn every_unsound_rejoin_is_caught() {
 
 #[test]
 fn no_purge_brings_a_deleted_value_back() {
-    search(Topic::Purge, 3, Control::Sound, 3_000);
+    search(Topic::Purge, 3, Control::Sound, 1_500);
 }
 
 #[test]
 fn nor_does_it_with_five_nodes_of_which_two_may_forget() {
-    search(Topic::Purge, 5, Control::Sound, 1_000);
+    search(Topic::Purge, 5, Control::Sound, 500);
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn every_unsound_purge_is_caught() {
 
 #[test]
 fn nothing_acknowledged_is_lost_while_members_come_and_go() {
-    search(Topic::Members, 4, Control::Sound, 3_000);
+    search(Topic::Members, 4, Control::Sound, 1_500);
 }
 
 #[test]
 fn the_same_with_three_to_five_members() {
-    search(Topic::Members, 5, Control::Sound, 2_000);
+    search(Topic::Members, 5, Control::Sound, 1_000);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn every_unsound_change_of_membership_is_caught() {
 
 #[test]
 fn a_key_expires_once_whatever_the_clocks_say() {
-    search(Topic::Expiry, 3, Control::Sound, 3_000);
+    search(Topic::Expiry, 3, Control::Sound, 1_500);
 }
 
 #[test]
