@@ -53,7 +53,7 @@
 //! | the same, deeper: more ops, retries, repairs, levels | `tests/protocol_search.rs`: random schedules | 1 to 5 nodes, 2 or 3 coordinators; 14 controls, each unsound shortcut among them; `tests/model/traces.rs` tells the counter-examples |
 //! | the nodes of these two searches do what the scripts do | `tests/abstract_node.rs`, `tests/model_is_scripts.rs`: random calls in lock-step with a model of the scripts, and that with real servers | Redis 6.2, 7.0, 7.4, Valkey 9: every answer, every byte of every record; 10 controls |
 //! | the client, coordinator, node supervisors, admission, formation and healer that users run | `tests/simulation.rs`: the whole system in virtual time | 3 or 5 nodes, 2 or 3 coordinators, all value types, expiry, keys that share a tag, kill, restart (intact, older, empty), standstill, cuts, held messages, late and repeated ones, FLUSHALL, SCRIPT FLUSH, clocks up to 200 ms off; histories judged by `tests/linearizable` (itself held to tables and to two other judges); 6 controls |
-//! | restarts and rejoin; expiry under clock offsets; deltas | `tests/growth.rs`: random schedules | 3 and 5 nodes; see the table there for schedules and controls |
+//! | restarts and rejoin; purge; changes of membership; expiry under clock offsets; deltas | `tests/growth.rs`: random schedules | 3 and 5 nodes; see the table there for schedules and controls |
 //! | what a naive coordinator gets wrong, this one does not | `tests/simulated_pitfalls.rs` | the pitfalls by name, and random schedules |
 //!
 //! Only believed, or only tested on real servers: that no more happens with more nodes, longer histories or rarer timing than the
