@@ -34,6 +34,9 @@ impl ConnectionLike for Client {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
+            if pipeline.is_transaction() {
+                return Ok(vec![self.run_atomic(pipeline, None).await?]);
+            }
             let replies = self.run_pipeline(pipeline).await?;
             Ok(replies.into_iter().skip(offset).take(count).collect())
         })

@@ -37,6 +37,7 @@ mod rows;
 mod spec;
 mod split;
 mod table;
+mod transaction;
 
 pub use call::{Access, Call, Part, Plan, Shape};
 pub use fold::{Fold, Join};
@@ -45,3 +46,4 @@ pub use pick::{Effect, Pick};
 pub use refusal::{Refusal, TableError};
 pub use request::Request;
 pub use table::Table;
+pub use transaction::{Transaction, watched};

@@ -60,7 +60,10 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "function", "script"],
         "user scripts are not supported yet",
     ),
-    (&["discard", "exec", "multi", "unwatch", "watch"], "transactions are not supported yet"),
+    (
+        &["discard", "exec", "multi", "unwatch", "watch"],
+        "a transaction is the state of one connection, and clones of a client share theirs: use a pipeline with atomic(), or Client::session()",
+    ),
     (
         &["dbsize", "hscan", "keys", "randomkey", "scan", "sscan", "zscan"],
         "walking through keys or elements is not supported yet: cursors and order are each node's own",

@@ -56,10 +56,7 @@ impl Table {
     /// 1970: relative expiry counts from it.
     pub fn plan(&self, args: &[&[u8]], now_ms: u64) -> Result<Plan, Refusal> {
         let request = Request::new(args)?;
-        let entry = self.entry(&request)?;
-        if !entry.spec.takes(request.len()) {
-            return Err(Refusal::Arity { name: entry.spec.name.clone() });
-        }
+        let entry = self.entry_for(&request)?;
         match entry.verdict {
             Err(reason) => Err(Refusal::unsupported(&entry.spec.name, reason)),
             Ok(_) if entry.spec.nodes < self.nodes => {
@@ -77,6 +74,20 @@ impl Table {
     /// Whether every node knows the command (lower case).
     pub(super) fn knows(&self, name: &str) -> bool {
         self.entries.get(name).is_some_and(|entry| entry.spec.nodes == self.nodes)
+    }
+
+    /// What a server checks before it would queue a command.
+    pub(super) fn check(&self, args: &[&[u8]]) -> Result<(), Refusal> {
+        self.entry_for(&Request::new(args)?).map(|_| ())
+    }
+
+    /// The entry of a command that has as many arguments as it may have.
+    fn entry_for(&self, request: &Request<'_>) -> Result<&Entry, Refusal> {
+        let entry = self.entry(request)?;
+        if entry.spec.takes(request.len()) {
+            return Ok(entry);
+        }
+        Err(Refusal::Arity { name: entry.spec.name.clone() })
     }
 
     fn entry(&self, request: &Request<'_>) -> Result<&Entry, Refusal> {
