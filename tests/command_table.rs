@@ -46,9 +46,17 @@ async fn what_we_run_is_what_scripts_may_run() {
         let noscript = flagged(&mut connection, "noscript").await;
         for (name, refused) in table.commands() {
             let is_local = ["ping", "echo", "select"].contains(&name);
-            assert!(refused.is_some() || is_local || !noscript.contains(name), "{version} {name}");
+            assert!(
+                refused.is_some() || is_local || is_of_scripts(name) || !noscript.contains(name),
+                "{version} {name}"
+            );
         }
     }
+}
+
+/// What `tests/user_scripts.rs` is about: it reaches the nodes in another form.
+fn is_of_scripts(name: &str) -> bool {
+    name.starts_with("eval") || name.starts_with("script|")
 }
 
 async fn flagged(connection: &mut MultiplexedConnection, flag: &str) -> BTreeSet<String> {
@@ -157,7 +165,7 @@ async fn the_script_calls_every_command_that_we_run() {
         .collect();
     let missing: Vec<&str> = table
         .commands()
-        .filter(|(name, refused)| refused.is_none() && !called.contains(*name))
+        .filter(|(name, refused)| refused.is_none() && !called.contains(*name) && !is_of_scripts(name))
         .map(|(name, _)| name)
         .collect();
     assert!(missing.is_empty(), "{missing:?}");

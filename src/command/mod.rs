@@ -34,6 +34,7 @@ mod request;
 mod restore;
 mod row;
 mod rows;
+mod scripts;
 mod spec;
 mod split;
 mod table;

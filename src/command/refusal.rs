@@ -65,6 +65,9 @@ pub enum Refusal {
         /// The spelling that would work.
         example: String,
     },
+    /// A script's SHA-1 that this client has not seen.
+    #[error("NOSCRIPT No matching script. Please use EVAL.")]
+    NoScript,
     /// A command of a transaction could not be queued, so none was run.
     #[error("EXECABORT Transaction discarded because of{}", because(.of.as_deref()))]
     Aborted {

@@ -57,9 +57,15 @@ const REFUSED: &[(&[&str], &str)] = &[
         "publish and subscribe are not supported yet",
     ),
     (
-        &["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "function", "script"],
-        "user scripts are not supported yet",
+        &["fcall", "fcall_ro", "function"],
+        "functions are stored on each server, where nothing keeps them equal: send the script with EVAL",
     ),
+    (&["script|debug"], "a debugger would hold up every node: debug against one Redis"),
+    (
+        &["script|kill"],
+        "which node runs the script is not known here: send SCRIPT KILL to the nodes that say BUSY",
+    ),
+    (&["script", "script|help"], "help is not served: see the Redis documentation"),
     (
         &["discard", "exec", "multi", "unwatch", "watch"],
         "a transaction is the state of one connection, and clones of a client share theirs: use a pipeline with atomic(), or Client::session()",

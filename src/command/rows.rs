@@ -13,6 +13,7 @@ use super::movable as m;
 use super::pick::spop;
 use super::restore::restore;
 use super::row::{Kind, Row, local, read, row, write};
+use super::scripts as s;
 
 /// The row of a command (lower case; a subcommand as `object|encoding`).
 pub(super) fn row_of(name: &str) -> Option<&'static Row> {
@@ -24,9 +25,22 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().copied().flatten().map(|row| row.name)
 }
 
-static ROWS: &[&[Row]] = &[CONNECTION, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO];
+static ROWS: &[&[Row]] =
+    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO];
 
 const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
+
+/// What a script does is known only where it runs: its keys are those that it declares, and nodes whose answers to it differ have
+/// different histories.
+const SCRIPTS: &[Row] = &[
+    write("eval").keys(s::declared).by(s::eval).unordered(),
+    read("eval_ro").keys(s::declared).by(s::eval).unordered(),
+    write("evalsha").keys(s::declared).by(s::evalsha).unordered(),
+    read("evalsha_ro").keys(s::declared).by(s::evalsha).unordered(),
+    local("script|exists", s::exists),
+    local("script|flush", s::flush),
+    local("script|load", s::load),
+];
 
 const KEYS: &[Row] = &[
     write("copy").by(a::copy),

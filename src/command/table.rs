@@ -7,6 +7,7 @@ use super::refused;
 use super::request::Request;
 use super::row::Row;
 use super::rows;
+use super::scripts::Scripts;
 use super::spec::{Spec, specs};
 use redis::Value;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 pub struct Table {
     nodes: usize,
     entries: BTreeMap<String, Entry>,
+    scripts: Scripts,
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ impl Table {
         for spec in specs(reply)? {
             entries.insert(spec.name.clone(), Entry::of(spec));
         }
-        let mut table = Self { nodes: 1, entries };
+        let mut table = Self { nodes: 1, entries, scripts: Scripts::default() };
         table.mark_containers();
         table.add_unlisted_subcommands();
         table.mark_containers();
@@ -69,6 +71,11 @@ impl Table {
     /// Every command that a node knows (subcommands as `object|encoding`), and the reason if we refuse it as a whole.
     pub fn commands(&self) -> impl Iterator<Item = (&str, Option<&'static str>)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry.verdict.err()))
+    }
+
+    /// The users' scripts that this client knows.
+    pub(super) fn scripts(&self) -> &Scripts {
+        &self.scripts
     }
 
     /// Whether every node knows the command (lower case).

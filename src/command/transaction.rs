@@ -71,7 +71,7 @@ impl Table {
         self.check(args)?;
         match self.plan(args, now_ms) {
             // What a server says only when it runs the command: the others go on.
-            Err(refusal @ (Refusal::Invalid(_) | Refusal::Arity { .. })) => {
+            Err(refusal @ (Refusal::Invalid(_) | Refusal::Arity { .. } | Refusal::NoScript)) => {
                 Ok(Plan::Local(refusal.into_reply()))
             }
             // It comes too late between MULTI and EXEC, and is answered all the same.

@@ -91,6 +91,9 @@ impl Coordinator {
                 Ended::Retry(retry) => {
                     journey.take_note(&attempt);
                     self.leave(attempt);
+                    if journey.was_killed() {
+                        return Err(journey.give_up(self));
+                    }
                     self.prepare(&mut journey, retry).await?;
                 }
             }
@@ -202,6 +205,11 @@ impl Journey {
         for (known, reason) in self.reasons.iter_mut().zip(reasons) {
             *known = reason.or(known.take());
         }
+    }
+
+    /// Whether someone has ended it on a node with SCRIPT KILL, who would not want to see it again.
+    fn was_killed(&self) -> bool {
+        self.reasons.iter().flatten().any(|reason| reason.contains("Script killed by user"))
     }
 
     /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.

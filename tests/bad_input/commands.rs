@@ -74,7 +74,7 @@ async fn a_command_that_is_unknown_or_not_supported_is_refused_by_name() {
         ("OBJECT FROB text", "unknown subcommand 'FROB'"),
         ("BLPOP list 0", "'blpop' is refused: blocking commands are not supported yet"),
         ("XADD stream * f v", "'xadd' is refused: streams are not supported yet"),
-        ("EVAL return 0", "'eval' is refused: user scripts are not supported yet"),
+        ("FCALL f 0", "'fcall' is refused: functions are stored on each server"),
         ("MULTI", "'multi' is refused: a transaction is the state of one connection"),
         ("KEYS *", "'keys' is refused: walking through keys"),
         ("FLUSHALL", "'flushall' is refused: emptying the whole cluster is not supported yet"),
