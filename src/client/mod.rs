@@ -7,6 +7,7 @@ mod run;
 mod session;
 mod transaction;
 mod versions;
+mod walk;
 
 pub use builder::Builder;
 pub use session::Session;

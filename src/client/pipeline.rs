@@ -14,7 +14,7 @@ type Placed = (usize, Access, Call);
 impl Client {
     /// Runs a pipeline; a command that fails answers with its error, the others go on.
     pub(super) async fn run_pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>> {
-        let plans: Vec<Result<Plan>> = pipeline.cmd_iter().map(|cmd| self.plan(&words(cmd))).collect();
+        let plans: Vec<Result<Plan>> = pipeline.cmd_iter().map(|cmd| self.plan(&words(cmd).list())).collect();
         let mut replies: Vec<Value> = vec![Value::Nil; plans.len()];
         let mut groups: BTreeMap<Register, Vec<Placed>> = BTreeMap::new();
         for (place, plan) in plans.into_iter().enumerate() {

@@ -39,6 +39,7 @@ impl Client {
             Plan::Read(call) => self.run_call(Access::Read, call).await,
             Plan::Write(call) => self.run_call(Access::Write, call).await,
             Plan::Pick(pick) => self.run_pick(&pick).await,
+            Plan::Walk(walk) => Box::pin(self.run_walk(walk)).await,
             Plan::Split(parts, join) => self.run_split(parts, join).await,
         }
     }

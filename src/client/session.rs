@@ -170,7 +170,7 @@ impl Session {
     async fn run_in_turn(&self, pipeline: &Pipeline) -> Vec<Value> {
         let mut replies = Vec::with_capacity(pipeline.len());
         for cmd in pipeline.cmd_iter() {
-            replies.push(reply_or_error(self.run(&words(cmd)).await));
+            replies.push(reply_or_error(self.run(&words(cmd).list()).await));
         }
         replies
     }
@@ -178,7 +178,7 @@ impl Session {
     /// Whether a pipeline may be spread over registers, as nothing in it depends on this connection.
     fn is_free(&self, pipeline: &Pipeline) -> bool {
         let stateful = |cmd: &Cmd| {
-            let name = words(cmd).first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
+            let name = words(cmd).list().first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
             [&b"multi"[..], b"exec", b"discard", b"watch", b"unwatch"].contains(&name.as_slice())
         };
         !self.is_queueing() && !pipeline.cmd_iter().any(stateful)
@@ -199,7 +199,7 @@ fn alone(args: &[&[u8]], state: &mut State) -> Result<(), Refusal> {
 
 impl ConnectionLike for Session {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move { Ok(self.run(&words(cmd)).await?) })
+        Box::pin(async move { Ok(self.run(&words(cmd).list()).await?) })
     }
 
     fn req_packed_commands<'a>(

@@ -1,6 +1,6 @@
 //! MULTI/EXEC as one op, and WATCH as the digest that it holds at.
 
-use super::connection::words;
+use super::connection::{Words, words};
 use super::{Client, Result};
 use crate::command::{Refusal, Register, Transaction, watched};
 use crate::config::Consistency;
@@ -22,7 +22,8 @@ pub(super) struct Watch {
 impl Client {
     /// A pipeline in atomic mode: EXEC's reply.
     pub(super) async fn run_atomic(&self, pipeline: &Pipeline, watch: Option<Watch>) -> Result<Value> {
-        let commands: Vec<Vec<&[u8]>> = pipeline.cmd_iter().map(words).collect();
+        let all: Vec<Words<'_>> = pipeline.cmd_iter().map(words).collect();
+        let commands: Vec<Vec<&[u8]>> = all.iter().map(Words::list).collect();
         let planned = self.transaction(&commands);
         let planned = planned.map_err(|reason| Refusal::Aborted { of: Some(Box::new(reason)) })?;
         self.exec(planned, watch).await

@@ -8,6 +8,7 @@ use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::table::Table;
+use super::walk::Walk;
 use redis::Value;
 
 /// Changes a call in the making.
@@ -38,6 +39,7 @@ pub(super) enum Kind {
     /// Keys of several registers: one call each.
     Split(Join),
     Pick(fn(&Request<'_>) -> Result<Pick, Refusal>),
+    Walk(fn(&Request<'_>) -> Result<Walk, Refusal>),
     Local(Answer),
 }
 

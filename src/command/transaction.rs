@@ -15,6 +15,8 @@ use std::collections::HashSet;
 const CHOSEN: &str =
     "it chooses at random, which takes a read before the write: run it outside of the transaction";
 
+const WALK: &str = "its cursor is one node's own: run it outside of the transaction";
+
 /// Commands of one register that are to run as one op.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transaction {
@@ -47,6 +49,7 @@ impl Table {
                     transaction.take(call, &mut keys)?
                 }
                 Plan::Pick(_) => return Err(Refusal::unsupported(name(args), CHOSEN)),
+                Plan::Walk(_) => return Err(Refusal::unsupported(name(args), WALK)),
                 Plan::Split(parts, _) => {
                     let mut calls = parts.iter().map(|part| &part.call);
                     return Err(apart(&name(args), calls.next(), calls.next()));

@@ -224,6 +224,7 @@ impl Attempt {
             let _ = early.send(Done {
                 replies: replies.clone(),
                 position: Some(standing.position),
+                source: None,
                 states: Vec::new(),
             });
         }
