@@ -1,5 +1,5 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text expiry deadline state
+-- USES    fence text expiry deadline state user
 -- KEYS    1 record; 2.. every key that the commands name, each once
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies);
 --         6 digest that the op holds at, or '*'; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
@@ -97,20 +97,30 @@ local function exact(reply, at)
   if string.find(name, '^INCR') or string.find(name, '^DECR') then return redis.call('GET', ARGV[at + 1]) end
   return as_text(reply)
 end
--- What this node alone refused, after other commands of the batch ran: it makes the history another one. (I2)
-local refusals_here = ''
+-- What this node alone refused, after other commands of the batch ran, or answered to a user's script: it makes the history another one. (I2)
+local seen_here = ''
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
-  local argc = tonumber(ARGV[at])
-  local reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
-  local failure = error_of(reply)
-  if not failure then
-    succeeded = true
-    reply = exact(reply, at + 1)
-  elseif not succeeded and is_refusal(failure) then
-    return {'REFUSED', failure}
+  local argc, is_script = tonumber(ARGV[at]), ARGV[at + 1] == 'EVAL'
+  local reply, wrote, seen, refused
+  if is_script then
+    reply, wrote, seen, refused = run_user(at + 1, argc, op_ms, read_only)
+    seen_here = seen_here .. seen
+    succeeded = succeeded or wrote
   else
-    if is_refusal(failure) then refusals_here = refusals_here .. i .. failure end
+    reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
+  end
+  local failure = error_of(reply)
+  if failure and not is_script then refused = is_refusal(failure) and failure end
+  if not failure then
+    if not is_script then
+      succeeded = true
+      reply = exact(reply, at + 1)
+    end
+  elseif not succeeded and refused then
+    return {'REFUSED', refused}
+  else
+    if refused then seen_here = seen_here .. i .. refused end
     reply = {err = failure}
   end
   replies[i] = reply
@@ -147,7 +157,7 @@ if not exists and not alive and not keep then return {'ABSENT', replies} end
 local base = digest
 local packed = cmsgpack.pack(replies)
 version = as_text(tonumber(version) + 1)
-digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. refusals_here), 1, 32) -- I2
+digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. seen_here), 1, 32) -- I2
 remembered[#remembered + 1] = {sequence, ballot, #packed <= reply_limit and packed}
 if not multi then
   for i = 2, #KEYS do

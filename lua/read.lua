@@ -1,5 +1,5 @@
 -- read: run read-only commands and tell what history they saw. Writes nothing.
--- USES    fence text expiry
+-- USES    fence text expiry user
 -- KEYS    1 record; 2.. every key that the commands name, each once
 -- ARGV    1 fence; 2 deadline ms; 3 time ms that the read is at; 4 number of commands; 5.. argc, args of each
 -- REPLY   {'READ', promised, accepted, settled, version, digest, replies, due ms} due: the latest expiry among the keys that has passed by the read's time; '0' for none
@@ -19,9 +19,15 @@ end
 local replies, at = {}, 5
 for i = 1, commands do
   local argc = tonumber(ARGV[at])
-  local reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
+  local is_script = ARGV[at + 1] == 'EVAL'
+  local reply, _, refused
+  if is_script then
+    reply, _, _, refused = run_user(at + 1, argc, at_ms, true)
+  else
+    reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
+  end
   local failure = error_of(reply)
-  if failure and is_refusal(failure) then return {'REFUSED', failure} end
+  if failure and (refused or not is_script and is_refusal(failure)) then return {'REFUSED', failure} end
   if failure then reply = {err = failure} end
   replies[i] = reply
   at = at + 1 + argc

@@ -51,6 +51,7 @@ async fn run_plan(
     match plan_of(table, args, now_ms).unwrap_or_else(|refusal| panic!("{}: {refusal}", shown(args))) {
         Plan::Read(call) | Plan::Write(call) => (run_call(connection, &call).await, call.unordered),
         Plan::Local(reply) => (Ok(reply), false),
+        Plan::Walk(walk) => unreachable!("{walk:?}: tests/walks.rs"),
         Plan::Split(parts, join) => {
             let mut replies = Vec::new();
             for part in &parts {

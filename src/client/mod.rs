@@ -4,9 +4,13 @@ mod builder;
 mod connection;
 mod pipeline;
 mod run;
+mod session;
+mod transaction;
 mod versions;
+mod walk;
 
 pub use builder::Builder;
+pub use session::Session;
 pub use versions::{Applied, KeySnapshot};
 
 use crate::command::Table;
@@ -116,4 +120,4 @@ impl Client {
 }
 
 /// The result of an operation of this crate's own API.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

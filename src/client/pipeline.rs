@@ -2,7 +2,7 @@
 
 use super::connection::words;
 use super::{Client, Result};
-use crate::command::{Access, Call, Plan, Refusal, Register};
+use crate::command::{Access, Call, Plan, Register};
 use crate::error::Error;
 use futures_util::future::{BoxFuture, join_all};
 use redis::{Pipeline, RedisError, ServerError, Value};
@@ -14,12 +14,7 @@ type Placed = (usize, Access, Call);
 impl Client {
     /// Runs a pipeline; a command that fails answers with its error, the others go on.
     pub(super) async fn run_pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>> {
-        if pipeline.is_transaction() {
-            let reason =
-                "transactions are not supported yet; use a plain pipeline, or compare_and_apply".to_owned();
-            return Err(Refusal::Unsupported { name: "multi".into(), reason }.into());
-        }
-        let plans: Vec<Result<Plan>> = pipeline.cmd_iter().map(|cmd| self.plan(&words(cmd))).collect();
+        let plans: Vec<Result<Plan>> = pipeline.cmd_iter().map(|cmd| self.plan(&words(cmd).list())).collect();
         let mut replies: Vec<Value> = vec![Value::Nil; plans.len()];
         let mut groups: BTreeMap<Register, Vec<Placed>> = BTreeMap::new();
         for (place, plan) in plans.into_iter().enumerate() {
@@ -82,7 +77,7 @@ async fn finish(running: &mut Vec<(usize, BoxFuture<'_, Result<Value>>)>, replie
 }
 
 /// In a pipeline every error has its place; its code tells what happened to the data, as [`crate::outcome_of`] reads it.
-fn reply_or_error(result: Result<Value>) -> Value {
+pub(super) fn reply_or_error(result: Result<Value>) -> Value {
     match result {
         Ok(value) => value,
         Err(Error::Command(error)) => Value::ServerError(error),

@@ -1,7 +1,7 @@
 //! Runs one command: plan, rounds, reply.
 
 use super::{Client, Result};
-use crate::command::{Access, Call, Effect, Join, Part, Pick, Plan};
+use crate::command::{Access, Call, Effect, Join, Part, Pick, Plan, Refusal};
 use crate::config::Consistency;
 use crate::coordinator::{Done, Work};
 use crate::error::Error;
@@ -18,15 +18,19 @@ impl Client {
     }
 
     pub(super) fn plan(&self, args: &[&[u8]]) -> Result<Plan> {
-        let bytes: usize = args.iter().map(|arg| arg.len()).sum();
-        if bytes > self.inner.config.max_command {
-            let limit = self.inner.config.max_command;
-            let refusal = crate::command::Refusal::Invalid(format!(
-                "the command has {bytes} bytes, more than the {limit} that one command may have"
-            ));
-            return Err(refusal.into());
-        }
+        self.check_size(args.iter())?;
         Ok(self.inner.table.plan(args, self.inner.coordinator.now_ms())?)
+    }
+
+    /// The limit that Redis calls proto-max-bulk-len, for a command or a transaction as a whole.
+    pub(super) fn check_size<'a>(&self, args: impl Iterator<Item = &'a &'a [u8]>) -> Result<(), Refusal> {
+        let limit = self.inner.config.max_command;
+        let bytes: usize = args.map(|arg| arg.len()).sum();
+        if bytes <= limit {
+            return Ok(());
+        }
+        let words = format!("the command has {bytes} bytes, more than the {limit} that one command may have");
+        Err(Refusal::Invalid(words))
     }
 
     pub(super) async fn run_plan(&self, plan: Plan) -> Result<Value> {
@@ -35,6 +39,7 @@ impl Client {
             Plan::Read(call) => self.run_call(Access::Read, call).await,
             Plan::Write(call) => self.run_call(Access::Write, call).await,
             Plan::Pick(pick) => self.run_pick(&pick).await,
+            Plan::Walk(walk) => Box::pin(self.run_walk(walk)).await,
             Plan::Split(parts, join) => self.run_split(parts, join).await,
         }
     }

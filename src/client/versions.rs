@@ -54,10 +54,9 @@ impl Client {
     }
 
     fn single(&self, cmd: &Cmd) -> Result<Call> {
-        let args = super::connection::words(cmd);
-        match self.plan(&args)? {
+        match self.plan(&super::connection::words(cmd).list())? {
             Plan::Read(call) | Plan::Write(call) => Ok(call),
-            Plan::Pick(_) | Plan::Split(..) | Plan::Local(_) => {
+            Plan::Pick(_) | Plan::Walk(_) | Plan::Split(..) | Plan::Local(_) => {
                 let text = "only a command on keys of one register, and without a random choice, can be applied at a version";
                 Err(Refusal::Invalid(text.into()).into())
             }

@@ -3,6 +3,7 @@
 use super::fold::{Fold, Join};
 use super::key::Register;
 use super::pick::Pick;
+use super::walk::Walk;
 use redis::{ServerError, Value};
 
 /// Whether a call changes anything.
@@ -25,6 +26,8 @@ pub enum Plan {
     Pick(Pick),
     /// One call per register, all of the same access; the replies are joined.
     Split(Vec<Part>, Join),
+    /// Keys or elements by a cursor.
+    Walk(Walk),
     /// The answer, without any node.
     Local(Value),
 }

@@ -2,10 +2,11 @@
 
 use super::refusal::Refusal;
 use super::request::{Request, integer};
+use super::table::Table;
 use redis::Value;
 
 /// PING [message]
-pub(super) fn ping(request: &Request<'_>) -> Result<Value, Refusal> {
+pub(super) fn ping(_: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
     match request.args() {
         [_] => Ok(Value::SimpleString("PONG".to_owned())),
         [_, message] => Ok(Value::BulkString(message.to_vec())),
@@ -14,12 +15,12 @@ pub(super) fn ping(request: &Request<'_>) -> Result<Value, Refusal> {
 }
 
 /// ECHO message
-pub(super) fn echo(request: &Request<'_>) -> Result<Value, Refusal> {
+pub(super) fn echo(_: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
     Ok(Value::BulkString(request.arg(1).to_vec()))
 }
 
 /// SELECT 0: a cluster has one database, whichever the nodes' URLs name.
-pub(super) fn select(request: &Request<'_>) -> Result<Value, Refusal> {
+pub(super) fn select(_: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
     match integer(request.arg(1)) {
         Some(0) => Ok(Value::Okay),
         Some(1..) => {

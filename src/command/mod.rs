@@ -11,6 +11,7 @@
 //!   SET k v EX 10   ->  Write   SET k v PXAT 1700000010000     one register, one op
 //!   MGET a b {a}c   ->  Split   MGET a {a}c | MGET b           one call per register, joined in the caller's order
 //!   SPOP s          ->  Pick    SRANDMEMBER s 1, then SREM s m             a node's choice, made once
+//!   SCAN 0          ->  Walk    a page of one node after the other             until a majority has been seen
 //!   PING            ->  Local   PONG                           no node is asked
 //!   RENAME a b      ->  refused: the keys are in different registers
 //! ```
@@ -34,9 +35,12 @@ mod request;
 mod restore;
 mod row;
 mod rows;
+mod scripts;
 mod spec;
 mod split;
 mod table;
+mod transaction;
+mod walk;
 
 pub use call::{Access, Call, Part, Plan, Shape};
 pub use fold::{Fold, Join};
@@ -45,3 +49,5 @@ pub use pick::{Effect, Pick};
 pub use refusal::{Refusal, TableError};
 pub use request::Request;
 pub use table::Table;
+pub use transaction::{Transaction, watched};
+pub use walk::{Cursor, Filter, Walk, is_users};

@@ -49,8 +49,9 @@ pub(super) fn plan(
         }
     }
     match row.kind {
-        Kind::Local(answer) => answer(request).map(Plan::Local),
+        Kind::Local(answer) => answer(table, request).map(Plan::Local),
         Kind::Pick(pick) => pick(request).map(Plan::Pick),
+        Kind::Walk(walk) => walk(request).map(Plan::Walk),
         Kind::Split(join) if elsewhere(request, &indices).is_some() => split(row, join, request, &indices),
         Kind::Split(_) | Kind::Call => one_register(table, row, request, &indices, now_ms),
     }

@@ -65,6 +65,15 @@ pub enum Refusal {
         /// The spelling that would work.
         example: String,
     },
+    /// A script's SHA-1 that this client has not seen.
+    #[error("NOSCRIPT No matching script. Please use EVAL.")]
+    NoScript,
+    /// A command of a transaction could not be queued, so none was run.
+    #[error("EXECABORT Transaction discarded because of{}", because(.of.as_deref()))]
+    Aborted {
+        /// What was wrong, where the caller has not been told yet.
+        of: Option<Box<Refusal>>,
+    },
     /// The key belongs to the protocol.
     #[error(
         "ERR the key '{key}' is refused: keys that start with 'anrcho_' hold the records that keep the nodes equal"
@@ -104,7 +113,7 @@ impl Refusal {
         Self::Unsupported { name: name.into(), reason: reason.into() }
     }
 
-    pub(super) fn cross_register(name: &str, first: &[u8], second: &[u8]) -> Self {
+    pub(crate) fn cross_register(name: &str, first: &[u8], second: &[u8]) -> Self {
         Self::CrossRegister {
             name: name.to_owned(),
             first: shown(first),
@@ -114,13 +123,27 @@ impl Refusal {
     }
 }
 
-/// As the error reply that a server would have sent, so that `code()` and `kind()` say what they say for Redis.
+/// In Redis' own words.
+fn because(of: Option<&Refusal>) -> String {
+    match of.map(Refusal::to_string) {
+        None => " previous errors.".to_owned(),
+        Some(text) => format!(": {}", text.strip_prefix("ERR ").unwrap_or(&text)),
+    }
+}
+
+impl Refusal {
+    /// The error reply that a server would have sent, so that code and kind say what they say for Redis.
+    pub fn into_reply(self) -> Value {
+        let line = self.to_string().replace(['\r', '\n'], " ");
+        redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or(Value::SimpleString(line))
+    }
+}
+
 impl From<Refusal> for RedisError {
     fn from(refusal: Refusal) -> Self {
-        let line = refusal.to_string().replace(['\r', '\n'], " ");
-        match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()) {
-            Ok(Value::ServerError(error)) => error.into(),
-            _ => redis::make_extension_error("ERR".to_owned(), Some(line)),
+        match refusal.into_reply() {
+            Value::ServerError(error) => error.into(),
+            other => redis::make_extension_error("ERR".to_owned(), Some(format!("{other:?}"))),
         }
     }
 }

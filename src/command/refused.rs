@@ -57,13 +57,22 @@ const REFUSED: &[(&[&str], &str)] = &[
         "publish and subscribe are not supported yet",
     ),
     (
-        &["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "function", "script"],
-        "user scripts are not supported yet",
+        &["fcall", "fcall_ro", "function"],
+        "functions are stored on each server, where nothing keeps them equal: send the script with EVAL",
     ),
-    (&["discard", "exec", "multi", "unwatch", "watch"], "transactions are not supported yet"),
+    (&["script|debug"], "a debugger would hold up every node: debug against one Redis"),
     (
-        &["dbsize", "hscan", "keys", "randomkey", "scan", "sscan", "zscan"],
-        "walking through keys or elements is not supported yet: cursors and order are each node's own",
+        &["script|kill"],
+        "which node runs the script is not known here: send SCRIPT KILL to the nodes that say BUSY",
+    ),
+    (&["script", "script|help"], "help is not served: see the Redis documentation"),
+    (
+        &["discard", "exec", "multi", "unwatch", "watch"],
+        "a transaction is the state of one connection, and clones of a client share theirs: use a pipeline with atomic(), or Client::session()",
+    ),
+    (
+        &["dbsize"],
+        "a node counts the protocol's records too: count with SCAN, or ask a node and take about half",
     ),
     (&["flushall", "flushdb"], "emptying the whole cluster is not supported yet: delete the keys by name"),
     (

@@ -7,10 +7,15 @@ use super::pick::Pick;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::table::Table;
+use super::walk::Walk;
 use redis::Value;
 
 /// Changes a call in the making.
 pub(super) type Treatment = fn(&mut Draft<'_>) -> Result<(), Refusal>;
+
+/// Answers without any node.
+pub(super) type Answer = fn(&Table, &Request<'_>) -> Result<Value, Refusal>;
 
 /// How one command is run.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +39,8 @@ pub(super) enum Kind {
     /// Keys of several registers: one call each.
     Split(Join),
     Pick(fn(&Request<'_>) -> Result<Pick, Refusal>),
-    Local(fn(&Request<'_>) -> Result<Value, Refusal>),
+    Walk(fn(&Request<'_>) -> Result<Walk, Refusal>),
+    Local(Answer),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +76,7 @@ pub(super) const fn write(name: &'static str) -> Row {
     row(name, Kind::Call, Access::Write)
 }
 
-pub(super) const fn local(name: &'static str, answer: fn(&Request<'_>) -> Result<Value, Refusal>) -> Row {
+pub(super) const fn local(name: &'static str, answer: Answer) -> Row {
     row(name, Kind::Local(answer), Access::Read)
 }
 

@@ -13,6 +13,8 @@ use super::movable as m;
 use super::pick::spop;
 use super::restore::restore;
 use super::row::{Kind, Row, local, read, row, write};
+use super::scripts as s;
+use super::walk as w;
 
 /// The row of a command (lower case; a subcommand as `object|encoding`).
 pub(super) fn row_of(name: &str) -> Option<&'static Row> {
@@ -24,9 +26,22 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().copied().flatten().map(|row| row.name)
 }
 
-static ROWS: &[&[Row]] = &[CONNECTION, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO];
+static ROWS: &[&[Row]] =
+    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO];
 
 const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
+
+/// What a script does is known only where it runs: its keys are those that it declares, and nodes whose answers to it differ have
+/// different histories.
+const SCRIPTS: &[Row] = &[
+    write("eval").keys(s::declared).by(s::eval).unordered(),
+    read("eval_ro").keys(s::declared).by(s::eval).unordered(),
+    write("evalsha").keys(s::declared).by(s::evalsha).unordered(),
+    read("evalsha_ro").keys(s::declared).by(s::evalsha).unordered(),
+    local("script|exists", s::exists),
+    local("script|flush", s::flush),
+    local("script|load", s::load),
+];
 
 const KEYS: &[Row] = &[
     write("copy").by(a::copy),
@@ -37,6 +52,7 @@ const KEYS: &[Row] = &[
     write("expire").by(e::expire),
     write("expireat").by(e::expireat),
     read("expiretime"),
+    row("keys", Kind::Walk(w::all), Access::Read),
     read("memory|usage").at(2).unordered(),
     read("object|encoding").at(2).unordered(),
     read("object|refcount").at(2).unordered(),
@@ -47,9 +63,11 @@ const KEYS: &[Row] = &[
     // What is left is counted on the node's own clock, as any Redis does. Computing it here from PEXPIRETIME would be
     // exact to the coordinator's clock instead, which is no truer, and Redis 6.2 does not have it.
     read("pttl").unordered(),
+    row("randomkey", Kind::Walk(w::any), Access::Read),
     write("rename"),
     write("renamenx"),
     write("restore").by(restore),
+    row("scan", Kind::Walk(w::keys), Access::Read),
     write("sort").keys(m::sort).by(a::sort),
     read("sort_ro").keys(m::sort).by(a::sort).unordered(),
     read("touch").split(Join::Sum).chunked(1, 1, Fold::Sum),
@@ -110,6 +128,7 @@ const HASHES: &[Row] = &[
     read("hmget").chunked(2, 1, Fold::Concat),
     write("hmset").chunked(2, 2, Fold::Last),
     read("hrandfield").unordered(),
+    row("hscan", Kind::Walk(w::elements), Access::Read),
     write("hset").chunked(2, 2, Fold::Sum),
     write("hsetnx"),
     read("hstrlen"),
@@ -151,6 +170,7 @@ const SETS: &[Row] = &[
     row("spop", Kind::Pick(spop), Access::Write),
     read("srandmember").unordered(),
     write("srem").chunked(2, 1, Fold::Sum),
+    row("sscan", Kind::Walk(w::elements), Access::Read),
     read("sunion").unordered(),
     write("sunionstore"),
 ];
@@ -185,6 +205,7 @@ const SORTED_SETS: &[Row] = &[
     read("zrevrangebylex"),
     read("zrevrangebyscore").by(a::scores),
     read("zrevrank").by(a::scores),
+    row("zscan", Kind::Walk(w::elements), Access::Read),
     read("zscore").unordered(),
     read("zunion").keys(m::combined).by(a::scores),
     write("zunionstore").keys(m::stored).by(a::weighted),

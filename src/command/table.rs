@@ -7,6 +7,7 @@ use super::refused;
 use super::request::Request;
 use super::row::Row;
 use super::rows;
+use super::scripts::Scripts;
 use super::spec::{Spec, specs};
 use redis::Value;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 pub struct Table {
     nodes: usize,
     entries: BTreeMap<String, Entry>,
+    scripts: Scripts,
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ impl Table {
         for spec in specs(reply)? {
             entries.insert(spec.name.clone(), Entry::of(spec));
         }
-        let mut table = Self { nodes: 1, entries };
+        let mut table = Self { nodes: 1, entries, scripts: Scripts::default() };
         table.mark_containers();
         table.add_unlisted_subcommands();
         table.mark_containers();
@@ -56,10 +58,7 @@ impl Table {
     /// 1970: relative expiry counts from it.
     pub fn plan(&self, args: &[&[u8]], now_ms: u64) -> Result<Plan, Refusal> {
         let request = Request::new(args)?;
-        let entry = self.entry(&request)?;
-        if !entry.spec.takes(request.len()) {
-            return Err(Refusal::Arity { name: entry.spec.name.clone() });
-        }
+        let entry = self.entry_for(&request)?;
         match entry.verdict {
             Err(reason) => Err(Refusal::unsupported(&entry.spec.name, reason)),
             Ok(_) if entry.spec.nodes < self.nodes => {
@@ -74,9 +73,28 @@ impl Table {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry.verdict.err()))
     }
 
+    /// The users' scripts that this client knows.
+    pub(super) fn scripts(&self) -> &Scripts {
+        &self.scripts
+    }
+
     /// Whether every node knows the command (lower case).
     pub(super) fn knows(&self, name: &str) -> bool {
         self.entries.get(name).is_some_and(|entry| entry.spec.nodes == self.nodes)
+    }
+
+    /// What a server checks before it would queue a command.
+    pub(super) fn check(&self, args: &[&[u8]]) -> Result<(), Refusal> {
+        self.entry_for(&Request::new(args)?).map(|_| ())
+    }
+
+    /// The entry of a command that has as many arguments as it may have.
+    fn entry_for(&self, request: &Request<'_>) -> Result<&Entry, Refusal> {
+        let entry = self.entry(request)?;
+        if entry.spec.takes(request.len()) {
+            return Ok(entry);
+        }
+        Err(Refusal::Arity { name: entry.spec.name.clone() })
     }
 
     fn entry(&self, request: &Request<'_>) -> Result<&Entry, Refusal> {

@@ -3,10 +3,10 @@
 use super::answers::{apply_answer, settle_answer};
 use super::{Coordinator, Done, Voters, Work};
 use crate::command::Access;
-use crate::node::CallError;
+use crate::node::{CallError, Seat};
 use crate::protocol::{
-    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Epoch, Kind, NoVote, NodeIndex, OpId, Retry, SettleAnswer,
-    WriteRound, WriteStep,
+    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Epoch, Kind, NoVote, NodeIndex, OpId, RepairNeed, Retry,
+    SettleAnswer, SettlePlan, WriteRound, WriteStep,
 };
 use crate::script::{ApplyCall, Executed, Flags, Replies};
 use futures_util::StreamExt;
@@ -18,6 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// How often a round looks whether those that owe it an answer to a settle are still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// An answer, as it arrives.
 pub(super) enum Event {
@@ -130,7 +133,7 @@ impl Attempt {
         let hedge = tokio::time::sleep_until(self.deadline);
         let deadline = tokio::time::sleep_until(self.deadline);
         tokio::pin!(hedge, deadline);
-        let (mut begun, mut hedged, mut noted) = (false, false, false);
+        let (mut begun, mut hedged, mut settling) = (false, false, None);
         let mut step = self.report_absentees();
         loop {
             match step {
@@ -140,7 +143,7 @@ impl Attempt {
                     step = self.settle(&plan);
                     // The settles have a hedge delay of their own.
                     hedge.as_mut().reset(Instant::now() + self.hedge);
-                    (begun, hedged) = (true, false);
+                    (begun, hedged, settling) = (true, false, Some(plan));
                     continue;
                 }
                 WriteStep::Wait => {}
@@ -152,13 +155,17 @@ impl Attempt {
             step = tokio::select! {
                 biased;
                 Some(event) = self.calls.next() => self.take(event),
-                () = &mut hedge, if begun && !hedged => {
-                    if !std::mem::replace(&mut noted, true) {
+                () = &mut hedge, if begun && !hedged => match &settling {
+                    None => {
+                        hedged = true;
                         self.note_missing();
+                        self.round.on_hedge()
                     }
-                    hedged = true;
-                    self.round.on_hedge()
-                }
+                    Some(plan) => {
+                        hedge.as_mut().reset(Instant::now() + self.hedge.max(LOOK_AGAIN));
+                        self.give_up_on_silent(plan)
+                    }
+                },
                 () = &mut deadline => return Ended::OutOfTime,
             };
         }
@@ -177,6 +184,27 @@ impl Attempt {
             if !self.sent[index.0] {
                 let taken = self.round.on_answer(index, ApplyAnswer::NoVote(NoVote::NotSent));
                 step = if taken == WriteStep::Wait { step } else { taken };
+            }
+        }
+        step
+    }
+
+    /// A state may take long to arrive, but not from a node that hangs, nor at one.
+    fn give_up_on_silent(&mut self, plan: &SettlePlan) -> WriteStep {
+        let mut step = self.round.on_hedge();
+        for (index, need) in plan.sends.iter().copied() {
+            if step != WriteStep::Wait {
+                return step;
+            }
+            if !self.round.owes_settle(index) {
+                continue;
+            }
+            let source = (need == RepairNeed::State).then_some(plan.winner);
+            let waits_for = [Some(index), source];
+            waits_for.iter().flatten().for_each(|node| self.coordinator.node(*node).missed());
+            let hangs = |node: &NodeIndex| matches!(self.coordinator.node(*node).seat(), Seat::Away(_));
+            if waits_for.iter().flatten().any(hangs) {
+                step = self.round.on_settle_answer(index, SettleAnswer::NoVote);
             }
         }
         step
@@ -224,6 +252,7 @@ impl Attempt {
             let _ = early.send(Done {
                 replies: replies.clone(),
                 position: Some(standing.position),
+                source: None,
                 states: Vec::new(),
             });
         }

@@ -25,6 +25,8 @@ pub(super) struct Committed {
     /// None where the register does not exist (R3).
     pub(super) position: Option<Position>,
     pub(super) executed: Executed,
+    /// Whose replies these are, where that is known.
+    replied: Option<NodeIndex>,
 }
 
 /// An op on its way: what survives from one round to the next.
@@ -91,6 +93,9 @@ impl Coordinator {
                 Ended::Retry(retry) => {
                     journey.take_note(&attempt);
                     self.leave(attempt);
+                    if journey.was_killed() {
+                        return Err(journey.give_up(self));
+                    }
                     self.prepare(&mut journey, retry).await?;
                 }
             }
@@ -204,6 +209,11 @@ impl Journey {
         }
     }
 
+    /// Whether someone has ended it on a node with SCRIPT KILL, who would not want to see it again.
+    fn was_killed(&self) -> bool {
+        self.reasons.iter().flatten().any(|reason| reason.contains("Script killed by user"))
+    }
+
     /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.
     fn pause(&self, fraction: f64) -> Duration {
         let ceiling = Duration::from_micros(500).saturating_mul(1 << self.rounds.min(7)).min(LONGEST_PAUSE);
@@ -229,15 +239,38 @@ fn millis(duration: Duration) -> u64 {
 }
 
 fn committed(attempt: &Attempt, decided: Decided) -> Committed {
-    let (position, executed) = match attempt.round.answer(decided.from) {
+    let replied = preferred(attempt, decided.from);
+    let (position, executed) = match attempt.round.answer(replied) {
         Some(ApplyAnswer::Ack(ack)) => (Some(ack.standing.position), ack.reply.clone()),
         Some(ApplyAnswer::Absent { reply }) => (None, reply.clone()),
         _ => (None, Executed { base: Default::default(), replies: Replies::Lost, states: Vec::new() }),
     };
     // W1: any node's reply will do, but one that is remembered.
-    let executed =
-        if executed.replies == Replies::Lost { remembered(attempt).unwrap_or(executed) } else { executed };
-    Committed { ballot: attempt.ballot, rule: decided.rule, source: decided.from, position, executed }
+    let (replied, executed) = match executed.replies {
+        Replies::Lost => (None, remembered(attempt).unwrap_or(executed)),
+        _ => (Some(replied), executed),
+    };
+    Committed {
+        ballot: attempt.ballot,
+        rule: decided.rule,
+        source: decided.from,
+        position,
+        executed,
+        replied,
+    }
+}
+
+/// The node that the work prefers, where it is at the position that was decided; else the one that was decided from.
+fn preferred(attempt: &Attempt, from: NodeIndex) -> NodeIndex {
+    let position = |index| match attempt.round.answer(index) {
+        Some(ApplyAnswer::Ack(ack)) => Some(ack.standing.position),
+        _ => None,
+    };
+    attempt
+        .work()
+        .prefer
+        .filter(|index| position(*index).is_some_and(|at| Some(at) == position(from)))
+        .unwrap_or(from)
 }
 
 /// Another node with the same history may still know the reply.
@@ -251,14 +284,14 @@ fn remembered(attempt: &Attempt) -> Option<Executed> {
 }
 
 fn done(committed: Committed) -> Result<Done, Error> {
-    let Committed { position, executed, .. } = committed;
+    let Committed { position, executed, replied, .. } = committed;
     let replies: Vec<Value> = match executed.replies {
         Replies::Each(replies) => replies,
         Replies::Lost => return Err(Error::ReplyLost),
         Replies::Mismatch => return Err(Error::VersionMismatch),
     };
     let states = executed.states.into_iter().filter(is_inline).collect();
-    Ok(Done { replies, position, states })
+    Ok(Done { replies, position, source: replied, states })
 }
 
 /// Whether a plan of this access may be answered by a read round.

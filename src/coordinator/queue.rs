@@ -240,10 +240,11 @@ fn hand_out(batch: Vec<Pending>, result: Result<Done, Error>) {
         }
         Ok(done) => done,
     };
-    let Done { replies, position, mut states } = done;
+    let Done { replies, position, source, mut states } = done;
     let mut replies = replies.into_iter();
     for pending in batch {
         let replies = replies.by_ref().take(pending.work.commands.len()).collect();
-        let _ = pending.reply.send(Ok(Done { replies, position, states: std::mem::take(&mut states) }));
+        let _ =
+            pending.reply.send(Ok(Done { replies, position, source, states: std::mem::take(&mut states) }));
     }
 }

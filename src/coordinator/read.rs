@@ -84,11 +84,17 @@ impl Coordinator {
                     return Ok(Done {
                         replies: reply,
                         position: Some(standing.position),
+                        source: Some(index),
                         states: Vec::new(),
                     });
                 }
                 ReadAnswer::Absent { reply } => {
-                    return Ok(Done { replies: reply, position: None, states: Vec::new() });
+                    return Ok(Done {
+                        replies: reply,
+                        position: None,
+                        source: Some(index),
+                        states: Vec::new(),
+                    });
                 }
                 ReadAnswer::Expiring { .. } | ReadAnswer::NoVote => {}
             }
@@ -203,15 +209,13 @@ impl Coordinator {
 
     fn decided_read(self: &Arc<Self>, work: &Work, reading: Reading, decided: Decided) -> Done {
         self.compare_reads(work, &reading.round, decided);
-        let done = match reading.round.answer(decided.from) {
-            Some(ReadAnswer::Report { standing, reply, .. }) => {
-                Done { replies: reply.clone(), position: Some(standing.position), states: Vec::new() }
-            }
-            Some(ReadAnswer::Absent { reply }) => {
-                Done { replies: reply.clone(), position: None, states: Vec::new() }
-            }
-            _ => Done { replies: Vec::new(), position: None, states: Vec::new() },
+        let source = preferred(work, &reading.round, decided);
+        let (position, replies) = match reading.round.answer(source) {
+            Some(ReadAnswer::Report { standing, reply, .. }) => (Some(standing.position), reply.clone()),
+            Some(ReadAnswer::Absent { reply }) => (None, reply.clone()),
+            _ => (None, Vec::new()),
         };
+        let done = Done { replies, position, source: Some(source), states: Vec::new() };
         if reading.calls.is_empty() {
             self.repair_after_read(work, &reading.round, decided);
         } else {
@@ -219,4 +223,15 @@ impl Coordinator {
         }
         done
     }
+}
+
+/// The node that the work prefers, where it is at the position that was decided; else the one that was decided from.
+fn preferred(work: &Work, round: &ReadRound<Vec<Value>>, decided: Decided) -> NodeIndex {
+    let position = |index| match round.answer(index) {
+        Some(ReadAnswer::Report { standing, .. }) => Some(standing.position),
+        _ => None,
+    };
+    work.prefer
+        .filter(|index| position(*index).is_some_and(|at| Some(at) == position(decided.from)))
+        .unwrap_or(decided.from)
 }

@@ -61,7 +61,10 @@ impl From<crate::script::Malformed> for Stopped {
 impl Coordinator {
     /// Settles the goal on a node that does not hold it; only what the node lacks, where the source's log reaches back to it.
     pub(super) async fn transfer(&self, goal: &Goal, to: NodeIndex, deadline: Instant) -> SettleAnswer {
-        let known = if goal.whole { None } else { self.digest_at(&goal.register, to, deadline).await };
+        let known = match self.digest_at(goal, to, deadline).await {
+            Ok(known) => known,
+            Err(_) => return SettleAnswer::NoVote,
+        };
         match self.try_transfer(goal, to, known, deadline).await {
             // Its log says that it can start from there, and it cannot: the whole register, then.
             Ok(SettleAnswer::NeedsState) if known.is_some() => {
@@ -72,12 +75,21 @@ impl Coordinator {
         }
     }
 
-    /// The digest that a node is at; none where it has no record or does not say.
-    async fn digest_at(&self, register: &Register, node: NodeIndex, deadline: Instant) -> Option<Digest> {
-        let records = [register.record_key()];
-        let reply = self.call(node, &|ticket| digest_of_call(ticket, &records), deadline).await.ok()?;
-        let held = DigestPage::parse(reply).ok()?.rows.into_iter().next()?.held?;
-        Some(held.digest)
+    /// The digest that a node is at, and that a delta may start from; none where it has no record, or the whole is to go there.
+    async fn digest_at(
+        &self,
+        goal: &Goal,
+        node: NodeIndex,
+        deadline: Instant,
+    ) -> Result<Option<Digest>, Stopped> {
+        if goal.whole {
+            return Ok(None);
+        }
+        let records = [goal.register.record_key()];
+        let reply = self.call(node, &|ticket| digest_of_call(ticket, &records), deadline).await?;
+        // A record that says nothing sensible is replaced as a whole.
+        let row = DigestPage::parse(reply).ok().and_then(|page| page.rows.into_iter().next());
+        Ok(row.and_then(|row| row.held).map(|held| held.digest))
     }
 
     async fn try_transfer(

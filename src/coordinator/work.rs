@@ -1,7 +1,7 @@
 //! What a caller wants done on one register, and what it gets back.
 
 use crate::command::{Access, Call, Register};
-use crate::protocol::{Digest, Position};
+use crate::protocol::{Digest, NodeIndex, Position};
 use crate::script::{Form, KeyState};
 use redis::Value;
 
@@ -29,6 +29,8 @@ pub struct Work {
     /// The position that comes back must be the one at which the replies were given, so it shares no round: those of a batch have
     /// the position behind the last of them.
     pub pinned: bool,
+    /// Where this node is at the history that was decided, the replies are to be its own.
+    pub prefer: Option<NodeIndex>,
     /// Answer after the first acknowledgement ([`Consistency::One`](crate::Consistency::One)); the rounds go on.
     pub early: bool,
 }
@@ -47,6 +49,7 @@ impl Work {
             expected: None,
             state_limit: 0,
             pinned: false,
+            prefer: None,
             early: false,
         }
     }
@@ -64,6 +67,7 @@ impl Work {
             expected: None,
             state_limit: 0,
             pinned: false,
+            prefer: None,
             early: false,
         }
     }
@@ -103,6 +107,8 @@ pub struct Done {
     pub replies: Vec<Value>,
     /// The register's history after it; none where the register does not exist.
     pub position: Option<Position>,
+    /// Whose replies they are, where that is known.
+    pub source: Option<NodeIndex>,
     /// The keys after it, where the caller's limit allowed.
     pub states: Vec<KeyState>,
 }

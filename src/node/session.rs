@@ -70,6 +70,8 @@ pub async fn open(client: &Client, config: &Config) -> Result<Opened, Refusal> {
 
 /// Loads every script, in the order of their names, before any of them is used.
 pub async fn load_scripts(connection: &Connection) -> Result<(), Refusal> {
+    // A server that wants a password says so; to an argument above 16 KiB it would only say that there is none.
+    ask(connection, &redis::cmd("PING")).await?;
     for name in script::NAMES {
         let script = script::script(name);
         let mut cmd = redis::cmd("SCRIPT");

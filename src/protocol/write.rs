@@ -103,6 +103,11 @@ impl<R> WriteRound<R> {
         self.after_settle()
     }
 
+    /// Whether the node has been sent a settle, and has said nothing to it.
+    pub fn owes_settle(&self, node: NodeIndex) -> bool {
+        matches!(self.stage, Stage::Settling { .. }) && self.settles.get(node.0) == Some(&None)
+    }
+
     /// W4, as far as this round goes: what is known of the op when the driver stops here. An op of several
     /// rounds is not applied only if none of them leaves it indeterminate.
     pub fn outcome_if_abandoned(&self) -> Abandoned {

@@ -60,6 +60,7 @@ pub fn shown(table: &Table, line: &str, now_ms: u64) -> String {
         Ok(Plan::Write(call)) => format!("write {}", call_text(&call)),
         Ok(Plan::Pick(pick)) => format!("pick {}", call_text(&pick.read)),
         Ok(Plan::Split(parts, join)) => split_text(&parts, join),
+        Ok(Plan::Walk(walk)) => format!("walk {walk:?}"),
         Ok(Plan::Local(reply)) => format!("local {reply:?}"),
         Err(refusal) => refusal.to_string(),
     }

@@ -1,0 +1,166 @@
+-- user: a user's script as one command of a batch: EVAL script numkeys keys args, with `redis`, KEYS and ARGV of its own.
+-- It may call what `reads` and `writes` name, on the keys that it declares. Every reply that it sees goes into `seen`: where nodes
+-- answer it differently (SPOP, PTTL, the order of SMEMBERS), their histories differ too, and one of them is settled.
+-- Answers the reply, whether anything was written, what was seen, and the node's own refusal if there was one.
+local function run_user(at, argc, at_ms, read_only)
+  local reads = ' BITCOUNT BITFIELD_RO BITPOS DUMP ECHO EXISTS EXPIRETIME GEODIST GEOHASH GEOPOS GEORADIUSBYMEMBER_RO GEORADIUS_RO GEOSEARCH GET GETBIT GETRANGE'
+    .. ' HEXISTS HGET HGETALL HKEYS HLEN HMGET HRANDFIELD HSCAN HSTRLEN HVALS LCS LINDEX LLEN LPOS LRANGE MGET PEXPIRETIME PING PTTL SCARD SDIFF SINTER SINTERCARD'
+    .. ' SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SSCAN STRLEN SUBSTR SUNION TOUCH TTL TYPE ZCARD ZCOUNT ZDIFF ZINTER ZINTERCARD ZLEXCOUNT ZMSCORE ZRANDMEMBER'
+    .. ' ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE ZUNION '
+  local writes = ' APPEND BITFIELD BITOP DECR DECRBY DEL EXPIRE EXPIREAT GEOADD GEOSEARCHSTORE GETDEL GETEX GETSET HDEL HINCRBY HINCRBYFLOAT HMSET HSET HSETNX'
+    .. ' INCR INCRBY INCRBYFLOAT LINSERT LMOVE LMPOP LPOP LPUSH LPUSHX LREM LSET LTRIM MSET MSETNX PERSIST PEXPIRE PEXPIREAT PFADD PFCOUNT PFMERGE PSETEX RENAME'
+    .. ' RENAMENX RPOP RPOPLPUSH RPUSH RPUSHX SADD SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTERSTORE SMOVE SPOP SREM SUNIONSTORE UNLINK ZADD ZDIFFSTORE'
+    .. ' ZINCRBY ZINTERSTORE ZMPOP ZPOPMAX ZPOPMIN ZRANGESTORE ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZUNIONSTORE '
+  local source, count = ARGV[at + 1], tonumber(ARGV[at + 2])
+  local keys, args, declared = {}, {}, {}
+  for i = 1, count do
+    keys[i] = ARGV[at + 2 + i]
+    declared[keys[i]] = true
+  end
+  for i = at + 3 + count, at + argc - 1 do args[#args + 1] = ARGV[i] end
+  local seen, wrote, refused = '', false, nil
+
+  -- The line of the user's script, so many calls up. `return redis.call()` leaves no trace of its line: then it is the last such line.
+  local function line_at(level)
+    local _, position = pcall(error, '', level)
+    local line = string.match(position, '^user_script:(%d+):')
+    if line then return line end
+    local number, found = 0, nil
+    for text in string.gmatch(source .. '\n', '([^\n]*)\n') do
+      number = number + 1
+      if string.find(text, 'return.+call') then found = as_text(number) end
+    end
+    return found
+  end
+  -- Relative expiry counts from the op's time. Answers the expiry that is set, if any.
+  local function make_absolute(words, name)
+    local ms = function(i, factor)
+      local time = tonumber(words[i])
+      return time and time == math.floor(time) and at_ms + time * factor or nil
+    end
+    local factor = (name == 'EXPIRE' or name == 'SETEX') and 1000 or 1
+    if name == 'EXPIRE' or name == 'PEXPIRE' then
+      local expiry = ms(3, factor)
+      if expiry then words[1], words[3] = 'PEXPIREAT', as_text(math.max(expiry, 1)) end
+      return expiry
+    elseif name == 'EXPIREAT' or name == 'PEXPIREAT' then
+      return tonumber(words[3]) and tonumber(words[3]) * (name == 'EXPIREAT' and 1000 or 1)
+    elseif name == 'SETEX' or name == 'PSETEX' then
+      local expiry = ms(3, factor)
+      if not expiry or expiry <= at_ms or #words ~= 4 then return nil end
+      words[1], words[3], words[4], words[5] = 'SET', words[4], 'PXAT', as_text(expiry)
+      return expiry
+    elseif name == 'SET' or name == 'GETEX' then
+      for i = name == 'SET' and 4 or 3, #words - 1 do
+        local option = string.upper(words[i])
+        local expiry = (option == 'EX' and ms(i + 1, 1000)) or (option == 'PX' and ms(i + 1, 1))
+        if expiry and expiry > at_ms then words[i], words[i + 1] = 'PXAT', as_text(expiry) end
+        if option == 'EXAT' then expiry = tonumber(words[i + 1]) and tonumber(words[i + 1]) * 1000 end
+        if option == 'PXAT' then expiry = tonumber(words[i + 1]) end
+        if expiry then return expiry end
+      end
+    end
+  end
+  local function why_not(words, name)
+    local known = string.find(reads .. writes, ' ' .. name .. ' ', 1, true)
+    if not known and not redis.call('COMMAND', 'INFO', name)[1] then return (redis.pcall(words[1]).err) end
+    if not known then return "ERR '" .. name .. "' is refused in scripts: nodes would not stay equal, or keys outside of the script's own be touched" end
+    if read_only and string.find(writes, ' ' .. name .. ' ', 1, true) then
+      return 'ERR Write commands are not allowed from read-only scripts.'
+    end
+    if name == 'PING' or name == 'ECHO' then return nil end
+    local named = redis.pcall('COMMAND', 'GETKEYS', unpack(words))
+    if named.err then
+      -- Without arguments the server says in its own words that they are missing.
+      local missing = string.find(named.err, 'number of arg', 1, true) and redis.pcall(words[1])
+      return (missing or named).err
+    end
+    for i = 1, #named do
+      if not declared[named[i]] then return "ERR the script uses the key '" .. named[i] .. "' without naming it in KEYS" end
+    end
+  end
+  local function call(raises, words)
+    local name = string.upper(tostring(words[1] or ''))
+    if name == 'TIME' then return {as_text(math.floor(at_ms / 1000)), as_text(at_ms % 1000 * 1000)} end
+    local failure = why_not(words, name)
+    local reply
+    if not failure then
+      local expiry = make_absolute(words, name)
+      reply = redis.pcall(unpack(words))
+      seen = redis.sha1hex(seen .. cmsgpack.pack(reply))
+      failure = reply and type(reply) == 'table' and reply.err
+      if failure then
+        if is_refusal(error_of(reply)) then refused = error_of(reply) end
+      else
+        wrote = wrote or string.find(writes, ' ' .. name .. ' ', 1, true) ~= nil
+        -- Passed here, and perhaps not elsewhere.
+        if expiry and expiry > at_ms and expiry <= now_ms + 5 then seen = redis.sha1hex(seen .. redis.call('EXISTS', words[2])) end
+      end
+    end
+    if not failure then return reply end
+    local line = line_at(5)
+    -- Redis 6.2 says for some errors where they came up, and means this script.
+    failure = string.gsub(failure, '^@user_script: %d+:', '@user_script: ' .. (line or '1') .. ':')
+    failure = string.match(failure, '^(.-)%s*$')
+    if raises then error({err = failure, line = line}, 0) end
+    return {err = failure}
+  end
+
+  -- No tail calls: the user's line is so many calls up.
+  local own = {
+    call = function(...)
+      local reply = call(true, {...})
+      return reply
+    end,
+    pcall = function(...)
+      local reply = call(false, {...})
+      return reply
+    end,
+  }
+  for _, name in ipairs({'sha1hex', 'log', 'error_reply', 'status_reply', 'LOG_DEBUG', 'LOG_VERBOSE', 'LOG_NOTICE', 'LOG_WARNING', 'REDIS_VERSION', 'REDIS_VERSION_NUM'}) do
+    own[name] = redis[name]
+  end
+  own.replicate_commands = function() return true end
+  -- A first line may say how a server is to run it.
+  if string.find(source, '^#![^\n]*no%-writes') then read_only = true end
+  local body = string.gsub(source, '^#![^\n]*', '', 1)
+  local before, behind = 'local redis, KEYS, ARGV, server = ... ', ''
+  if not redis.REDIS_VERSION_NUM then before, behind = before .. 'return (function() ', '\nend)()' end
+  local chunk, problem = loadstring(before .. body .. behind, '@user_script')
+  if not chunk then return {err = 'ERR Error compiling script (new function): ' .. problem}, false, '' end
+  local function caught(problem)
+    if type(problem) == 'table' then
+      return {err = problem.err or 'ERR unknown error', line = problem.line or line_at(5) or line_at(4)}
+    end
+    return {err = tostring(problem), code = 'ERR ', line = string.match(tostring(problem), '^user_script:(%d+):')}
+  end
+  local ran, reply = xpcall(function() return chunk(own, keys, args, own) end, caught)
+  if not ran then
+    local sha, line = redis.sha1hex(source), reply.line or '0'
+    if not redis.REDIS_VERSION_NUM then
+      local text = reply.err
+      local strict = string.find(text, 'nonexistent global', 1, true) and 15 or string.find(text, 'create global', 1, true) and 8
+      local place = strict and '@enable_strict_lua:' .. strict or '@user_script:' .. line
+      reply = 'ERR Error running script (call to f_' .. sha .. '): ' .. place .. ': ' .. text
+    else
+      reply = (reply.code or '') .. reply.err .. ' script: ' .. (redis.SERVER_NAME and '' or sha .. ', ') .. 'on @user_script:' .. line .. '.'
+    end
+    return {err = reply}, wrote, seen, refused
+  end
+  -- As a reply, without what a reply cannot hold.
+  local function plain(value)
+    if type(value) == 'number' then return value < 0 and math.ceil(value) or math.floor(value) end
+    if type(value) == 'string' then return value end
+    if type(value) == 'boolean' then return value and 1 or false end
+    if type(value) ~= 'table' then return false end
+    if type(value.err) == 'string' then return {err = value.err} end
+    if type(value.ok) == 'string' then return {ok = value.ok} end
+    local list = {}
+    for i = 1, #value do
+      if value[i] == nil then break end
+      list[i] = plain(value[i])
+    end
+    return list
+  end
+  return plain(reply), wrote, seen
+end

@@ -1,0 +1,231 @@
+//! Users' scripts: in Redis' words, the same on every node, and within the keys that they declare.
+
+mod command_support;
+mod harness;
+mod workload;
+
+use anarchoredis::Client;
+use harness::{Server, Version, eventually};
+use redis::aio::ConnectionLike;
+use redis::{AsyncCommands, Script, Value};
+use workload::{Cluster, PATIENCE, eventually_same, run, try_run};
+
+fn eval(script: &str, keys: &[&str], args: &[&str]) -> redis::Cmd {
+    let mut cmd = redis::cmd("EVAL");
+    cmd.arg(script).arg(keys.len()).arg(keys).arg(args);
+    cmd
+}
+
+async fn said(connection: &mut impl ConnectionLike, cmd: &redis::Cmd) -> String {
+    match connection.req_packed_command(cmd).await.and_then(Value::extract_error) {
+        Ok(reply) => format!("{reply:?}"),
+        Err(error) => {
+            format!("{} {}", error.code().unwrap_or_default(), error.detail().unwrap_or_default())
+        }
+    }
+}
+
+/// Each script, run with KEYS `{t}a`, `{t}b` and ARGV `x`, `7`.
+const SCRIPTS: &[&str] = &[
+    "return 1",
+    "return 3.99",
+    "return -3.99",
+    "return 'text'",
+    "return {1, 2, {3, 'four', {5}}, 'six'}",
+    "return {1, nil, 3}",
+    "return nil",
+    "return true",
+    "return false",
+    "return {ok = 'fine'}",
+    "return redis.status_reply('FINE')",
+    "return redis.error_reply('MY own words')",
+    "return {err = 'ERR as a table'}",
+    "return {KEYS[1], KEYS[2], ARGV[1], ARGV[2], #KEYS, #ARGV}",
+    "return redis.call('SET', KEYS[1], ARGV[2])",
+    "return redis.call('INCRBY', KEYS[1], 5)",
+    "return redis.call('get', KEYS[1])",
+    "return redis.call('RPUSH', KEYS[2], 'a', 'b', 3, 4.5)",
+    "return redis.call('LRANGE', KEYS[2], 0, -1)",
+    "local all = {} for i = 1, 10 do all[i] = redis.call('INCR', KEYS[1]) end return all",
+    "return redis.pcall('INCR', KEYS[2])",
+    "return redis.call('INCR', KEYS[2])",
+    "redis.call('SET', KEYS[1], 'kept') return redis.call('INCR', KEYS[2])",
+    "return redis.call('GET', KEYS[1])",
+    "local reply = redis.pcall('INCR', KEYS[2]) return type(reply.err)",
+    "\n\nreturn redis.call('INCR', KEYS[2])",
+    "return unknown_global",
+    "\nunknown_global = 1",
+    "error('boo')",
+    "\nlocal function f() error('boo') end\nf()",
+    "error({err = 'MYCODE boo'})",
+    "local t = nil\nreturn t.x",
+    "return one two",
+    "return redis.call('NOSUCHCOMMAND')",
+    "return redis.call('GET')",
+    "return redis.call('SET', KEYS[1])",
+    "return redis.call('EXPIRE', KEYS[1], 1000)",
+    "return redis.call('EXPIRE', KEYS[1], 'soon')",
+    "return redis.call('SET', KEYS[1], 'v', 'EX', 100)",
+    "return redis.call('SET', KEYS[1], 'v', 'PX', 0)",
+    "return redis.call('SETEX', KEYS[1], 100, 'v')",
+    "return redis.call('SETEX', KEYS[1], 0, 'v')",
+    "return redis.call('PSETEX', KEYS[1], 100000, 'v')",
+    "return redis.call('GETEX', KEYS[1], 'EX', 100)",
+    "return redis.call('EXPIRE', KEYS[1], -1)",
+    "return redis.call('EXISTS', KEYS[1], KEYS[2])",
+    "return redis.sha1hex('x')",
+    "return cjson.encode({1, 2, 3})",
+    "return cmsgpack.unpack(cmsgpack.pack({1, 2, 3}))",
+    "return {redis.LOG_WARNING, type(redis.call), redis.replicate_commands()}",
+    "return redis.call('DEL', KEYS[1], KEYS[2])",
+];
+
+#[tokio::test]
+async fn a_script_answers_what_a_lone_redis_of_the_same_version_answers() {
+    for version in [Version::V6_2, Version::V7_0, Version::V7_4, Version::Valkey9] {
+        let cluster = Cluster::of(&[version; 3]).await;
+        let mut client = cluster.client().await;
+        let lone = Server::start(version).await;
+        let mut connection = lone.connection().await;
+        for script in SCRIPTS {
+            // Redis 6.2 stumbles over it itself, with an error about its own error handler.
+            if version == Version::V6_2 && script.starts_with("error({err") {
+                continue;
+            }
+            let cmd = eval(script, &["{t}a", "{t}b"], &["x", "7"]);
+            let expected = said(&mut connection, &cmd).await;
+            assert_eq!(said(&mut client, &cmd).await, expected, "{version:?}: {script}");
+        }
+        eventually_same(&cluster, &client).await;
+    }
+}
+
+/// What nodes would answer differently, were each asked for itself.
+const CHOOSERS: [&str; 6] = [
+    "return redis.call('SPOP', KEYS[1])",
+    "local m = redis.call('SRANDMEMBER', KEYS[1]) redis.call('SMOVE', KEYS[1], KEYS[2], m) return m",
+    "local all = redis.call('SMEMBERS', KEYS[1]) return redis.call('SREM', KEYS[1], all[1])",
+    "local t = redis.call('TIME') redis.call('SADD', KEYS[2], t[1] .. t[2]) return t",
+    "math.random() return redis.call('SADD', KEYS[2], tostring(math.random()))",
+    "redis.call('SET', KEYS[3], 'v', 'PX', 5000) return redis.call('SADD', KEYS[2], redis.call('PTTL', KEYS[3]))",
+];
+
+#[tokio::test]
+async fn scripts_that_choose_leave_the_nodes_alike() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let members: Vec<String> = (0..1_000).map(|member| format!("member:{member}")).collect();
+    let () = client.clone().sadd("{s}from", members).await.expect("a set");
+    for round in 0..200 {
+        let cmd = eval(CHOOSERS[round % CHOOSERS.len()], &["{s}from", "{s}to", "{s}timed"], &[]);
+        let _: Value = cmd.query_async(&mut client.clone()).await.expect("a choice");
+    }
+    eventually_same(&cluster, &client).await;
+    let left: usize = run(&client, "SCARD {s}from").await;
+    assert_eq!(left, 1_000 - 3 * 200_usize.div_ceil(CHOOSERS.len()) + 1, "each choice was made once");
+}
+
+#[tokio::test]
+async fn redis_rs_scripts_load_what_is_not_known_and_scripts_run_in_transactions() {
+    let cluster = Cluster::start().await;
+    let mut client = cluster.client().await;
+    let script = Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
+    for expected in [5, 10] {
+        let sum: i64 = script.key("n").arg(5).invoke_async(&mut client).await.expect("a sum");
+        assert_eq!(sum, expected);
+    }
+    assert_eq!(run::<Vec<i64>>(&client, &format!("SCRIPT EXISTS {} 00", script.get_hash())).await, [1, 0]);
+    run::<()>(&client, "SCRIPT FLUSH").await;
+    let error = try_run::<i64>(&client, &format!("EVALSHA {} 1 n 1", script.get_hash())).await;
+    assert!(error.is_err_and(|error| error.to_string().starts_with("NOSCRIPT")));
+    let mut pipe = redis::pipe();
+    pipe.atomic().incr("{n}", 1).add_command(eval("return redis.call('DECR', KEYS[1])", &["{n}"], &[]));
+    let replies: (i64, i64) = pipe.query_async(&mut client).await.expect("a transaction");
+    assert_eq!(replies, (1, 0));
+    let read: i64 = redis::cmd("EVAL_RO")
+        .arg("return redis.call('GET', KEYS[1])")
+        .arg(1)
+        .arg("n")
+        .query_async(&mut client)
+        .await
+        .expect("a read");
+    assert_eq!(read, 10);
+    let write = redis::cmd("EVAL_RO").arg("return redis.call('DEL', KEYS[1])").arg(1).arg("n").clone();
+    assert!(said(&mut client, &write).await.contains("Write commands are not allowed"), "a read-only script");
+    eventually_same(&cluster, &client).await;
+}
+
+#[tokio::test]
+async fn a_script_stays_within_its_keys() {
+    let cluster = Cluster::start().await;
+    let mut client = cluster.client().await;
+    let cases = [
+        (eval("return redis.call('SET', 'other', 1)", &["k"], &[]), "without naming it in KEYS"),
+        (eval("return redis.call('RENAME', KEYS[1], 'other')", &["k"], &[]), "without naming it in KEYS"),
+        (eval("return redis.call('FLUSHALL')", &["k"], &[]), "is refused in scripts"),
+        (eval("return redis.call('RANDOMKEY')", &[], &[]), "is refused in scripts"),
+        (eval("return 1", &["a", "b"], &[]), "'a' and '{a}b'"),
+    ];
+    for (cmd, says) in cases {
+        let text = said(&mut client, &cmd).await;
+        assert!(text.contains(says), "{text}");
+    }
+    assert_eq!(run::<i64>(&client, "EXISTS k other").await, 0);
+}
+
+/// Redis says BUSY until someone kills the script; so do the nodes, and what it has not written yet never is.
+#[tokio::test]
+async fn a_script_that_loops_is_killed_on_the_nodes_and_leaves_nothing() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    for node in cluster.iter() {
+        node.run::<()>(&["CONFIG", "SET", "lua-time-limit", "50"]).await.expect("a short limit");
+    }
+    let looping = {
+        let mut client: Client = client.clone();
+        tokio::spawn(async move {
+            let cmd = eval("while true do end redis.call('SET', KEYS[1], 1)", &["k"], &[]);
+            cmd.query_async::<()>(&mut client).await
+        })
+    };
+    let killed = async || {
+        for node in cluster.iter() {
+            let _: redis::RedisResult<()> = node.run(&["SCRIPT", "KILL"]).await;
+        }
+        looping.is_finished()
+    };
+    eventually("the script is killed on all nodes", PATIENCE, killed).await;
+    assert!(looping.await.expect("the task").is_err());
+    let works = async || try_run::<()>(&client, "SET k 2").await.is_ok();
+    eventually("the store works again", PATIENCE, works).await;
+    assert_eq!(run::<i64>(&client, "GET k").await, 2);
+    eventually_same(&cluster, &client).await;
+}
+
+/// What a script may not call though a client may, since its form depends on more than its name.
+const NOT_IN_SCRIPTS: [&str; 7] =
+    ["copy", "georadius", "georadiusbymember", "restore", "select", "sort", "sort_ro"];
+
+#[test]
+fn scripts_may_call_what_clients_may() {
+    let text = include_str!("../lua/lib/user.lua");
+    let list = |name: &str| -> Vec<String> {
+        let start = text.find(&format!("local {name} = ")).expect(name);
+        let end = start + text[start..].find(" '\n").expect("the end of the list");
+        let words = text[start..end].split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        words.filter(|word| word.len() > 1).map(str::to_ascii_lowercase).collect()
+    };
+    let mut listed = list("reads");
+    listed.extend(list("writes"));
+    listed.extend(NOT_IN_SCRIPTS.map(str::to_owned));
+    listed.sort();
+    let table = command_support::redis_7_0();
+    let runs = table.commands().filter(|(_, refused)| refused.is_none()).map(|(name, _)| name.to_owned());
+    // What walks from node to node, or through keys that no script declares.
+    let walks = ["keys", "randomkey", "scan"];
+    let is_plain =
+        |name: &String| !name.contains('|') && !name.starts_with("eval") && !walks.contains(&name.as_str());
+    let mut runs: Vec<String> = runs.filter(is_plain).collect();
+    runs.sort();
+    assert_eq!(listed, runs);
+}
