@@ -2,7 +2,7 @@
 -- USES    fence text expiry deadline state user
 -- KEYS    1 record; 2.. every key that the commands name, each once
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies);
---         6 digest that the op holds at, or '*'; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
+--         6 digest that the op holds at, or '*', and perhaps '<' and the ms from which on it holds no more; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
 --         10 max clock offset ms; 11 lowest absolute expiry ms that the commands set (0 none); 12 number of commands; 13.. argc, args of each
 -- REPLY   {'ACK', accepted, settled, version, digest, ran, base digest, replies, states} `ran` is the ballot under which this history holds the op, '' where it does not;
 --         replies: one each command, false where they were too long to remember, 'MISMATCH' where the digest was another
@@ -13,6 +13,9 @@ local record = KEYS[1]
 local ballot, op, flags, expected = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local state_limit, reply_limit, retry_window_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local max_offset_ms, lowest_expiry_ms, commands = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local holds_until_ms = math.huge
+local limit = string.find(expected, '<', 1, true)
+if limit then expected, holds_until_ms = string.sub(expected, 1, limit - 1), tonumber(string.sub(expected, limit + 1)) end
 local keep, read_only, hash
 if flags ~= '' then
   keep, read_only, hash = string.find(flags, 'k', 1, true), string.find(flags, 'r', 1, true), string.find(flags, 'h', 1, true)
@@ -81,7 +84,7 @@ for i = 2, #KEYS do
   if is_due then due[#due + 1] = KEYS[i] end
 end
 if lowest_expiry_ms > op_ms and lowest_expiry_ms <= now_ms + 5 then return {'EXPIRING', ARGV[11]} end
-if expected ~= '*' and expected ~= digest then
+if expected ~= '*' and expected ~= digest or op_ms >= holds_until_ms then
   if not exists and not keep then return {'ABSENT', 'MISMATCH'} end
   local refused = promise()
   if refused then return {'REFUSED', refused} end
@@ -99,12 +102,14 @@ local function exact(reply, at)
 end
 -- What this node alone refused, after other commands of the batch ran, or answered to a user's script: it makes the history another one. (I2)
 local seen_here = ''
+-- An expiry that has passed here, and perhaps not elsewhere: whether the keys are there after each command makes the history another one.
+local near = lowest_expiry_ms > 0 and lowest_expiry_ms <= now_ms + 5 and commands > 1
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
   local argc, is_script = tonumber(ARGV[at]), ARGV[at + 1] == 'EVAL'
   local reply, wrote, seen, refused
   if is_script then
-    reply, wrote, seen, refused = run_user(at + 1, argc, op_ms, read_only)
+    reply, wrote, seen, refused = run_user(at + 1, argc, op_ms, op .. ballot, read_only)
     seen_here = seen_here .. seen
     succeeded = succeeded or wrote
   else
@@ -122,6 +127,9 @@ for i = 1, commands do
   else
     if refused then seen_here = seen_here .. i .. refused end
     reply = {err = failure}
+  end
+  if near then
+    for j = 2, #KEYS do seen_here = seen_here .. redis.call('EXISTS', KEYS[j]) end
   end
   replies[i] = reply
   at = at + 1 + argc

@@ -22,7 +22,7 @@ for i = 1, commands do
   local is_script = ARGV[at + 1] == 'EVAL'
   local reply, _, refused
   if is_script then
-    reply, _, _, refused = run_user(at + 1, argc, at_ms, true)
+    reply, _, _, refused = run_user(at + 1, argc, at_ms, ARGV[3], true)
   else
     reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
   end

@@ -59,6 +59,26 @@ async fn a_session_answers_what_a_lone_redis_answers() {
         &["WATCH {t}a {t}b", "WATCH {t}c", "MULTI", "SET {t}a 3", "EXEC"],
         &["WATCH {t}a", "SET {t}a 1", "MULTI", "EXEC"],
         &["WATCH {t}a", "MULTI", "EXEC"],
+        &["MULTI", "EVAL return_1 0", "EVAL return(1) 0", "SET {t}a 1", "EVAL return(2) 0", "EXEC"],
+        &[
+            "RPUSH {t}a old",
+            "MULTI",
+            "PEXPIREAT {t}a 5",
+            "RPUSH {t}a new",
+            "PEXPIREAT {t}b 5",
+            "EXEC",
+            "LRANGE {t}a 0 -1",
+        ],
+        &[
+            "SET {t}a v",
+            "MULTI",
+            "SET {t}a w PXAT 5",
+            "APPEND {t}a x",
+            "EXPIRE {t}a -1",
+            "SETNX {t}a y",
+            "EXEC",
+            "GET {t}a",
+        ],
         &["MULTI", "SET {t}a v PX -1", "SETEX {t}a 0 v", "SET {t}b v EX 100", "EXEC", "EXISTS {t}a {t}b"],
         &["MULTI", "INCR {t}n", "INCRBY {t}n 9007199254740992", "INCRBY {t}n 1", "MGET {t}n {t}m", "EXEC"],
     ];
@@ -201,6 +221,7 @@ async fn a_watched_key_that_expires_meanwhile_aborts() {
     let client = cluster.client().await;
     let mut session = client.session();
     conversation(&mut session, &["SET k v PX 300", "WATCH k", "MULTI", "SET k w"]).await;
+    // The op itself must see it: its time may come long after EXEC.
     let gone = async || try_run::<Option<String>>(&client, "GET k").await.is_ok_and(|value| value.is_none());
     eventually("the key expires", PATIENCE, gone).await;
     assert_eq!(conversation(&mut session, &["EXEC", "EXISTS k"]).await, ["EXEC: nil", "EXISTS k: int(0)"]);

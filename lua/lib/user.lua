@@ -1,8 +1,8 @@
--- user: a user's script as one command of a batch: EVAL script numkeys keys args, with `redis`, KEYS and ARGV of its own.
--- It may call what `reads` and `writes` name, on the keys that it declares. Every reply that it sees goes into `seen`: where nodes
--- answer it differently (SPOP, PTTL, the order of SMEMBERS), their histories differ too, and one of them is settled.
+-- user: a user's script as one command of a batch: EVAL script numkeys keys args, with `redis`, KEYS, ARGV and libraries of its own.
+-- It may call what `reads` and `writes` name, on the keys that it declares. Every call and every reply goes into `seen`: where nodes
+-- answer or compute differently (SPOP, PTTL, the order of SMEMBERS or of a table), their histories differ too, and one of them is settled.
 -- Answers the reply, whether anything was written, what was seen, and the node's own refusal if there was one.
-local function run_user(at, argc, at_ms, read_only)
+local function run_user(at, argc, at_ms, seed, read_only)
   local reads = ' BITCOUNT BITFIELD_RO BITPOS DUMP ECHO EXISTS EXPIRETIME GEODIST GEOHASH GEOPOS GEORADIUSBYMEMBER_RO GEORADIUS_RO GEOSEARCH GET GETBIT GETRANGE'
     .. ' HEXISTS HGET HGETALL HKEYS HLEN HMGET HRANDFIELD HSCAN HSTRLEN HVALS LCS LINDEX LLEN LPOS LRANGE MGET PEXPIRETIME PING PTTL SCARD SDIFF SINTER SINTERCARD'
     .. ' SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SSCAN STRLEN SUBSTR SUNION TOUCH TTL TYPE ZCARD ZCOUNT ZDIFF ZINTER ZINTERCARD ZLEXCOUNT ZMSCORE ZRANDMEMBER'
@@ -35,16 +35,20 @@ local function run_user(at, argc, at_ms, read_only)
   -- Relative expiry counts from the op's time. Answers the expiry that is set, if any.
   local function make_absolute(words, name)
     local ms = function(i, factor)
-      local time = tonumber(words[i])
-      return time and time == math.floor(time) and at_ms + time * factor or nil
+      if not string.find(words[i] or '', '^%-?%d+$') then return nil end
+      return at_ms + tonumber(words[i]) * factor
+    end
+    -- What has passed goes at once, on every node.
+    local pexpireat = function(expiry)
+      if expiry then words[1], words[3] = 'PEXPIREAT', expiry > at_ms and as_text(expiry) or '1' end
+      return expiry
     end
     local factor = (name == 'EXPIRE' or name == 'SETEX') and 1000 or 1
     if name == 'EXPIRE' or name == 'PEXPIRE' then
-      local expiry = ms(3, factor)
-      if expiry then words[1], words[3] = 'PEXPIREAT', as_text(math.max(expiry, 1)) end
-      return expiry
+      return pexpireat(ms(3, factor))
     elseif name == 'EXPIREAT' or name == 'PEXPIREAT' then
-      return tonumber(words[3]) and tonumber(words[3]) * (name == 'EXPIREAT' and 1000 or 1)
+      local expiry = ms(3, name == 'EXPIREAT' and 1000 or 1)
+      return pexpireat(expiry and expiry - at_ms)
     elseif name == 'SETEX' or name == 'PSETEX' then
       local expiry = ms(3, factor)
       if not expiry or expiry <= at_ms or #words ~= 4 then return nil end
@@ -55,8 +59,11 @@ local function run_user(at, argc, at_ms, read_only)
         local option = string.upper(words[i])
         local expiry = (option == 'EX' and ms(i + 1, 1000)) or (option == 'PX' and ms(i + 1, 1))
         if expiry and expiry > at_ms then words[i], words[i + 1] = 'PXAT', as_text(expiry) end
-        if option == 'EXAT' then expiry = tonumber(words[i + 1]) and tonumber(words[i + 1]) * 1000 end
-        if option == 'PXAT' then expiry = tonumber(words[i + 1]) end
+        if option == 'EXAT' or option == 'PXAT' then
+          expiry = ms(i + 1, option == 'EXAT' and 1000 or 1)
+          expiry = expiry and expiry - at_ms
+          if expiry and expiry > 0 and expiry <= at_ms then words[i], words[i + 1] = 'PXAT', '1' end
+        end
         if expiry then return expiry end
       end
     end
@@ -79,22 +86,41 @@ local function run_user(at, argc, at_ms, read_only)
       if not declared[named[i]] then return "ERR the script uses the key '" .. named[i] .. "' without naming it in KEYS" end
     end
   end
-  local function call(raises, words)
-    local name = string.upper(tostring(words[1] or ''))
+  local function call(raises, words, count)
+    -- One spelling of numbers: servers before 7.2 and since spell them differently.
+    local named = count > 0
+    for i = 1, count do
+      local word = words[i]
+      if type(word) == 'number' then
+        words[i] = string.format(word == math.floor(word) and math.abs(word) < 2^63 and '%.0f' or '%.17g', word)
+      elseif type(word) ~= 'string' then
+        named = false
+      end
+    end
+    local name = named and string.upper(words[1]) or ''
     if name == 'TIME' then return {as_text(math.floor(at_ms / 1000)), as_text(at_ms % 1000 * 1000)} end
-    local failure = why_not(words, name)
+    -- The server has its own words for arguments that are none.
+    local failure
+    if named then failure = why_not(words, name) else failure = redis.pcall(unpack(words, 1, count)).err end
     local reply
     if not failure then
       local expiry = make_absolute(words, name)
       reply = redis.pcall(unpack(words))
-      seen = redis.sha1hex(seen .. cmsgpack.pack(reply))
+      seen = redis.sha1hex(seen .. cmsgpack.pack(words) .. cmsgpack.pack(reply))
       failure = reply and type(reply) == 'table' and reply.err
       if failure then
         if is_refusal(error_of(reply)) then refused = error_of(reply) end
       else
         wrote = wrote or string.find(writes, ' ' .. name .. ' ', 1, true) ~= nil
+        -- They tell how many, not what they have computed.
+        if string.find(' GEOADD GEOSEARCHSTORE ZINTERSTORE ZUNIONSTORE ', ' ' .. name .. ' ', 1, true) then
+          seen = redis.sha1hex(seen .. cmsgpack.pack(redis.pcall('ZRANGE', words[2], 0, -1, 'WITHSCORES')))
+        end
         -- Passed here, and perhaps not elsewhere.
-        if expiry and expiry > at_ms and expiry <= now_ms + 5 then seen = redis.sha1hex(seen .. redis.call('EXISTS', words[2])) end
+        if expiry then
+          local clock = redis.call('TIME')
+          if expiry <= clock[1] * 1000 + math.floor(clock[2] / 1000) + 5 then seen = redis.sha1hex(seen .. redis.call('EXISTS', words[2])) end
+        end
       end
     end
     if not failure then return reply end
@@ -109,11 +135,11 @@ local function run_user(at, argc, at_ms, read_only)
   -- No tail calls: the user's line is so many calls up.
   local own = {
     call = function(...)
-      local reply = call(true, {...})
+      local reply = call(true, {...}, select('#', ...))
       return reply
     end,
     pcall = function(...)
-      local reply = call(false, {...})
+      local reply = call(false, {...}, select('#', ...))
       return reply
     end,
   }
@@ -124,17 +150,59 @@ local function run_user(at, argc, at_ms, read_only)
   -- A first line may say how a server is to run it.
   if string.find(source, '^#![^\n]*no%-writes') then read_only = true end
   local body = string.gsub(source, '^#![^\n]*', '', 1)
-  local before, behind = 'local redis, KEYS, ARGV, server = ... ', ''
+  local before, behind = 'local redis, KEYS, ARGV, server, _G, loadstring, load, getfenv, setfenv, getmetatable, os, collectgarbage, gcinfo, math, string, table, cjson, cmsgpack, struct, bit = ... ', ''
   if not redis.REDIS_VERSION_NUM then before, behind = before .. 'return (function() ', '\nend)()' end
   local chunk, problem = loadstring(before .. body .. behind, '@user_script')
   if not chunk then return {err = 'ERR Error compiling script (new function): ' .. problem}, false, '' end
+  -- As a reply, without what a reply cannot hold. Raw, and no deeper than a remembered reply may be.
+  local function plain(value, depth)
+    if type(value) == 'number' then return value < 0 and math.ceil(value) or math.floor(value) end
+    if type(value) == 'string' then return value end
+    if type(value) == 'boolean' then return value and 1 or false end
+    if type(value) ~= 'table' then return false end
+    if type(rawget(value, 'err')) == 'string' then return {err = rawget(value, 'err')} end
+    if type(rawget(value, 'ok')) == 'string' then return {ok = rawget(value, 'ok')} end
+    if type(rawget(value, 'double')) == 'number' then return string.format('%.17g', rawget(value, 'double')) end
+    if depth > 15 then error({err = 'ERR the reply of a script is nested deeper than 15 levels'}, 0) end
+    local list = {}
+    for i = 1, #value do
+      local element = rawget(value, i)
+      if element == nil then break end
+      list[i] = plain(element, depth + 1)
+    end
+    return list
+  end
   local function caught(problem)
     if type(problem) == 'table' then
-      return {err = problem.err or 'ERR unknown error', line = problem.line or line_at(5) or line_at(4)}
+      local text, line = rawget(problem, 'err'), rawget(problem, 'line')
+      if type(text) ~= 'string' and type(text) ~= 'number' then text = 'ERR unknown error' end
+      if type(line) ~= 'string' and type(line) ~= 'number' then line = line_at(5) or line_at(4) end
+      return {err = tostring(text), line = line and tostring(line)}
     end
+    problem = type(problem) == 'userdata' and 'userdata' or problem
     return {err = tostring(problem), code = 'ERR ', line = string.match(tostring(problem), '^user_script:(%d+):')}
   end
-  local ran, reply = xpcall(function() return chunk(own, keys, args, own) end, caught)
+  local function copy(of)
+    local all = {}
+    for name, value in pairs(of) do all[name] = value end
+    return all
+  end
+  -- The server's generator goes on from script to script, and starts anew with the server.
+  local numbers, state = copy(math), tonumber(string.sub(redis.sha1hex(seed .. source), 1, 7), 16)
+  numbers.randomseed = function(seed) state = math.floor(seed) % 2147483648 end
+  numbers.random = function(low, high)
+    state = (state * 1103515 + 12345) % 2147483648
+    local drawn = state / 2147483648
+    if not low then return drawn end
+    if not high then low, high = 1, low end
+    if low > high then error("bad argument #1 to 'random' (interval is empty)", 2) end
+    return low + math.floor(drawn * (high - low + 1))
+  end
+  -- No way to the server's own: not by name, nor by a chunk or a metatable.
+  local environment = {own, keys, args, own, nil, nil, nil, nil, nil, function(of) return type(of) == 'table' and getmetatable(of) or nil end,
+    nil, nil, nil, numbers, copy(string), copy(table), copy(cjson), copy(cmsgpack), copy(struct), copy(bit)}
+  local ran, reply = xpcall(function() return plain(chunk(unpack(environment, 1, 20)), 1) end, caught)
+  if not ran and type(reply) ~= 'table' then reply = {err = tostring(reply), code = 'ERR '} end
   if not ran then
     local sha, line = redis.sha1hex(source), reply.line or '0'
     if not redis.REDIS_VERSION_NUM then
@@ -147,20 +215,5 @@ local function run_user(at, argc, at_ms, read_only)
     end
     return {err = reply}, wrote, seen, refused
   end
-  -- As a reply, without what a reply cannot hold.
-  local function plain(value)
-    if type(value) == 'number' then return value < 0 and math.ceil(value) or math.floor(value) end
-    if type(value) == 'string' then return value end
-    if type(value) == 'boolean' then return value and 1 or false end
-    if type(value) ~= 'table' then return false end
-    if type(value.err) == 'string' then return {err = value.err} end
-    if type(value.ok) == 'string' then return {ok = value.ok} end
-    local list = {}
-    for i = 1, #value do
-      if value[i] == nil then break end
-      list[i] = plain(value[i])
-    end
-    return list
-  end
-  return plain(reply), wrote, seen
+  return reply, wrote, seen
 end

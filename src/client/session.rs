@@ -5,6 +5,7 @@ use super::pipeline::reply_or_error;
 use super::transaction::Watch;
 use super::{Client, Result};
 use crate::command::Refusal;
+use crate::config::Consistency;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Its clones share that state, as `redis::aio::transaction_async` wants it; callers that run transactions at the same time take a
 /// session each.
 ///
-/// WATCH compares histories of whole registers. So it also aborts where another key of the register was written, or where a write
-/// changed nothing (SETNX of a key that is there): tried again, the transaction goes through. A repair changes no history and aborts
-/// nothing.
+/// WATCH compares histories of whole registers. So it also aborts where another key of the register was written, by whomever, or where
+/// a write changed nothing (SETNX of a key that is there): tried again, the transaction goes through, unless its own code writes to the
+/// register between WATCH and MULTI each time. A repair changes no history and aborts nothing.
 ///
 /// ```no_run
 /// # async fn example(store: anarchoredis::Client) -> redis::RedisResult<()> {
@@ -70,6 +71,10 @@ impl Session {
             b"watch" => self.watch(args).await,
             b"unwatch" if !self.is_queueing() => Ok(self.unwatch(args)?),
             _ if self.is_queueing() => Ok(self.queue(args)?),
+            // Beside a watch, what is read must be what is watched.
+            _ if self.state().watch.is_some() => {
+                self.client.with_consistency(Consistency::Linearizable).run(args).await
+            }
             _ => self.client.run(args).await,
         }
     }
@@ -181,7 +186,7 @@ impl Session {
             let name = words(cmd).list().first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
             [&b"multi"[..], b"exec", b"discard", b"watch", b"unwatch"].contains(&name.as_slice())
         };
-        !self.is_queueing() && !pipeline.cmd_iter().any(stateful)
+        !self.is_queueing() && self.state().watch.is_none() && !pipeline.cmd_iter().any(stateful)
     }
 }
 
@@ -210,6 +215,11 @@ impl ConnectionLike for Session {
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             if pipeline.is_transaction() {
+                if self.is_queueing() {
+                    return Err(
+                        crate::Error::from(Refusal::Invalid("MULTI calls can not be nested".into())).into()
+                    );
+                }
                 let watch = self.state().watch.take();
                 return Ok(vec![self.client.run_atomic(pipeline, watch).await?]);
             }

@@ -15,7 +15,8 @@ pub(super) struct Watch {
     register: Register,
     first_key: Vec<u8>,
     digest: Digest,
-    /// When the first of the watched keys expires, in ms since 1970: an expiry is a change that no digest tells.
+    /// When the first of the watched keys expires, in ms since 1970: an expiry is a change that no digest tells, so an op of that time
+    /// or later finds another version.
     expires_at_ms: Option<u64>,
 }
 
@@ -36,11 +37,11 @@ impl Client {
 
     /// Runs a transaction as one op; nil, and nothing is changed, where what was watched has changed since.
     pub(super) async fn exec(&self, transaction: Transaction, watch: Option<Watch>) -> Result<Value> {
-        if watch.as_ref().is_some_and(|watch| watch.has_expired(self.inner.coordinator.now_ms())) {
-            return Ok(Value::Nil);
-        }
         let mut work = match (transaction.call(), &watch) {
             (None, None) => return Ok(transaction.reply(Vec::new())),
+            (Some((access, call)), Some(watch)) if call.keys.is_empty() => {
+                Work { register: watch.register.clone(), ..Work::new(access, call.clone()) }
+            }
             (None, Some(watch)) => Work::nothing(watch.register.clone()),
             (Some((access, call)), _) => Work::new(access, call.clone()),
         };
@@ -49,6 +50,7 @@ impl Client {
             Some(watch) => {
                 watch.check(&work)?;
                 work.expected = Some(watch.digest);
+                work.holds_until_ms = watch.expires_at_ms;
                 self.inner.coordinator.write(work).await
             }
         };
@@ -94,10 +96,6 @@ impl Watch {
         }
         let expires_at_ms = [self.expires_at_ms, later.expires_at_ms].into_iter().flatten().min();
         Ok(Watch { expires_at_ms, ..self })
-    }
-
-    fn has_expired(&self, now_ms: u64) -> bool {
-        self.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms)
     }
 
     fn check(&self, work: &Work) -> Result<(), Refusal> {

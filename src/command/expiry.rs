@@ -70,8 +70,8 @@ pub(super) fn getex(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 }
 
 fn push_expiry(draft: &mut Draft<'_>, at: i64) {
+    let at = draft.expire(at);
     draft.command.extend([b"PXAT".to_vec(), at.to_string().into_bytes()]);
-    draft.lowest_expiry_ms = at.unsigned_abs();
 }
 
 /// As SET, SETEX and GETEX count: only later than 1970.
@@ -127,11 +127,9 @@ fn expire_at(draft: &mut Draft<'_>, unit: Unit) -> Result<(), Refusal> {
     check_conditions(&draft.request)?;
     let number = draft.request.integer(2)?;
     let at = absolute(number, unit, draft.now_ms).ok_or_else(|| invalid_time(draft.name))?;
-    // A time before 1970 is as past as any: the key goes. 0 would say that no expiry is set.
-    let at = within_reach(draft.name, at)?.max(1);
+    let at = draft.expire(within_reach(draft.name, at)?);
     draft.command = vec![b"PEXPIREAT".to_vec(), draft.request.arg(1).to_vec(), at.to_string().into_bytes()];
     draft.command.extend(draft.request.args().iter().skip(3).map(|flag| flag.to_vec()));
-    draft.lowest_expiry_ms = at.unsigned_abs();
     Ok(())
 }
 

@@ -103,6 +103,18 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Notes an absolute expiry, and answers what the nodes are told. One that has passed is as past as any: the key goes at once on
+    /// every node, whatever its clock says. (0 would say that no expiry is set.)
+    pub fn expire(&mut self, at: i64) -> i64 {
+        match u64::try_from(at) {
+            Ok(at_ms) if at_ms > self.now_ms => {
+                self.lowest_expiry_ms = at_ms;
+                at
+            }
+            _ => 1,
+        }
+    }
+
     fn into_call(self, row: &Row) -> Result<Call, Refusal> {
         let command = if self.command.is_empty() { self.request.to_command() } else { self.command };
         let mut batch = Batch::of(row.name, command, self.chunk)?;

@@ -15,11 +15,11 @@ pub(super) fn restore(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     }
     let at = if ttl == 0 { Some(0) } else { absolute(ttl, unit, draft.now_ms) };
     let at = within_reach(draft.name, at.ok_or_else(|| invalid_time(draft.name))?)?;
+    let at = if at > 0 { draft.expire(at) } else { 0 };
     let key = request.arg(1).to_vec();
     draft.command = vec![b"RESTORE".to_vec(), key, at.to_string().into_bytes(), request.arg(3).to_vec()];
     draft.command.extend(replace.then(|| b"REPLACE".to_vec()));
     draft.command.extend((at > 0).then(|| b"ABSTTL".to_vec()));
-    draft.lowest_expiry_ms = at.unsigned_abs();
     Ok(())
 }
 

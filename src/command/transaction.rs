@@ -6,7 +6,7 @@
 use super::call::{Access, Call, Plan, Shape};
 use super::chunk::MAX_GIVEN;
 use super::fold::Fold;
-use super::key::Register;
+use super::key::{Register, is_reserved, shown};
 use super::refusal::Refusal;
 use super::table::Table;
 use redis::Value;
@@ -110,7 +110,10 @@ impl Transaction {
             self.call = Some(Call { fold: Fold::First, integer_reply: false, ..call });
             return Ok(step);
         };
-        if whole.register != call.register {
+        if whole.keys.is_empty() {
+            // A script without keys goes where the others go.
+            whole.register = call.register.clone();
+        } else if whole.register != call.register && !call.keys.is_empty() {
             return Err(apart("exec", Some(&*whole), Some(&call)));
         }
         whole.keys.extend(call.keys.into_iter().filter(|key| keys.insert(key.clone())));
@@ -137,6 +140,9 @@ fn apart(name: &str, one: Option<&Call>, other: Option<&Call>) -> Refusal {
 
 /// The keys that WATCH names: their register, whose history must stay as it is until EXEC.
 pub fn watched(keys: &[&[u8]]) -> Result<Register, Refusal> {
+    if let Some(key) = keys.iter().find(|key| is_reserved(key)) {
+        return Err(Refusal::ReservedKey { key: shown(key) });
+    }
     let first = keys.first().copied().unwrap_or_default();
     match keys.iter().find(|key| Register::id_of(key) != Register::id_of(first)) {
         Some(second) => Err(Refusal::cross_register("watch", first, second)),

@@ -109,6 +109,7 @@ impl Attempt {
                 hash_replies: self.work.hash_replies,
             },
             expected: self.work.expected,
+            holds_until_ms: self.work.holds_until_ms,
             state_limit: self.work.state_limit,
             reply_limit: config.remembered_reply,
             retry_window_ms: u64::try_from(config.retry_window.as_millis()).unwrap_or(u64::MAX),

@@ -24,6 +24,8 @@ pub struct Work {
     pub unordered: bool,
     /// The digest that they hold at; none for any.
     pub expected: Option<Digest>,
+    /// From when on they hold no more, in ms since 1970, where a digest is expected; none for never.
+    pub holds_until_ms: Option<u64>,
     /// Largest state that comes back with the reply, in bytes; 0 for none.
     pub state_limit: usize,
     /// The position that comes back must be the one at which the replies were given, so it shares no round: those of a batch have
@@ -47,6 +49,7 @@ impl Work {
             hash_replies: call.hash_replies,
             unordered: call.unordered,
             expected: None,
+            holds_until_ms: None,
             state_limit: 0,
             pinned: false,
             prefer: None,
@@ -65,6 +68,7 @@ impl Work {
             hash_replies: false,
             unordered: true,
             expected: None,
+            holds_until_ms: None,
             state_limit: 0,
             pinned: false,
             prefer: None,

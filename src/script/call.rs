@@ -79,6 +79,8 @@ pub struct ApplyCall<'a> {
     pub flags: Flags,
     /// The digest that the op holds at; none for any.
     pub expected: Option<Digest>,
+    /// From when on it holds no more, in milliseconds, where it expects a digest; none for never.
+    pub holds_until_ms: Option<u64>,
     /// Largest state that comes back inline, in bytes; 0 for none.
     pub state_limit: usize,
     /// Largest reply that is remembered for a retry, in bytes.
@@ -98,9 +100,10 @@ impl ApplyCall<'_> {
     pub fn encode(&self, ticket: &Ticket<'_>) -> Cmd {
         let mut cmd = evalsha(Name::Apply, ticket, self.record, self.keys, bytes_of(self.commands));
         cmd.arg(self.ballot.to_string()).arg(self.op.to_string()).arg(self.flags.text());
-        match self.expected {
-            Some(digest) => cmd.arg(digest.to_string()),
-            None => cmd.arg("*"),
+        match (self.expected, self.holds_until_ms) {
+            (Some(digest), Some(until_ms)) => cmd.arg(format!("{digest}<{until_ms}")),
+            (Some(digest), None) => cmd.arg(digest.to_string()),
+            (None, _) => cmd.arg("*"),
         };
         cmd.arg(self.state_limit).arg(self.reply_limit).arg(self.retry_window_ms);
         cmd.arg(self.max_clock_offset_ms).arg(self.lowest_expiry_ms);

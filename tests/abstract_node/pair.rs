@@ -93,6 +93,7 @@ impl Pair {
             op: call.op,
             flags: Flags { keep: call.keep, read_only: call.command.is_read(), hash_replies: false },
             expected: None,
+            holds_until_ms: None,
             state_limit: AMPLE,
             reply_limit: AMPLE,
             retry_window_ms: AMPLE as u64,

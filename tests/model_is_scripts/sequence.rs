@@ -149,6 +149,8 @@ impl<'a> Sequence<'a> {
         let held = self.held(node, op.register);
         let expected = if self.rng.percent(85) { "*".into() } else { held.digest.clone() };
         let expected = if self.rng.percent(3) { "0".repeat(32) } else { expected };
+        let until_ms = self.material(0).expiry_ms(&mut self.rng);
+        let expected = if self.rng.percent(5) { format!("{expected}<{until_ms}") } else { expected };
         let mut ballot = self.ballot(op.coordinator);
         if self.rng.percent(4) && !held.promised.is_empty() {
             ballot = held.promised;

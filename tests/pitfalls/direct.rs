@@ -51,6 +51,7 @@ impl Direct {
             op: OpId { coordinator: ballot.coordinator(), sequence: 1 },
             flags: Flags::default(),
             expected: None,
+            holds_until_ms: None,
             state_limit: 0,
             reply_limit: 4_096,
             retry_window_ms: 60_000,

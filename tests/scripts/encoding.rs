@@ -38,7 +38,15 @@ fn apply_is_encoded_as_the_contract_says() {
         (Flags { keep: true, read_only: true, hash_replies: false }, "kr"),
         (Flags { hash_replies: true, ..Flags::default() }, "h"),
     ] {
-        for (expected, text) in [(None, "*"), (Some(Digest::EMPTY), ""), (Some(digest()), DIGEST)] {
+        let until = format!("{DIGEST}<1234");
+        for (expected, holds_until_ms, text) in [
+            (None, None, "*"),
+            (None, Some(1234), "*"),
+            (Some(Digest::EMPTY), None, ""),
+            (Some(Digest::EMPTY), Some(7), "<7"),
+            (Some(digest()), None, DIGEST),
+            (Some(digest()), Some(1234), until.as_str()),
+        ] {
             let plain = Apply {
                 expected: text.into(),
                 state_limit: 1,
@@ -56,6 +64,7 @@ fn apply_is_encoded_as_the_contract_says() {
                 op: op(7),
                 flags,
                 expected,
+                holds_until_ms,
                 state_limit: 1,
                 reply_limit: 2,
                 retry_window_ms: 3,

@@ -36,6 +36,14 @@ type Command<'c> = &'c [&'c [u8]];
 /// Fields of the record, with what they become.
 type Entries = Vec<(Vec<u8>, String)>;
 
+/// The digest that the op holds at, and from when on it holds no more.
+fn expectation(text: &[u8]) -> Ended<(&[u8], Option<i64>)> {
+    match text.iter().position(|byte| *byte == b'<') {
+        Some(at) => Ok((&text[..at], Some(number(&text[at + 1..])?))),
+        None => Ok((text, None)),
+    }
+}
+
 /// What the commands did.
 struct Ran {
     replies: Vec<Reply>,
@@ -179,8 +187,8 @@ impl<'c, 's> Apply<'c, 's> {
         if lowest_expiry_ms > self.op_ms && lowest_expiry_ms <= self.call.session.now_ms() + 5 {
             return give_up(words!["EXPIRING", self.call.arg(11)?]);
         }
-        let expected = self.call.arg(6)?;
-        if expected != b"*" && expected != self.digest {
+        let (expected, until_ms) = expectation(self.call.arg(6)?)?;
+        if (expected != b"*" && expected != self.digest) || until_ms.is_some_and(|ms| self.op_ms >= ms) {
             return Err(End::Answer(self.promise_only("MISMATCH")?));
         }
         Ok((commands, due))
@@ -199,6 +207,8 @@ impl<'c, 's> Apply<'c, 's> {
 
     fn execute(&mut self, commands: &[&[&[u8]]]) -> Ended<Ran> {
         let mut ran = Ran { replies: Vec::new(), succeeded: false, refusals_here: String::new() };
+        let lowest_ms = self.call.number(11)?;
+        let near = lowest_ms > 0 && lowest_ms <= self.call.session.now_ms() + 5 && commands.len() > 1;
         for (at, command) in commands.iter().enumerate() {
             let mut reply = self.call.session.pcall(command);
             match error_of(&reply) {
@@ -213,6 +223,10 @@ impl<'c, 's> Apply<'c, 's> {
                     ran.refusals_here.push_str(&format!("{}{failure}", at + 1));
                 }
                 Some(_) => {}
+            }
+            for key in self.call.user_keys().iter().filter(|_| near) {
+                let exists = self.call.session.call(&[b"EXISTS", key])?;
+                ran.refusals_here.push_str(if exists == Reply::Int(1) { "1" } else { "0" });
             }
             ran.replies.push(reply);
         }
