@@ -1,7 +1,8 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text expiry deadline state
+-- USES    fence text expiry deadline state stream
 -- KEYS    1 record; 2.. every key that the commands name, each once
--- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies);
+-- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies,
+--         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);
 --         6 digest that the op holds at, or '*'; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
 --         10 max clock offset ms; 11 lowest absolute expiry ms that the commands set (0 none); 12 number of commands; 13.. argc, args of each
 -- REPLY   {'ACK', accepted, settled, version, digest, ran, base digest, replies, states} `ran` is the ballot under which this history holds the op, '' where it does not;
@@ -97,15 +98,26 @@ local function exact(reply, at)
   if string.find(name, '^INCR') or string.find(name, '^DECR') then return redis.call('GET', ARGV[at + 1]) end
   return as_text(reply)
 end
+-- A node whose clock is behind delivers earlier, and has another history: the time belongs to the digest. (I2)
+local delivery_ms = string.match(flags, 't(%d+)')
+delivery_ms = delivery_ms and as_text(math.min(tonumber(delivery_ms), now_ms - 2))
+local by_op = delivery_ms and stream_commands()
 -- What this node alone refused, after other commands of the batch ran: it makes the history another one. (I2)
 local refusals_here = ''
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
   local argc = tonumber(ARGV[at])
-  local reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
+  local timed = by_op and by_op[string.upper(ARGV[at + 1])]
+  local reply, refused, unchanged
+  if timed then
+    local ran
+    ran, reply, refused, unchanged = pcall(timed, {unpack(ARGV, at + 1, at + argc)}, as_text(op_ms), delivery_ms)
+    if not ran then reply = type(reply) == 'table' and reply or {err = tostring(reply)} end
+  else reply = redis.pcall(unpack(ARGV, at + 1, at + argc)) end
   local failure = error_of(reply)
+  if refused then refusals_here = refusals_here .. i .. refused .. time[1] .. time[2] end
   if not failure then
-    succeeded = true
+    succeeded = succeeded or not unchanged
     reply = exact(reply, at + 1)
   elseif not succeeded and is_refusal(failure) then
     return {'REFUSED', failure}
@@ -147,7 +159,7 @@ if not exists and not alive and not keep then return {'ABSENT', replies} end
 local base = digest
 local packed = cmsgpack.pack(replies)
 version = as_text(tonumber(version) + 1)
-digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. refusals_here), 1, 32) -- I2
+digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. (delivery_ms or '') .. refusals_here), 1, 32) -- I2
 remembered[#remembered + 1] = {sequence, ballot, #packed <= reply_limit and packed}
 if not multi then
   for i = 2, #KEYS do

@@ -2,13 +2,14 @@
 
 use super::call::{Access, Call, Plan};
 use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
-use super::fold::Fold;
+use super::fold::{Fold, Join};
 use super::key::{Register, is_reserved, shown};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::row::{KeyRule, Kind, Row};
 use super::spec::Spec;
 use super::split::split;
+use super::stream_read;
 use super::table::Table;
 use std::collections::HashSet;
 
@@ -27,6 +28,7 @@ pub(super) struct Draft<'a> {
     pub lowest_expiry_ms: u64,
     pub hash_replies: bool,
     pub unordered: bool,
+    pub timed: bool,
     pub chunk: Option<Chunk>,
 }
 
@@ -51,6 +53,9 @@ pub(super) fn plan(
     match row.kind {
         Kind::Local(answer) => answer(request).map(Plan::Local),
         Kind::Pick(pick) => pick(request).map(Plan::Pick),
+        Kind::Split(Join::Streams) if elsewhere(request, &indices).is_some() => {
+            Ok(stream_read::split(request, &indices))
+        }
         Kind::Split(join) if elsewhere(request, &indices).is_some() => split(row, join, request, &indices),
         Kind::Split(_) | Kind::Call => one_register(table, row, request, &indices, now_ms),
     }
@@ -98,6 +103,7 @@ impl<'a> Draft<'a> {
             lowest_expiry_ms: 0,
             hash_replies: row.hash_replies,
             unordered: row.unordered,
+            timed: false,
             chunk: row.chunk,
         }
     }
@@ -118,6 +124,7 @@ impl<'a> Draft<'a> {
             fold: batch.fold,
             integer_reply: row.integer_reply,
             unordered: self.unordered,
+            timed: self.timed,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Our table: every command that we run, one row each, and how.
 //!
-//! Redis 7.0's commands on strings, bitmaps, HyperLogLog, hashes, lists, sets, sorted sets, geo and keys of any type. A
+//! Redis 7.0's commands on strings, bitmaps, HyperLogLog, hashes, lists, sets, sorted sets, geo, streams and keys of any type. A
 //! row says only what `COMMAND` does not: `read`/`write` as we run it (not as a server flags it), and what makes it
 //! deterministic. Keys are where `COMMAND` says, unless a row has a rule of its own.
 
@@ -13,6 +13,8 @@ use super::movable as m;
 use super::pick::spop;
 use super::restore::restore;
 use super::row::{Kind, Row, local, read, row, write};
+use super::stream as s;
+use super::stream_read::{xread, xread_keys, xreadgroup_keys};
 
 /// The row of a command (lower case; a subcommand as `object|encoding`).
 pub(super) fn row_of(name: &str) -> Option<&'static Row> {
@@ -24,7 +26,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().copied().flatten().map(|row| row.name)
 }
 
-static ROWS: &[&[Row]] = &[CONNECTION, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO];
+static ROWS: &[&[Row]] =
+    &[CONNECTION, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO, STREAMS];
 
 const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
 
@@ -202,4 +205,30 @@ const GEO: &[Row] = &[
     read("georadiusbymember_ro").unordered(),
     read("geosearch").unordered(),
     write("geosearchstore").by(a::geosearchstore),
+];
+
+/// What tells of a node's clock (idle times) or memory layout (radix trees) is not compared. Versions before 7.0 do not count entries.
+const STREAMS: &[Row] = &[
+    write("xack").by(s::xack).chunked(3, 1, Fold::Sum),
+    write("xadd").by(s::xadd),
+    write("xautoclaim").by(s::xautoclaim),
+    write("xclaim").by(s::xclaim),
+    write("xdel").by(s::xdel).chunked(2, 1, Fold::Sum),
+    write("xgroup|create").at(2).by(s::xgroup_create),
+    write("xgroup|createconsumer").at(2),
+    write("xgroup|delconsumer").at(2),
+    write("xgroup|destroy").at(2),
+    write("xgroup|setid").at(2).by(s::xgroup_setid),
+    read("xinfo|consumers").at(2).unordered(),
+    read("xinfo|groups").at(2).unordered(),
+    read("xinfo|stream").at(2).unordered(),
+    read("xlen"),
+    read("xpending").unordered(),
+    read("xrange"),
+    read("xread").split(Join::Streams).keys(xread_keys).by(xread),
+    write("xreadgroup").keys(xreadgroup_keys).by(s::xreadgroup),
+    read("xrevrange"),
+    // Versions differ in what they take for a later entry that was deleted, and in how they say so.
+    write("xsetid").by(s::xsetid).hashed().unordered(),
+    write("xtrim").by(s::xtrim),
 ];

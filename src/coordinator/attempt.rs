@@ -104,6 +104,7 @@ impl Attempt {
                 keep,
                 read_only: self.work.access == Access::Read,
                 hash_replies: self.work.hash_replies,
+                delivery_ms: self.work.timed.then(|| self.coordinator.past_on_all(voters)),
             },
             expected: self.work.expected,
             state_limit: self.work.state_limit,

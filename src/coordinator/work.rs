@@ -22,6 +22,8 @@ pub struct Work {
     pub hash_replies: bool,
     /// The replies' order or bytes are each node's own.
     pub unordered: bool,
+    /// Stream commands among them take their time from the op.
+    pub timed: bool,
     /// The digest that they hold at; none for any.
     pub expected: Option<Digest>,
     /// Largest state that comes back with the reply, in bytes; 0 for none.
@@ -44,6 +46,7 @@ impl Work {
             lowest_expiry_ms: call.lowest_expiry_ms,
             hash_replies: call.hash_replies,
             unordered: call.unordered,
+            timed: call.timed,
             expected: None,
             state_limit: 0,
             pinned: false,
@@ -61,6 +64,7 @@ impl Work {
             lowest_expiry_ms: 0,
             hash_replies: false,
             unordered: true,
+            timed: false,
             expected: None,
             state_limit: 0,
             pinned: false,
@@ -86,6 +90,7 @@ impl Work {
         self.commands.extend(other.commands.iter().cloned());
         self.hash_replies |= other.hash_replies;
         self.unordered |= other.unordered;
+        self.timed |= other.timed;
         self.lowest_expiry_ms = match (self.lowest_expiry_ms, other.lowest_expiry_ms) {
             (0, expiry) | (expiry, 0) => expiry,
             (ours, theirs) => ours.min(theirs),

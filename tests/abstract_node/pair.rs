@@ -91,7 +91,7 @@ impl Pair {
             keys: &[KEY.to_vec()],
             ballot: call.ballot,
             op: call.op,
-            flags: Flags { keep: call.keep, read_only: call.command.is_read(), hash_replies: false },
+            flags: Flags { keep: call.keep, read_only: call.command.is_read(), ..Flags::default() },
             expected: None,
             state_limit: AMPLE,
             reply_limit: AMPLE,

@@ -73,7 +73,7 @@ async fn a_command_that_is_unknown_or_not_supported_is_refused_by_name() {
         ("FROB text", "unknown command 'FROB'"),
         ("OBJECT FROB text", "unknown subcommand 'FROB'"),
         ("BLPOP list 0", "'blpop' is refused: blocking commands are not supported yet"),
-        ("XADD stream * f v", "'xadd' is refused: streams are not supported yet"),
+        ("XREAD BLOCK 0 STREAMS stream $", "'xread block' is refused: blocking is not supported yet"),
         ("EVAL return 0", "'eval' is refused: user scripts are not supported yet"),
         ("MULTI", "'multi' is refused: transactions are not supported yet"),
         ("KEYS *", "'keys' is refused: walking through keys"),

@@ -14,4 +14,5 @@ mod readme;
 mod settle;
 mod settle_state;
 mod snapshot;
+mod streams;
 mod support;
