@@ -14,5 +14,6 @@ mod readme;
 mod settle;
 mod settle_state;
 mod snapshot;
+mod stream_form;
 mod streams;
 mod support;
