@@ -7,14 +7,14 @@ mod workload;
 use std::collections::BTreeSet;
 
 use anarchoredis::Client;
-use harness::{Server, Version};
+use harness::{Server, Version, eventually};
 use redis::streams::{
     StreamAutoClaimOptions, StreamAutoClaimReply, StreamClaimReply, StreamMaxlen, StreamPendingCountReply,
     StreamPendingReply, StreamReadOptions, StreamReadReply,
 };
 use redis::{AsyncCommands, Value};
-use streams_support::{full, same_streams};
-use workload::{Cluster, eventually_same, run, try_run};
+use streams_support::{essence, full, same_streams};
+use workload::{Cluster, PATIENCE, eventually_same, run, try_run};
 
 #[tokio::test]
 async fn an_application_uses_streams_as_on_one_redis() {
@@ -251,4 +251,42 @@ async fn a_node_that_was_away_gets_entries_groups_consumers_and_what_is_pending(
     let read: Value = run(&store, "XREADGROUP GROUP g one STREAMS x >").await;
     let text = format!("{read:?}");
     assert_eq!(text.matches("turn").count(), 3, "{text}");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_changed_behind_the_protocol_gets_the_value_of_the_others() {
+    let cluster = Cluster::of(&[Version::V7_0, Version::V7_4, Version::V6_2]).await;
+    let store = cluster.client().await;
+    for command in ["XADD x 1-1 f v", "XADD x 2-1 f v", "XADD x 3-1 f v", "XGROUP CREATE x g 0"] {
+        run::<Value>(&store, command).await;
+    }
+    run::<Value>(&store, "XREADGROUP GROUP g one COUNT 2 STREAMS x >").await;
+    let held = essence(&cluster[0], "x").await;
+    for odd in 0..3 {
+        let _: usize = cluster[odd].run(&["XDEL", "x", "2-1"]).await.expect("XDEL");
+        run::<Value>(&store, "XRANGE x - +").await;
+        let alike = async || essence(&cluster[odd], "x").await == held;
+        eventually("the node holds what the others hold", PATIENCE, alike).await;
+    }
+}
+
+#[tokio::test]
+async fn each_stream_command_takes_one_round_trip() {
+    let cluster = Cluster::start().await;
+    let store = cluster.client().await;
+    run::<()>(&store, "XGROUP CREATE x g 0 MKSTREAM").await;
+    for command in [
+        "XADD x * f v",
+        "XREAD STREAMS x 0",
+        "XREADGROUP GROUP g one STREAMS x >",
+        "XREADGROUP GROUP g two STREAMS x >",
+        "XAUTOCLAIM x g two 0 -",
+        "XCLAIM x g one 0 1-1",
+        "XACK x g 1-1",
+        "XTRIM x MAXLEN ~ 5",
+    ] {
+        cluster.reset_calls().await;
+        run::<Value>(&store, command).await;
+        eventually("all nodes were asked", PATIENCE, async || cluster.script_calls().await == [1; 3]).await;
+    }
 }

@@ -116,7 +116,7 @@ impl Coordinator {
     }
 
     /// Puts streams in a form that every version reads in the place of the source's own DUMP.
-    async fn spell_out(
+    pub(super) async fn spell_out(
         &self,
         goal: &Goal,
         record: &[u8],
