@@ -16,4 +16,5 @@ mod settle_state;
 mod snapshot;
 mod stream_form;
 mod streams;
+mod streams_random;
 mod support;

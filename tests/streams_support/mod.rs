@@ -21,6 +21,12 @@ pub async fn essence(server: &Server, key: &str) -> String {
     text(&info(server, key).await, &COUNTED)
 }
 
+/// The same; none where there is no such stream.
+pub async fn try_essence(server: &Server, key: &str) -> Option<String> {
+    let exists: bool = server.run(&["EXISTS", key]).await.expect("EXISTS");
+    if exists { Some(essence(server, key).await) } else { None }
+}
+
 async fn info(server: &Server, key: &str) -> Value {
     server.run(&["XINFO", "STREAM", key, "FULL", "COUNT", "0"]).await.expect("XINFO STREAM FULL")
 }
