@@ -55,3 +55,29 @@ async fn an_emptied_node_gets_its_streams_back() {
 async fn an_emptied_node_that_is_older_than_the_others_gets_its_streams_back() {
     emptied_and_healed([Version::V6_2, Version::V7_4, Version::Valkey9], 0).await;
 }
+
+#[tokio::test]
+async fn a_node_that_restarts_from_its_own_file_holds_the_streams_that_it_held() {
+    let cluster = Cluster::durable(3).await;
+    let store = cluster.client().await;
+    for command in [
+        "XGROUP CREATE x g $ MKSTREAM",
+        "XADD x * f v",
+        "XADD x MAXLEN ~ 5 * f v",
+        "XADD x 99999999999999-1 f v",
+        "XREADGROUP GROUP g one COUNT 2 STREAMS x >",
+        "XREADGROUP GROUP g one STREAMS x 0",
+        "XREADGROUP GROUP g two NOACK STREAMS x >",
+        "XREADGROUP GROUP g three STREAMS x >",
+        "XAUTOCLAIM x g four 0 - COUNT 1",
+        "XCLAIM x g two 0 99999999999999-1 FORCE IDLE 5000 RETRYCOUNT 7",
+        "XDEL x 99999999999999-1",
+    ] {
+        run::<Value>(&store, command).await;
+    }
+    let held = essence(&cluster[0], "x").await;
+    for node in 0..3 {
+        cluster[node].restart().await;
+        assert_eq!(essence(&cluster[node], "x").await, held);
+    }
+}
