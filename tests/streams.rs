@@ -13,13 +13,13 @@ use redis::streams::{
     StreamPendingReply, StreamReadOptions, StreamReadReply,
 };
 use redis::{AsyncCommands, Value};
-use streams_support::{essence, full, same_streams};
+use streams_support::{essence, full, patient, same_streams};
 use workload::{Cluster, PATIENCE, eventually_same, run, try_run};
 
 #[tokio::test]
 async fn an_application_uses_streams_as_on_one_redis() {
     let cluster = Cluster::start().await;
-    let mut store = cluster.client().await;
+    let mut store = patient(cluster.urls()).await;
     let first: String = store.xadd("x", "*", &[("field", "1")]).await.expect("XADD");
     let () = store.xgroup_create("x", "g", "0").await.expect("XGROUP CREATE");
     let second: String =
@@ -117,7 +117,7 @@ const CONVERSATION: &[&str] = &[
 #[tokio::test]
 async fn replies_and_errors_are_those_of_a_lone_redis() {
     let cluster = Cluster::start().await;
-    let store = cluster.client().await;
+    let store = patient(cluster.urls()).await;
     let lone = Server::start(Version::V7_0).await;
     let mut alone = lone.connection().await;
     for line in CONVERSATION {
@@ -256,7 +256,7 @@ async fn a_node_that_was_away_gets_entries_groups_consumers_and_what_is_pending(
 #[tokio::test]
 async fn a_stream_that_was_changed_behind_the_protocol_gets_the_value_of_the_others() {
     let cluster = Cluster::of(&[Version::V7_0, Version::V7_4, Version::V6_2]).await;
-    let store = cluster.client().await;
+    let store = patient(cluster.urls()).await;
     for command in ["XADD x 1-1 f v", "XADD x 2-1 f v", "XADD x 3-1 f v", "XGROUP CREATE x g 0"] {
         run::<Value>(&store, command).await;
     }
@@ -264,8 +264,10 @@ async fn a_stream_that_was_changed_behind_the_protocol_gets_the_value_of_the_oth
     let held = essence(&cluster[0], "x").await;
     for odd in 0..3 {
         let _: usize = cluster[odd].run(&["XDEL", "x", "2-1"]).await.expect("XDEL");
-        run::<Value>(&store, "XRANGE x - +").await;
-        let alike = async || essence(&cluster[odd], "x").await == held;
+        let alike = async || {
+            run::<Value>(&store, "XRANGE x - +").await;
+            essence(&cluster[odd], "x").await == held
+        };
         eventually("the node holds what the others hold", PATIENCE, alike).await;
     }
 }
@@ -273,7 +275,7 @@ async fn a_stream_that_was_changed_behind_the_protocol_gets_the_value_of_the_oth
 #[tokio::test]
 async fn each_stream_command_takes_one_round_trip() {
     let cluster = Cluster::start().await;
-    let store = cluster.client().await;
+    let store = patient(cluster.urls()).await;
     run::<()>(&store, "XGROUP CREATE x g 0 MKSTREAM").await;
     for command in [
         "XADD x * f v",

@@ -5,6 +5,7 @@ mod streams_support;
 mod workload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anarchoredis::surroundings::{Connection, Machine, Patience, Pending, Surroundings};
 use anarchoredis::{Client, Config};
@@ -34,7 +35,9 @@ impl Surroundings for Shifted {
 }
 
 async fn client(cluster: &Cluster, by_ms: i64) -> Client {
-    let config = Config { surroundings: Arc::new(Shifted { by_ms }), ..Config::default() };
+    // However busy the machine is, every node is waited for.
+    let hedge = (Duration::from_secs(2), Duration::from_secs(2));
+    let config = Config { surroundings: Arc::new(Shifted { by_ms }), hedge, ..Config::default() };
     Client::builder().nodes(cluster.urls()).config(config).connect().await.expect("a client")
 }
 

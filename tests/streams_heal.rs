@@ -9,12 +9,12 @@ use anarchoredis::heal::{Healer, Silent};
 use harness::Version;
 use redis::Value;
 use redis::streams::StreamReadReply;
-use streams_support::{essence, full};
+use streams_support::{essence, full, patient};
 use workload::{Cluster, eventually_same, run};
 
 async fn emptied_and_healed(versions: [Version; 3], emptied: usize) {
     let cluster = Cluster::of(&versions).await;
-    let store = cluster.client().await;
+    let store = patient(cluster.urls()).await;
     for command in [
         "XGROUP CREATE x g $ MKSTREAM",
         "XADD x 1-1 f v",
@@ -59,7 +59,7 @@ async fn an_emptied_node_that_is_older_than_the_others_gets_its_streams_back() {
 #[tokio::test]
 async fn a_node_that_restarts_from_its_own_file_holds_the_streams_that_it_held() {
     let cluster = Cluster::durable(3).await;
-    let store = cluster.client().await;
+    let store = patient(cluster.urls()).await;
     for command in [
         "XGROUP CREATE x g $ MKSTREAM",
         "XADD x * f v",

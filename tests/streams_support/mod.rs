@@ -2,7 +2,10 @@
 
 #![allow(dead_code)]
 
+use std::time::Duration;
+
 use crate::harness::Server;
+use anarchoredis::{Client, Config};
 use redis::Value;
 
 /// What is each node's own: how it packs entries, and when it last saw a consumer.
@@ -10,6 +13,13 @@ const OWN: [&[u8]; 4] = [b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", 
 /// What Redis 6.2 does not count.
 pub const COUNTED: [&[u8]; 5] =
     [b"entries-added", b"max-deleted-entry-id", b"recorded-first-entry-id", b"entries-read", b"lag"];
+
+/// A client that waits for every node's answer, however busy the machine is: what it leaves different was made different.
+pub async fn patient(urls: Vec<String>) -> Client {
+    let hedge = (Duration::from_secs(2), Duration::from_secs(2));
+    let connecting = Client::builder().nodes(urls).config(Config { hedge, ..Config::default() }).connect();
+    connecting.await.expect("a client of all nodes")
+}
 
 /// Entries, groups, consumers and all that is pending, with delivery times and counts, as text.
 pub async fn full(server: &Server, key: &str) -> String {
