@@ -1,7 +1,8 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text expiry deadline state user
+-- USES    fence text expiry deadline state stream user
 -- KEYS    1 record; 2.. every key that the commands name, each once
--- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies);
+-- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies,
+--         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);
 --         6 digest that the op holds at, or '*', and perhaps '<' and the ms from which on it holds no more; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
 --         10 max clock offset ms; 11 lowest absolute expiry ms that the commands set (0 none); 12 number of commands; 13.. argc, args of each
 -- REPLY   {'ACK', accepted, settled, version, digest, ran, base digest, replies, states} `ran` is the ballot under which this history holds the op, '' where it does not;
@@ -102,26 +103,38 @@ local function exact(reply, at)
 end
 -- What this node alone refused, after other commands of the batch ran, or answered to a user's script: it makes the history another one. (I2)
 local seen_here = ''
+-- A node whose clock is behind delivers earlier, and has another history: the time belongs to the digest. (I2)
+local delivery_ms = string.match(flags, 't(%d+)')
+delivery_ms = delivery_ms and as_text(math.min(tonumber(delivery_ms), now_ms - 2))
+local by_op = delivery_ms and stream_commands()
 -- An expiry that has passed here, and perhaps not elsewhere: whether the keys are there after each command makes the history another one.
 local near = lowest_expiry_ms > 0 and lowest_expiry_ms <= now_ms + 5 and commands > 1
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
   local argc, is_script = tonumber(ARGV[at]), ARGV[at + 1] == 'EVAL'
-  local reply, wrote, seen, refused
+  local timed = by_op and by_op[string.upper(ARGV[at + 1])]
+  local reply, refused, changed
   if is_script then
-    reply, wrote, seen, refused = run_user(at + 1, argc, op_ms, op .. ballot, read_only)
+    local seen
+    reply, changed, seen, refused = run_user(at + 1, argc, op_ms, op .. ballot, read_only)
     seen_here = seen_here .. seen
-    succeeded = succeeded or wrote
+  elseif timed then
+    local ran, later, unchanged
+    ran, reply, later, unchanged = pcall(timed, {unpack(ARGV, at + 1, at + argc)}, as_text(op_ms), delivery_ms)
+    if not ran then reply = type(reply) == 'table' and reply or {err = tostring(reply)} end
+    if ran and later then seen_here = seen_here .. i .. later .. time[1] .. time[2] end
+    changed = ran and not unchanged
   else
-    reply = redis.pcall(unpack(ARGV, at + 1, at + argc))
+    reply, changed = redis.pcall(unpack(ARGV, at + 1, at + argc)), true
   end
   local failure = error_of(reply)
-  if failure and not is_script then refused = is_refusal(failure) and failure end
+  if not is_script then
+    changed = changed and not failure
+    refused = failure and is_refusal(failure) and failure
+  end
+  succeeded = succeeded or changed
   if not failure then
-    if not is_script then
-      succeeded = true
-      reply = exact(reply, at + 1)
-    end
+    if not is_script then reply = exact(reply, at + 1) end
   elseif not succeeded and refused then
     return {'REFUSED', refused}
   else
@@ -165,7 +178,7 @@ if not exists and not alive and not keep then return {'ABSENT', replies} end
 local base = digest
 local packed = cmsgpack.pack(replies)
 version = as_text(tonumber(version) + 1)
-digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. seen_here), 1, 32) -- I2
+digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. (delivery_ms or '') .. seen_here), 1, 32) -- I2
 remembered[#remembered + 1] = {sequence, ballot, #packed <= reply_limit and packed}
 if not multi then
   for i = 2, #KEYS do

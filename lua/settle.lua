@@ -1,5 +1,5 @@
 -- settle: accept a history under a ballot, with the state that it produced where the node does not have it.
--- USES    fence text
+-- USES    fence text rebuild
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta); 7 base digest (delta: the digest that the delta starts from);
 --         8 remembered ops, as snapshot gave them; 9 dirty ('1': remember here that another node missed this settle); 10 multi ('1' or '0');
@@ -24,7 +24,7 @@ local function take()
   return ARGV[at - 1]
 end
 -- How many elements a form has: so many, or a multiple of so many.
-local exactly, multiple = {string = 1, dump = 1, staged = 3, gone = 0}, {list = 1, set = 1, hash = 2, zset = 2}
+local exactly, multiple = {string = 1, dump = 1, staged = 3, gone = 0}, {list = 1, set = 1, hash = 2, zset = 2, stream = 1}
 local lengths = {string = 'STRLEN', list = 'LLEN', hash = 'HLEN', set = 'SCARD', zset = 'ZCARD'}
 if mode ~= 'confirm' then
   for i = 1, tonumber(take()) do log[i] = take() end
@@ -49,11 +49,13 @@ end
 if mode ~= 'confirm' and at ~= #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
 -- A server refuses the DUMP of a newer one (P28): try each under another name, before anything is replaced.
 for i = 1, #keys do
-  if keys[i].form == 'dump' then
+  if keys[i].form == 'dump' or keys[i].form == 'stream' then
     keys[i].stage = 'anrcho_stage:' .. string.sub(record, 16) .. ':' .. i
-    local refused = error_of(redis.pcall('RESTORE', keys[i].stage, 0, ARGV[keys[i].first], 'REPLACE'))
+    local refused
+    if keys[i].form == 'stream' then refused = rebuild(keys[i].stage, keys[i].first)
+    else refused = error_of(redis.pcall('RESTORE', keys[i].stage, 0, ARGV[keys[i].first], 'REPLACE')) end
     if refused then
-      for j = 1, i - 1 do
+      for j = 1, i do
         if keys[j].stage then redis.call('DEL', keys[j].stage) end
       end
       return {'REFUSED', refused}
@@ -78,7 +80,7 @@ local function store(key)
   elseif key.form == 'list' then build('RPUSH', key)
   elseif key.form == 'hash' then build('HSET', key)
   elseif key.form == 'set' then build('SADD', key)
-  elseif key.form == 'dump' then redis.call('RENAME', key.stage, key.name)
+  elseif key.stage then redis.call('RENAME', key.stage, key.name)
   elseif key.form == 'staged' then
     redis.call('RENAME', ARGV[key.first], key.name)
     redis.call('PERSIST', key.name)

@@ -1,8 +1,8 @@
 -- snapshot: a register's state for a repair: all of it, what changed since a digest, some keys, or a slice of one large key. Writes nothing.
--- USES    fence text deadline state
+-- USES    fence text deadline state entries
 -- KEYS    1 record; 2.. the keys wanted ('all' and 'since': none; 'slice': one)
--- ARGV    1 fence; 2 deadline ms; 3 what (all, since, keys, slice); 4 limit bytes of the answer;
---         since: 5 digest that the other node is at; slice: 5 position ('0' first), 6 number of elements (bytes of a string)
+-- ARGV    1 fence; 2 deadline ms; 3 what (all, since, keys, streams, slice); 4 limit bytes of the answer;
+--         streams: as keys, but streams in the form `stream`; since: 5 digest that the other node is at; slice: 5 position ('0' first), 6 number of elements (bytes of a string)
 -- REPLY   {'SNAPSHOT', promised, accepted, settled, version, digest, ops, multi, mode, log, states} mode is full or delta; of each key {name, form, expiry ms, elements},
 --         form 'large' with {form, length} where the key alone, or 'later' where the answer so far, reaches the limit
 --         {'SLICE', version, digest, next position ('0' last), elements}
@@ -58,7 +58,7 @@ local function every_key()
 end
 local mode, names, log = 'delta', nil, {}
 if what == 'since' then names, log = changed_since(ARGV[5]) end
-if what == 'keys' then
+if what == 'keys' or what == 'streams' then
   names = {}
   for i = 2, #KEYS do names[i - 1] = KEYS[i] end
 end
@@ -77,7 +77,9 @@ for i = 1, #names do
   if total >= limit then
     states[i] = {name, 'later', entry, {}}
   else
-    local elements, size = elements_within(name, form, limit)
+    local elements, size
+    if what == 'streams' and redis.call('TYPE', name).ok == 'stream' then form, elements, size = 'stream', elements_of_stream(name), 0
+    else elements, size = elements_within(name, form, limit) end
     states[i] = elements and {name, form, entry, elements} or {name, 'large', entry, {form, as_text(size)}}
     total = total + (elements and size or 0) + #name
   end

@@ -107,10 +107,13 @@ async fn content(connection: &mut MultiplexedConnection, key: &str) -> Vec<Vec<u
         "hash" => format!("HGETALL {key}"),
         "set" => format!("SMEMBERS {key}"),
         "zset" => format!("ZRANGE {key} 0 -1 WITHSCORES"),
+        "stream" => format!("XRANGE {key} - +"),
         other => panic!("{key} is a {other}"),
     };
     let reply = send(connection, &words(&command)).await.unwrap();
     let mut elements: Vec<Vec<u8>> = match reply {
+        // Entries are arrays themselves.
+        entries if kind == "stream" => vec![format!("{entries:?}").into_bytes()],
         Value::BulkString(text) => vec![text],
         list => redis::from_redis_value(list).unwrap(),
     };
@@ -161,6 +164,8 @@ fn long_commands() -> Vec<Vec<Vec<u8>>> {
         of("ZADD z GT CH", scored),
         of("GEOADD g", |i| format!("{}.25 {}.5 m{i}", i % 180, i % 85)),
         of("PFADD p", one),
+        of("XDEL {t}x", |i| format!("1-{i}")),
+        of("XACK {t}x g", |i| format!("1-{i}")),
         of("MSET", |i| format!("{{t}}{} v", i % 10)),
         of("SADD {t}0 wrong", one),
     ];

@@ -2,3 +2,4 @@
 
 mod harness;
 mod scripts;
+mod streams_support;

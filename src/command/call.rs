@@ -62,6 +62,8 @@ pub struct Call {
     pub integer_reply: bool,
     /// Order or bytes of the reply are the node's own: replies of several nodes must not be compared.
     pub unordered: bool,
+    /// Stream commands among them take their time from the op instead of from each node's clock.
+    pub timed: bool,
 }
 
 impl Call {

@@ -57,6 +57,8 @@ pub enum Join {
     Sum,
     /// OK, if every part said so.
     Ok,
+    /// XREAD: the streams that have something to tell, in the order of the request; nil if none has.
+    Streams,
 }
 
 impl Join {
@@ -66,6 +68,7 @@ impl Join {
             Self::Places => place(parts, replies),
             Self::Sum => Fold::Sum.fold(replies),
             Self::Ok => Fold::Last.fold(replies),
+            Self::Streams => streams(parts, replies),
         }
     }
 }
@@ -85,6 +88,33 @@ fn place(parts: &[Part], replies: Vec<Value>) -> Result<Value, ServerError> {
         }
     }
     Ok(Value::Array(whole))
+}
+
+fn streams(parts: &[Part], replies: Vec<Value>) -> Result<Value, ServerError> {
+    let mut whole: Vec<(usize, Value)> = Vec::new();
+    for (part, reply) in parts.iter().zip(replies) {
+        match value(reply)? {
+            Value::Nil => {}
+            Value::Array(streams) => {
+                whole.extend(streams.into_iter().map(|stream| (place_of(part, &stream), stream)));
+            }
+            unexpected => return Ok(unexpected),
+        }
+    }
+    whole.sort_by_key(|(place, _)| *place);
+    let streams: Vec<Value> = whole.into_iter().map(|(_, stream)| stream).collect();
+    Ok(if streams.is_empty() { Value::Nil } else { Value::Array(streams) })
+}
+
+/// Where the request first names the stream, which its reply begins with.
+fn place_of(part: &Part, stream: &Value) -> usize {
+    let name = match stream {
+        Value::Array(fields) => fields.first(),
+        _ => None,
+    };
+    let is_it = |key: &Vec<u8>| matches!(name, Some(Value::BulkString(name)) if name == key);
+    let index = part.call.keys.iter().position(is_it);
+    index.and_then(|index| part.places.get(index)).copied().unwrap_or(usize::MAX)
 }
 
 fn value(reply: Value) -> Result<Value, ServerError> {

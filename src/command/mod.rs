@@ -11,6 +11,7 @@
 //!   SET k v EX 10   ->  Write   SET k v PXAT 1700000010000     one register, one op
 //!   MGET a b {a}c   ->  Split   MGET a {a}c | MGET b           one call per register, joined in the caller's order
 //!   SPOP s          ->  Pick    SRANDMEMBER s 1, then SREM s m             a node's choice, made once
+//!   XADD x * f v    ->  Write   XADD x * f v, timed                    id and delivery times come from the op, not from a node's clock
 //!   SCAN 0          ->  Walk    a page of one node after the other             until a majority has been seen
 //!   PING            ->  Local   PONG                           no node is asked
 //!   RENAME a b      ->  refused: the keys are in different registers
@@ -38,6 +39,9 @@ mod rows;
 mod scripts;
 mod spec;
 mod split;
+mod stream;
+mod stream_id;
+mod stream_read;
 mod table;
 mod transaction;
 mod walk;

@@ -102,6 +102,7 @@ pub(super) fn spop(request: &Request<'_>) -> Result<Pick, Refusal> {
         fold: Fold::First,
         integer_reply: false,
         unordered: true,
+        timed: false,
     };
     Ok(Pick { read, shape })
 }

@@ -2,13 +2,14 @@
 
 use super::call::{Access, Call, Plan};
 use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
-use super::fold::Fold;
+use super::fold::{Fold, Join};
 use super::key::{Register, is_reserved, shown};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::row::{KeyRule, Kind, Row};
 use super::spec::Spec;
 use super::split::split;
+use super::stream_read;
 use super::table::Table;
 use std::collections::HashSet;
 
@@ -27,6 +28,7 @@ pub(super) struct Draft<'a> {
     pub lowest_expiry_ms: u64,
     pub hash_replies: bool,
     pub unordered: bool,
+    pub timed: bool,
     pub chunk: Option<Chunk>,
 }
 
@@ -52,6 +54,9 @@ pub(super) fn plan(
         Kind::Local(answer) => answer(table, request).map(Plan::Local),
         Kind::Pick(pick) => pick(request).map(Plan::Pick),
         Kind::Walk(walk) => walk(request).map(Plan::Walk),
+        Kind::Split(Join::Streams) if elsewhere(request, &indices).is_some() => {
+            Ok(stream_read::split(request, &indices))
+        }
         Kind::Split(join) if elsewhere(request, &indices).is_some() => split(row, join, request, &indices),
         Kind::Split(_) | Kind::Call => one_register(table, row, request, &indices, now_ms),
     }
@@ -99,6 +104,7 @@ impl<'a> Draft<'a> {
             lowest_expiry_ms: 0,
             hash_replies: row.hash_replies,
             unordered: row.unordered,
+            timed: false,
             chunk: row.chunk,
         }
     }
@@ -131,6 +137,7 @@ impl<'a> Draft<'a> {
             fold: batch.fold,
             integer_reply: row.integer_reply,
             unordered: self.unordered,
+            timed: self.timed,
         })
     }
 }

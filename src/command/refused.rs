@@ -24,26 +24,6 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "xack",
-            "xadd",
-            "xautoclaim",
-            "xclaim",
-            "xdel",
-            "xgroup",
-            "xinfo",
-            "xlen",
-            "xpending",
-            "xrange",
-            "xread",
-            "xreadgroup",
-            "xrevrange",
-            "xsetid",
-            "xtrim",
-        ],
-        "streams are not supported yet",
-    ),
-    (
-        &[
             "psubscribe",
             "publish",
             "pubsub",
@@ -90,7 +70,10 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["object|freq", "object|idletime"],
         "how often and when a key was used is each node's own knowledge: ask a node",
     ),
-    (&["object|help", "memory|help"], "help is not served: see the Redis documentation"),
+    (
+        &["object|help", "memory|help", "xgroup|help", "xinfo|help"],
+        "help is not served: see the Redis documentation",
+    ),
     (
         &[
             "info",

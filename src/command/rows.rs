@@ -1,6 +1,6 @@
 //! Our table: every command that we run, one row each, and how.
 //!
-//! Redis 7.0's commands on strings, bitmaps, HyperLogLog, hashes, lists, sets, sorted sets, geo and keys of any type. A
+//! Redis 7.0's commands on strings, bitmaps, HyperLogLog, hashes, lists, sets, sorted sets, geo, streams and keys of any type. A
 //! row says only what `COMMAND` does not: `read`/`write` as we run it (not as a server flags it), and what makes it
 //! deterministic. Keys are where `COMMAND` says, unless a row has a rule of its own.
 
@@ -13,7 +13,9 @@ use super::movable as m;
 use super::pick::spop;
 use super::restore::restore;
 use super::row::{Kind, Row, local, read, row, write};
-use super::scripts as s;
+use super::scripts as u;
+use super::stream as s;
+use super::stream_read::{xread, xread_keys, xreadgroup_keys};
 use super::walk as w;
 
 /// The row of a command (lower case; a subcommand as `object|encoding`).
@@ -27,20 +29,20 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 static ROWS: &[&[Row]] =
-    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO];
+    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO, STREAMS];
 
 const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
 
 /// What a script does is known only where it runs: its keys are those that it declares, and nodes whose answers to it differ have
 /// different histories.
 const SCRIPTS: &[Row] = &[
-    write("eval").keys(s::declared).by(s::eval).unordered(),
-    read("eval_ro").keys(s::declared).by(s::eval).unordered(),
-    write("evalsha").keys(s::declared).by(s::evalsha).unordered(),
-    read("evalsha_ro").keys(s::declared).by(s::evalsha).unordered(),
-    local("script|exists", s::exists),
-    local("script|flush", s::flush),
-    local("script|load", s::load),
+    write("eval").keys(u::declared).by(u::eval).unordered(),
+    read("eval_ro").keys(u::declared).by(u::eval).unordered(),
+    write("evalsha").keys(u::declared).by(u::evalsha).unordered(),
+    read("evalsha_ro").keys(u::declared).by(u::evalsha).unordered(),
+    local("script|exists", u::exists),
+    local("script|flush", u::flush),
+    local("script|load", u::load),
 ];
 
 const KEYS: &[Row] = &[
@@ -223,4 +225,30 @@ const GEO: &[Row] = &[
     read("georadiusbymember_ro").unordered(),
     read("geosearch").unordered(),
     write("geosearchstore").by(a::geosearchstore),
+];
+
+/// What tells of a node's clock (idle times) or memory layout (radix trees) is not compared. Versions before 7.0 do not count entries.
+const STREAMS: &[Row] = &[
+    write("xack").by(s::xack).chunked(3, 1, Fold::Sum),
+    write("xadd").by(s::xadd),
+    write("xautoclaim").by(s::xautoclaim),
+    write("xclaim").by(s::xclaim),
+    write("xdel").by(s::xdel).chunked(2, 1, Fold::Sum),
+    write("xgroup|create").at(2).by(s::xgroup_create),
+    write("xgroup|createconsumer").at(2),
+    write("xgroup|delconsumer").at(2),
+    write("xgroup|destroy").at(2),
+    write("xgroup|setid").at(2).by(s::xgroup_setid),
+    read("xinfo|consumers").at(2).unordered(),
+    read("xinfo|groups").at(2).unordered(),
+    read("xinfo|stream").at(2).unordered(),
+    read("xlen"),
+    read("xpending").unordered(),
+    read("xrange"),
+    read("xread").split(Join::Streams).keys(xread_keys).by(xread),
+    write("xreadgroup").keys(xreadgroup_keys).by(s::xreadgroup),
+    read("xrevrange"),
+    // Versions differ in what they take for a later entry that was deleted, and in how they say so.
+    write("xsetid").by(s::xsetid).hashed().unordered(),
+    write("xtrim").by(s::xtrim),
 ];

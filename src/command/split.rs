@@ -67,6 +67,7 @@ fn part(
         fold: batch.fold,
         integer_reply: false,
         unordered: row.unordered,
+        timed: false,
     };
     Ok(Part { access: row.access, call, places })
 }

@@ -120,6 +120,7 @@ impl Transaction {
         whole.commands.extend(call.commands);
         whole.hash_replies |= call.hash_replies;
         whole.unordered |= call.unordered;
+        whole.timed |= call.timed;
         whole.lowest_expiry_ms = match (whole.lowest_expiry_ms, call.lowest_expiry_ms) {
             (0, expiry) | (expiry, 0) => expiry,
             (ours, theirs) => ours.min(theirs),

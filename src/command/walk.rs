@@ -110,6 +110,7 @@ pub(super) fn elements(request: &Request<'_>) -> Result<Walk, Refusal> {
         fold: Fold::First,
         integer_reply: false,
         unordered: true,
+        timed: false,
     };
     Ok(Walk::Elements { call: Box::new(call), cursor })
 }

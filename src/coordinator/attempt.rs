@@ -3,10 +3,10 @@
 use super::answers::{apply_answer, settle_answer};
 use super::{Coordinator, Done, Voters, Work};
 use crate::command::Access;
-use crate::node::{CallError, Seat};
+use crate::node::CallError;
 use crate::protocol::{
-    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Epoch, Kind, NoVote, NodeIndex, OpId, RepairNeed, Retry,
-    SettleAnswer, SettlePlan, WriteRound, WriteStep,
+    Abandoned, Ack, ApplyAnswer, Ballot, Decided, Epoch, Kind, NoVote, NodeIndex, OpId, Retry, SettleAnswer,
+    WriteRound, WriteStep,
 };
 use crate::script::{ApplyCall, Executed, Flags, Replies};
 use futures_util::StreamExt;
@@ -107,6 +107,7 @@ impl Attempt {
                 keep,
                 read_only: self.work.access == Access::Read,
                 hash_replies: self.work.hash_replies,
+                delivery_ms: self.work.timed.then(|| self.coordinator.past_on_all(voters)),
             },
             expected: self.work.expected,
             holds_until_ms: self.work.holds_until_ms,
@@ -185,27 +186,6 @@ impl Attempt {
             if !self.sent[index.0] {
                 let taken = self.round.on_answer(index, ApplyAnswer::NoVote(NoVote::NotSent));
                 step = if taken == WriteStep::Wait { step } else { taken };
-            }
-        }
-        step
-    }
-
-    /// A state may take long to arrive, but not from a node that hangs, nor at one.
-    fn give_up_on_silent(&mut self, plan: &SettlePlan) -> WriteStep {
-        let mut step = self.round.on_hedge();
-        for (index, need) in plan.sends.iter().copied() {
-            if step != WriteStep::Wait {
-                return step;
-            }
-            if !self.round.owes_settle(index) {
-                continue;
-            }
-            let source = (need == RepairNeed::State).then_some(plan.winner);
-            let waits_for = [Some(index), source];
-            waits_for.iter().flatten().for_each(|node| self.coordinator.node(*node).missed());
-            let hangs = |node: &NodeIndex| matches!(self.coordinator.node(*node).seat(), Seat::Away(_));
-            if waits_for.iter().flatten().any(hangs) {
-                step = self.round.on_settle_answer(index, SettleAnswer::NoVote);
             }
         }
         step

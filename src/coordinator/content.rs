@@ -26,7 +26,10 @@ impl Coordinator {
             epoch: None,
         };
         let deadline = Instant::now() + self.config.operation_timeout;
-        let snapshot = self.fetch(&goal, &register.record_key(), None, deadline).await.ok()?;
+        let record = register.record_key();
+        let mut snapshot = self.fetch(&goal, &record, None, deadline).await.ok()?;
+        // In the DUMP of a stream each node has its own times at which it saw the consumers.
+        self.spell_out(&goal, &record, &mut snapshot, deadline).await.ok()?;
         let mut lines: Vec<Vec<u8>> = snapshot.states.into_iter().map(canonical).collect();
         lines.sort();
         Some(lines.concat())
@@ -35,7 +38,10 @@ impl Coordinator {
 
 /// Order means something in a list; in sets and hashes it is the node's own (P27). A score is the number, not its digits, which
 /// differ between versions of the server.
-fn canonical(state: KeyState) -> Vec<u8> {
+fn canonical(mut state: KeyState) -> Vec<u8> {
+    if state.form == Form::Stream {
+        let _ = forget_counts(&mut state.elements);
+    }
     let width = if matches!(state.form, Form::Hash | Form::Zset) { 2 } else { 1 };
     let mut parts: Vec<Vec<u8>> =
         state.elements.chunks(width).map(|part| delimited(part, state.form)).collect();
@@ -45,6 +51,32 @@ fn canonical(state: KeyState) -> Vec<u8> {
     let head =
         format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();
     std::iter::once(head).chain(parts).flatten().collect()
+}
+
+/// What servers before 7.0 do not count of a stream and its groups. See `lua/lib/entries.lua`.
+fn forget_counts(elements: &mut [Vec<u8>]) -> Option<()> {
+    elements.get_mut(1..3)?.fill(Vec::new());
+    let mut at = 3;
+    for _ in 0..take(elements, &mut at)? {
+        at += 1;
+        let texts = take(elements, &mut at)?;
+        at += texts;
+    }
+    for _ in 0..take(elements, &mut at)? {
+        elements.get_mut(at + 2)?.clear();
+        at += 3;
+        let consumers = take(elements, &mut at)?;
+        at += consumers;
+        let pending = take(elements, &mut at)?;
+        at += 4 * pending;
+    }
+    Some(())
+}
+
+fn take(elements: &[Vec<u8>], at: &mut usize) -> Option<usize> {
+    let number = std::str::from_utf8(elements.get(*at)?).ok()?.parse().ok();
+    *at += 1;
+    number
 }
 
 fn delimited(part: &[Vec<u8>], form: Form) -> Vec<u8> {
@@ -80,5 +112,19 @@ mod tests {
         assert_ne!(content(Form::Hash, &["a", "bc"]), content(Form::Hash, &["ab", "c"]));
         assert_eq!(content(Form::Zset, &["m", "0.10000000000000001"]), content(Form::Zset, &["m", "0.1"]));
         assert_eq!(content(Form::Zset, &["m", "-0"]), content(Form::Zset, &["m", "0"]));
+    }
+
+    #[test]
+    fn a_stream_is_the_same_whether_its_entries_are_counted_or_not() {
+        let stream = |added, deleted, read, deliveries| {
+            let entry = ["1", "5-1", "2", "f", "v"];
+            let groups =
+                ["2", "g", "5-1", read, "2", "one", "two", "1", "5-1", "one", "1000", deliveries, "h"];
+            let elements: Vec<&str> =
+                [&["5-1", added, deleted], &entry[..], &groups, &["0-0", read, "0", "0"]].concat();
+            content(Form::Stream, &elements)
+        };
+        assert_eq!(stream("7", "4-1", "3", "1"), stream("", "", "", "1"));
+        assert_ne!(stream("7", "4-1", "3", "1"), stream("7", "4-1", "3", "2"));
     }
 }

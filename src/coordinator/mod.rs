@@ -33,6 +33,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// How much the difference of two clocks may have changed since it was measured, without a second round for what depends on it.
+const CLOCKS_DRIFT_MS: u64 = 10;
+
 /// One coordinator: any number of callers, one clock, one op in flight per register.
 pub struct Coordinator {
     nodes: Vec<Arc<dyn Node>>,
@@ -103,6 +106,13 @@ impl Coordinator {
     /// The time of day, in ms since 1970.
     pub(crate) fn now_ms(&self) -> u64 {
         self.config.surroundings.now_us() / 1_000
+    }
+
+    /// A time that is past on the clocks of all these nodes, in ms since 1970, as near to the present as their differences allow.
+    fn past_on_all(&self, voters: &Voters) -> u64 {
+        let offsets = voters.together.iter().map(|index| self.node(*index).clock_offset_ms());
+        let slowest_ms = offsets.min().unwrap_or_default();
+        self.now_ms().saturating_add_signed(slowest_ms).saturating_sub(CLOCKS_DRIFT_MS)
     }
 
     fn next_ballot(&self) -> Ballot {

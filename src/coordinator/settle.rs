@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, Event};
 use super::transfer::Goal;
+use crate::node::Seat;
 use crate::protocol::{NodeIndex, RepairNeed, SettleAnswer, SettlePlan, WriteStep};
 use crate::script::{SettleCall, SettleMode};
 use std::sync::Arc;
@@ -41,6 +42,27 @@ impl Attempt {
                 self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
             } else {
                 self.push_transfer(plan, index);
+            }
+        }
+        step
+    }
+
+    /// A state may take long to arrive, but not from a node that hangs, nor at one.
+    pub(super) fn give_up_on_silent(&mut self, plan: &SettlePlan) -> WriteStep {
+        let mut step = self.round.on_hedge();
+        for (index, need) in plan.sends.iter().copied() {
+            if step != WriteStep::Wait {
+                return step;
+            }
+            if !self.round.owes_settle(index) {
+                continue;
+            }
+            let source = (need == RepairNeed::State).then_some(plan.winner);
+            let waits_for = [Some(index), source];
+            waits_for.iter().flatten().for_each(|node| self.coordinator.node(*node).missed());
+            let hangs = |node: &NodeIndex| matches!(self.coordinator.node(*node).seat(), Seat::Away(_));
+            if waits_for.iter().flatten().any(hangs) {
+                step = self.round.on_settle_answer(index, SettleAnswer::NoVote);
             }
         }
         step

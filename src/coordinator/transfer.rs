@@ -44,6 +44,8 @@ pub(super) enum Stopped {
     Moved,
     /// A call failed.
     Failed,
+    /// The node cannot read the source's DUMP.
+    Foreign,
 }
 
 impl From<CallError> for Stopped {
@@ -65,13 +67,21 @@ impl Coordinator {
             Ok(known) => known,
             Err(_) => return SettleAnswer::NoVote,
         };
-        match self.try_transfer(goal, to, known, deadline).await {
-            // Its log says that it can start from there, and it cannot: the whole register, then.
-            Ok(SettleAnswer::NeedsState) if known.is_some() => {
-                self.try_transfer(goal, to, None, deadline).await.unwrap_or(SettleAnswer::NoVote)
+        let (mut base, mut spelled) = (known, false);
+        loop {
+            match self.try_transfer(goal, to, base, spelled, deadline).await {
+                // Its log says that it can start from there, and it cannot: the whole register, then.
+                Ok(SettleAnswer::NeedsState) if base.is_some() => base = None,
+                Ok(answer) => return answer,
+                // An older server does not read a newer one's streams: they go entry by entry.
+                Err(Stopped::Foreign) if !spelled => spelled = true,
+                Err(Stopped::Foreign) => {
+                    let (node, register) = (self.node(to).name(), &goal.register);
+                    tracing::error!(node, %register, "the server is too old for a value of a newer one: upgrade it");
+                    return SettleAnswer::NoVote;
+                }
+                Err(Stopped::Moved | Stopped::Failed) => return SettleAnswer::NoVote,
             }
-            Ok(answer) => answer,
-            Err(Stopped::Moved | Stopped::Failed) => SettleAnswer::NoVote,
         }
     }
 
@@ -97,20 +107,40 @@ impl Coordinator {
         goal: &Goal,
         to: NodeIndex,
         known: Option<Digest>,
+        spelled: bool,
         deadline: Instant,
     ) -> Result<SettleAnswer, Stopped> {
         let record = goal.register.record_key();
         if known == Some(goal.position.digest) {
-            return Ok(self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await);
+            return self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await;
         }
-        let snapshot = self.fetch(goal, &record, known, deadline).await?;
+        let mut snapshot = self.fetch(goal, &record, known, deadline).await?;
+        if spelled {
+            self.spell_out(goal, &record, &mut snapshot, deadline).await?;
+        }
         let states = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
         let snapshot = Snapshot { states, ..snapshot };
         let mode = match known {
             Some(base) if snapshot.delta => SettleMode::Delta(&snapshot, base),
             _ => SettleMode::Full(&snapshot),
         };
-        Ok(self.settle_with(goal, &record, mode, to, deadline).await)
+        self.settle_with(goal, &record, mode, to, deadline).await
+    }
+
+    /// Puts streams in a form that every version reads in the place of the source's own DUMP.
+    pub(super) async fn spell_out(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        snapshot: &mut Snapshot,
+        deadline: Instant,
+    ) -> Result<(), Stopped> {
+        for state in snapshot.states.iter_mut().filter(|state| state.form == Form::Dump) {
+            let key = [state.key.clone()];
+            let spelled = self.snapshot_from(goal, record, &Want::Streams(&key), deadline).await?;
+            *state = spelled.states.into_iter().next().ok_or(Stopped::Failed)?;
+        }
+        Ok(())
     }
 
     async fn settle_with(
@@ -120,7 +150,7 @@ impl Coordinator {
         mode: SettleMode<'_>,
         to: NodeIndex,
         deadline: Instant,
-    ) -> SettleAnswer {
+    ) -> Result<SettleAnswer, Stopped> {
         let call =
             SettleCall { record, ballot: goal.ballot, position: goal.position, mode, dirty: goal.dirty };
         let (encode, left) = (|ticket: &Ticket<'_>| call.encode(ticket), self.left(deadline));
@@ -132,8 +162,11 @@ impl Coordinator {
         let answer = settle_answer(self, to, reply, &mut reason);
         if let Some(reason) = reason {
             tracing::debug!(node = self.node(to).name(), register = %goal.register, reason, "settle with state failed");
+            if reason.contains("DUMP payload version") {
+                return Err(Stopped::Foreign);
+            }
         }
-        answer
+        Ok(answer)
     }
 
     /// The state at the goal's position, keys that did not fit into the first answer included.

@@ -22,6 +22,8 @@ pub struct Work {
     pub hash_replies: bool,
     /// The replies' order or bytes are each node's own.
     pub unordered: bool,
+    /// Stream commands among them take their time from the op.
+    pub timed: bool,
     /// The digest that they hold at; none for any.
     pub expected: Option<Digest>,
     /// From when on they hold no more, in ms since 1970, where a digest is expected; none for never.
@@ -48,6 +50,7 @@ impl Work {
             lowest_expiry_ms: call.lowest_expiry_ms,
             hash_replies: call.hash_replies,
             unordered: call.unordered,
+            timed: call.timed,
             expected: None,
             holds_until_ms: None,
             state_limit: 0,
@@ -67,6 +70,7 @@ impl Work {
             lowest_expiry_ms: 0,
             hash_replies: false,
             unordered: true,
+            timed: false,
             expected: None,
             holds_until_ms: None,
             state_limit: 0,
@@ -94,6 +98,7 @@ impl Work {
         self.commands.extend(other.commands.iter().cloned());
         self.hash_replies |= other.hash_replies;
         self.unordered |= other.unordered;
+        self.timed |= other.timed;
         self.lowest_expiry_ms = match (self.lowest_expiry_ms, other.lowest_expiry_ms) {
             (0, expiry) | (expiry, 0) => expiry,
             (ours, theirs) => ours.min(theirs),

@@ -66,6 +66,11 @@ pub trait Node: Send + Sync + 'static {
     /// A round stopped waiting for this node.
     fn missed(&self);
 
+    /// The node's clock less ours, in milliseconds, as far as it was certain at the last connect.
+    fn clock_offset_ms(&self) -> i64 {
+        0
+    }
+
     /// How long the node usually takes to answer.
     fn usual_latency(&self) -> Duration;
 }

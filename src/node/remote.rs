@@ -181,6 +181,10 @@ impl RemoteNode {
         &self.cluster
     }
 
+    fn ticket<'s>(&self, session: &'s Session, time_left: Duration) -> Ticket<'s> {
+        Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(self.now_us(), time_left) }
+    }
+
     fn now_us(&self) -> u64 {
         self.config.surroundings.now_us()
     }
@@ -260,10 +264,7 @@ impl Node for Arc<RemoteNode> {
             let error = CallError::NotSent("it does not vote under the round's epoch".into());
             return Box::pin(std::future::ready(Err(error)));
         };
-        let cmd = encode(&Ticket {
-            fence: &session.fence,
-            deadline_ms: session.deadline_ms(self.now_us(), time_left),
-        });
+        let cmd = encode(&self.ticket(&session, time_left));
         Box::pin(Arc::clone(self).call(session, cmd))
     }
 
@@ -272,10 +273,7 @@ impl Node for Arc<RemoteNode> {
             let reason = self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default();
             return Box::pin(std::future::ready(Err(CallError::NotSent(reason))));
         };
-        let cmd = encode(&Ticket {
-            fence: &session.fence,
-            deadline_ms: session.deadline_ms(self.now_us(), time_left),
-        });
+        let cmd = encode(&self.ticket(&session, time_left));
         Box::pin(Arc::clone(self).call(session, cmd))
     }
 
@@ -289,6 +287,10 @@ impl Node for Arc<RemoteNode> {
             tracing::warn!(node = %self.name, "hangs: not asked until it answers a probe");
             self.wake.notify_one();
         }
+    }
+
+    fn clock_offset_ms(&self) -> i64 {
+        self.session().map_or(0, |session| session.offset_ms)
     }
 
     fn usual_latency(&self) -> Duration {

@@ -68,12 +68,12 @@ pub async fn open(client: &Client, config: &Config) -> Result<Opened, Refusal> {
     tokio::time::timeout(patience, opening).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
-/// Loads every script, in the order of their names, before any of them is used.
+/// Loads every script before any of them is used, the shortest first: who is not authenticated gets no long argument through, and
+/// would not be told why.
 pub async fn load_scripts(connection: &Connection) -> Result<(), Refusal> {
-    // A server that wants a password says so; to an argument above 16 KiB it would only say that there is none.
-    ask(connection, &redis::cmd("PING")).await?;
-    for name in script::NAMES {
-        let script = script::script(name);
+    let mut scripts = script::NAMES.map(script::script);
+    scripts.sort_by_key(|script| script.source.len());
+    for script in scripts {
         let mut cmd = redis::cmd("SCRIPT");
         cmd.arg("LOAD").arg(&script.source);
         ask(connection, &cmd).await?;

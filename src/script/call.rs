@@ -50,6 +50,9 @@ pub struct Flags {
     pub read_only: bool,
     /// Make the replies part of the digest, for commands that nodes might compute differently (floats).
     pub hash_replies: bool,
+    /// Stream commands take their time from the op, and deliver entries at this time, in ms since 1970. It should be past on every
+    /// node's clock: on a node where it is not, the op makes another history.
+    pub delivery_ms: Option<u64>,
 }
 
 impl Flags {
@@ -59,6 +62,9 @@ impl Flags {
             if set {
                 text.push(letter);
             }
+        }
+        if let Some(delivery_ms) = self.delivery_ms {
+            text.push_str(&format!("t{delivery_ms}"));
         }
         text
     }

@@ -30,9 +30,11 @@ pub enum Form {
     Later,
     /// Collected on the node: elements are the staging key, the real form and the length.
     Staged,
+    /// A stream with its groups and what is pending, as `lua/lib/entries.lua` writes it: for servers that cannot read the DUMP.
+    Stream,
 }
 
-const FORMS: [(Form, &str); 10] = [
+const FORMS: [(Form, &str); 11] = [
     (Form::String, "string"),
     (Form::List, "list"),
     (Form::Hash, "hash"),
@@ -43,6 +45,7 @@ const FORMS: [(Form, &str); 10] = [
     (Form::Large, "large"),
     (Form::Later, "later"),
     (Form::Staged, "staged"),
+    (Form::Stream, "stream"),
 ];
 
 impl Form {
@@ -134,6 +137,8 @@ pub enum Want<'a> {
     Since(Digest),
     /// Some keys.
     Keys(&'a [Vec<u8>]),
+    /// Some keys, streams among them as [`Form::Stream`].
+    Streams(&'a [Vec<u8>]),
     /// A part of one key: where it begins, and how many elements (bytes of a string).
     Slice(&'a [Vec<u8>], &'a str, usize),
 }
@@ -144,6 +149,7 @@ pub fn snapshot_call(ticket: &Ticket<'_>, record: &[u8], want: &Want<'_>, limit:
         Want::All => ("all", &[]),
         Want::Since(_) => ("since", &[]),
         Want::Keys(keys) => ("keys", keys),
+        Want::Streams(keys) => ("streams", keys),
         Want::Slice(key, ..) => ("slice", key),
     };
     let mut cmd = evalsha(Name::Snapshot, ticket, record, keys, 64);
@@ -151,7 +157,7 @@ pub fn snapshot_call(ticket: &Ticket<'_>, record: &[u8], want: &Want<'_>, limit:
     match want {
         Want::Since(digest) => cmd.arg(digest.to_string()),
         Want::Slice(_, position, count) => cmd.arg(*position).arg(*count),
-        Want::All | Want::Keys(_) => &mut cmd,
+        Want::All | Want::Keys(_) | Want::Streams(_) => &mut cmd,
     };
     cmd
 }

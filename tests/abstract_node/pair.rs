@@ -91,7 +91,7 @@ impl Pair {
             keys: &[KEY.to_vec()],
             ballot: call.ballot,
             op: call.op,
-            flags: Flags { keep: call.keep, read_only: call.command.is_read(), hash_replies: false },
+            flags: Flags { keep: call.keep, read_only: call.command.is_read(), ..Flags::default() },
             expected: None,
             holds_until_ms: None,
             state_limit: AMPLE,

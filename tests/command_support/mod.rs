@@ -83,8 +83,12 @@ fn call_text(call: &Call) -> String {
     if call.lowest_expiry_ms != 0 {
         line.push_str(&format!(" expires={}", call.lowest_expiry_ms));
     }
-    let flags =
-        [(call.hash_replies, "hashed"), (call.integer_reply, "integer"), (call.unordered, "unordered")];
+    let flags = [
+        (call.hash_replies, "hashed"),
+        (call.integer_reply, "integer"),
+        (call.unordered, "unordered"),
+        (call.timed, "timed"),
+    ];
     for (_, flag) in flags.iter().filter(|(set, _)| *set) {
         line.push_str(&format!(" +{flag}"));
     }

@@ -35,7 +35,7 @@ fn apply_is_encoded_as_the_contract_says() {
     let (record, keys) = (record("t"), words("t {t}a"));
     for (flags, letters) in [
         (Flags::default(), ""),
-        (Flags { keep: true, read_only: true, hash_replies: false }, "kr"),
+        (Flags { keep: true, read_only: true, ..Flags::default() }, "kr"),
         (Flags { hash_replies: true, ..Flags::default() }, "h"),
     ] {
         let until = format!("{DIGEST}<1234");

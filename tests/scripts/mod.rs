@@ -14,4 +14,7 @@ mod readme;
 mod settle;
 mod settle_state;
 mod snapshot;
+mod stream_form;
+mod streams;
+mod streams_random;
 mod support;

@@ -44,7 +44,7 @@ pub struct Apply {
     pub user_keys: Option<Vec<Bytes>>,
     pub ballot: Ballot,
     pub op: OpId,
-    pub flags: &'static str,
+    pub flags: String,
     /// A digest, or `*`.
     pub expected: String,
     pub state_limit: usize,
@@ -67,7 +67,7 @@ impl Apply {
             user_keys: None,
             ballot: ballot(number),
             op: op(number),
-            flags: "",
+            flags: String::new(),
             expected: "*".into(),
             state_limit: 0,
             reply_limit: 10_000,
@@ -78,8 +78,8 @@ impl Apply {
         }
     }
 
-    pub fn flags(self, flags: &'static str) -> Apply {
-        Apply { flags, ..self }
+    pub fn flags(self, flags: impl Into<String>) -> Apply {
+        Apply { flags: flags.into(), ..self }
     }
 
     /// KEYS.
@@ -101,7 +101,7 @@ impl Apply {
             [self.retry_window_ms, self.max_offset_ms, self.lowest_expiry_ms].map(|ms| ms.to_string());
         let texts = [fence.into(), deadline_ms.into(), self.ballot.to_string(), self.op.to_string()];
         let texts =
-            texts.into_iter().chain([self.flags.into(), self.expected.clone()]).chain(limits).chain(times);
+            texts.into_iter().chain([self.flags.clone(), self.expected.clone()]).chain(limits).chain(times);
         texts.map(String::into_bytes).chain(self.command_args()).collect()
     }
 

@@ -1,0 +1,77 @@
+//! Streams where clocks differ: what is stored is the same on all nodes, and past on each.
+
+mod harness;
+mod streams_support;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anarchoredis::surroundings::{Connection, Machine, Patience, Pending, Surroundings};
+use anarchoredis::{Client, Config};
+use harness::eventually;
+use redis::Value;
+use streams_support::same_streams;
+use workload::{Cluster, PATIENCE, eventually_same, run};
+
+/// This machine with another clock.
+#[derive(Debug)]
+struct Shifted {
+    by_ms: i64,
+}
+
+impl Surroundings for Shifted {
+    fn now_us(&self) -> u64 {
+        Machine.now_us().saturating_add_signed(self.by_ms * 1_000)
+    }
+
+    fn random(&self) -> u64 {
+        Machine.random()
+    }
+
+    fn dial<'a>(&'a self, client: &'a redis::Client, patience: Patience) -> Pending<'a, Connection> {
+        Machine.dial(client, patience)
+    }
+}
+
+async fn client(cluster: &Cluster, by_ms: i64) -> Client {
+    // However busy the machine is, every node is waited for.
+    let hedge = (Duration::from_secs(2), Duration::from_secs(2));
+    let config = Config { surroundings: Arc::new(Shifted { by_ms }), hedge, ..Config::default() };
+    Client::builder().nodes(cluster.urls()).config(config).connect().await.expect("a client")
+}
+
+#[tokio::test]
+async fn a_client_whose_clock_is_off_still_delivers_in_one_round_trip() {
+    for by_ms in [300, -300] {
+        let cluster = Cluster::start().await;
+        let store = client(&cluster, by_ms).await;
+        run::<()>(&store, "XGROUP CREATE x g 0 MKSTREAM").await;
+        run::<String>(&store, "XADD x * f v").await;
+        cluster.reset_calls().await;
+        run::<Value>(&store, "XREADGROUP GROUP g one STREAMS x >").await;
+        eventually("all nodes were asked", PATIENCE, async || cluster.script_calls().await == [1; 3]).await;
+        let held = same_streams(&cluster, &["x"]).await;
+        assert!(held.contains(" one "), "{held}");
+    }
+}
+
+#[tokio::test]
+async fn ids_grow_also_where_the_clocks_of_the_writers_are_apart() {
+    let cluster = Cluster::start().await;
+    let (fast, slow) = (client(&cluster, 200).await, client(&cluster, -200).await);
+    run::<()>(&slow, "XGROUP CREATE x g 0 MKSTREAM").await;
+    let mut last = (0, 0);
+    for turn in 0..20 {
+        let store = if turn % 2 == 0 { &fast } else { &slow };
+        let id: String = run(store, "XADD x * f v").await;
+        let (ms, sequence) = id.split_once('-').expect("an id");
+        let id: (u64, u64) = (ms.parse().expect("a time"), sequence.parse().expect("a sequence"));
+        assert!(id > last, "{id:?} after {last:?}");
+        last = id;
+        run::<Value>(store, "XREADGROUP GROUP g one STREAMS x >").await;
+        run::<Value>(store, "XAUTOCLAIM x g two 0 - COUNT 3").await;
+    }
+    eventually_same(&cluster, &fast).await;
+    same_streams(&cluster, &["x"]).await;
+}
