@@ -117,7 +117,9 @@ impl Refusal {
 /// As the error reply that a server would have sent, so that `code()` and `kind()` say what they say for Redis.
 impl From<Refusal> for RedisError {
     fn from(refusal: Refusal) -> Self {
-        let line = refusal.to_string().replace(['\r', '\n'], " ");
+        // As servers do: line ends at the end are left out, others become spaces.
+        let text = refusal.to_string();
+        let line = text.trim_end_matches(['\r', '\n']).replace(['\r', '\n'], " ");
         match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()) {
             Ok(Value::ServerError(error)) => error.into(),
             _ => redis::make_extension_error("ERR".to_owned(), Some(line)),
