@@ -57,6 +57,36 @@ fn an_expiry_that_a_record_could_not_tell_exactly_is_refused() {
 }
 
 #[test]
+fn what_a_node_looks_at_the_key_for_first_is_refused_by_the_node() {
+    check(&[
+        ("GETEX k EX x", "write k [k] GETEX k PXAT x"),
+        ("GETEX k EX 0", "write k [k] GETEX k PXAT 0"),
+        ("GETEX k PX 9223372036854775807", "write k [k] GETEX k PXAT 0"),
+        ("RESTORE k -1 p", "write k [k] RESTORE k -1 p"),
+        ("RESTORE k 1.5 p ABSTTL REPLACE", "write k [k] RESTORE k 1.5 p REPLACE"),
+        ("GEORADIUS k 1 2 3 km foo", "read k [k] GEORADIUS_RO k 1 2 3 km foo +unordered"),
+        (
+            "GEORADIUS k 1 2 3 km STORE b WITHDIST foo",
+            "read k [k] GEORADIUS_RO k 1 2 3 km WITHDIST foo +unordered",
+        ),
+        ("GEORADIUSBYMEMBER k m 3 km STORE", "read k [k] GEORADIUSBYMEMBER_RO k m 3 km STORE +unordered"),
+        ("BITFIELD k GET u8", "write k [k] BITFIELD k GET u8"),
+        ("BITFIELD k GET u8 x SET", "write k [k] BITFIELD k GET u8 x SET"),
+    ]);
+}
+
+#[test]
+fn a_refusal_is_one_line_that_ends_where_the_servers_does() {
+    let said = |line: &[u8]| {
+        let args: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
+        let refusal = plan_of(&redis_7_0(), &args, NOW_MS).expect_err("it is wrong");
+        RedisError::from(refusal).detail().unwrap_or_default().to_owned()
+    };
+    assert_eq!(said(b"EXPIRE k 1 a\r\nb\r\n"), "Unsupported option a  b");
+    assert_eq!(said(b"EXPIRE k 1 a\0b"), "Unsupported option a");
+}
+
+#[test]
 fn commands_on_keys_of_several_registers_are_split_where_they_mean_the_same_key_by_key() {
     check(&[
         ("MGET a {a}b c", "Places of read a [a {a}b] MGET a {a}b at [0, 1] | read c [c] MGET c at [2]"),

@@ -2,6 +2,7 @@
 
 use super::call::Access;
 use super::chunk::{Chunk, MAX_PASSED};
+use super::movable::destinations;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::{Request, integer};
@@ -51,10 +52,13 @@ pub(super) fn georadius(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         bear_witness(draft, request.arg(*destination));
         return Ok(());
     }
-    let name = format!("{}_RO", request.name());
+    // Options that the node will refuse may follow a destination; the form that only reads has none.
+    let start = if draft.name == "georadius" { 6 } else { 5 };
+    let (stores, _) = destinations(&request, start);
+    let is_kept = |index: &usize| !stores.iter().any(|store| store == index || store + 1 == *index);
+    draft.command = (0..request.len()).filter(is_kept).map(|index| request.arg(index).to_vec()).collect();
     draft.access = Access::Read;
-    draft.command = request.to_command();
-    rename(draft, &name);
+    rename(draft, &format!("{}_RO", request.name()));
     Ok(())
 }
 
@@ -177,10 +181,10 @@ fn check_bitfield(draft: &Draft<'_>) -> Result<bool, Refusal> {
             3.. if request.is(index, "GET") => (3, true),
             4.. if request.is(index, "SET") || request.is(index, "INCRBY") => (4, true),
             2.. if request.is(index, "OVERFLOW") => (2, false),
-            _ => return Err(Refusal::syntax()),
+            // The server refuses it in its own words, before it runs anything.
+            _ => return Ok(false),
         };
         if typed && !check_width(draft.name, request.arg(index + 1))? {
-            // The server refuses the type in its own words, before it runs anything.
             return Ok(false);
         }
         reads &= length < 4;
