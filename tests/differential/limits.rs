@@ -1,0 +1,45 @@
+//! What is not tried: what would fill the memory of the machine, take minutes, or depend on when it runs.
+
+use crate::generate::Words;
+
+/// Numbers that mean a size or a number of repetitions.
+const LARGE: std::ops::RangeInclusive<i128> = 5_000..=5_000_000_000;
+
+pub fn is_allowed(words: &Words, now_ms: u64) -> bool {
+    match words[0].to_ascii_lowercase().as_slice() {
+        b"setbit" | b"setrange" | b"bitfield" => {
+            words.iter().skip(2).all(|word| !LARGE.contains(&size(word)))
+        }
+        b"srandmember" | b"hrandfield" | b"zrandmember" => {
+            words.iter().skip(2).all(|word| !(-i128::from(i64::MAX)..-200).contains(&size(word)))
+        }
+        b"expire" | b"expireat" | b"setex" | b"pexpire" | b"pexpireat" | b"psetex" | b"restore" => {
+            words.get(2).is_none_or(|word| is_far(size(word), now_ms))
+        }
+        b"getex" | b"set" => {
+            words.windows(2).all(|pair| !is_unit(&pair[0]) || is_far(size(&pair[1]), now_ms))
+        }
+        _ => true,
+    }
+}
+
+fn is_unit(word: &[u8]) -> bool {
+    [b"EX".as_slice(), b"PX", b"EXAT", b"PXAT"].iter().any(|unit| word.eq_ignore_ascii_case(unit))
+}
+
+/// As Redis reads a number, or a BITFIELD offset; 0 for what is none.
+fn size(word: &[u8]) -> i128 {
+    let text = std::str::from_utf8(word).unwrap_or_default();
+    text.trim_start_matches('#').parse().unwrap_or(0)
+}
+
+/// Whatever it counts, and from whenever: no time that comes while the test runs, nor one that has just been.
+fn is_far(number: i128, now_ms: u64) -> bool {
+    let now = i128::from(now_ms);
+    let minutes_ms = 10_000_000;
+    let near = |unit_ms: i128| {
+        let ms = number * unit_ms;
+        (1..minutes_ms).contains(&ms) || (now - minutes_ms..now + minutes_ms).contains(&ms)
+    };
+    !near(1) && !near(1_000)
+}

@@ -1,0 +1,76 @@
+//! What counts as the same reply.
+
+use std::collections::BTreeSet;
+
+use redis::Value;
+
+use crate::generate::Words;
+use crate::stated::{Manner, manner};
+
+/// What is known besides the two replies.
+pub struct Known<'a> {
+    /// What the key held, where the choice is the server's own.
+    pub held: Option<&'a Value>,
+    /// How long the sequence took, on both.
+    pub apart_ms: u64,
+}
+
+/// Whether the reply of the store is what the plain server's reply says that it should be.
+pub fn is_same(words: &Words, ours: &Value, plain: &Value, known: &Known<'_>) -> bool {
+    if matches!(ours, Value::ServerError(_)) || matches!(plain, Value::ServerError(_)) {
+        return ours == plain;
+    }
+    match manner(words) {
+        Manner::Equal => ours == plain,
+        Manner::AnyOrder(size) => in_order(ours, size) == in_order(plain, size),
+        Manner::Chosen(_, size) => known.held.is_some_and(|held| is_choice(words, ours, plain, held, size)),
+        Manner::Length => items(ours).len() == items(plain).len(),
+        Manner::Time(unit_ms) => is_near(ours, plain, known.apart_ms.div_ceil(unit_ms)),
+        Manner::Presence => std::mem::discriminant(ours) == std::mem::discriminant(plain),
+    }
+}
+
+/// Groups of so many items, sorted.
+pub fn in_order(value: &Value, size: usize) -> Value {
+    let Value::Array(items) = value else { return value.clone() };
+    let mut groups: Vec<&[Value]> = items.chunks(size).collect();
+    groups.sort_by_cached_key(|group| format!("{group:?}"));
+    Value::Array(groups.concat())
+}
+
+/// Negative numbers say that there is no time.
+fn is_near(ours: &Value, plain: &Value, apart: u64) -> bool {
+    match (ours, plain) {
+        (Value::Int(ours @ 0..), Value::Int(plain @ 0..)) => ours.abs_diff(*plain) <= apart,
+        _ => ours == plain,
+    }
+}
+
+/// As many elements, all of them from what was there, and none twice unless the count was negative.
+fn is_choice(words: &Words, ours: &Value, plain: &Value, held: &Value, size: usize) -> bool {
+    let (Value::Array(chosen), Value::Array(expected)) = (ours, plain) else {
+        let is_member = candidates(held, size, 1).contains(&format!("{:?}", [ours]));
+        return (ours == plain && *ours == Value::Nil)
+            || (is_member && matches!(plain, Value::BulkString(_)));
+    };
+    // WITHSCORES or WITHVALUES follows the count.
+    let with = if words.len() > 3 { size } else { 1 };
+    let groups: Vec<String> = chosen.chunks(with).map(|group| format!("{group:?}")).collect();
+    let repeats = words.get(2).is_some_and(|count| count.starts_with(b"-"));
+    let distinct = groups.iter().collect::<BTreeSet<_>>().len() == groups.len();
+    let candidates = candidates(held, size, with);
+    let are_candidates = groups.iter().all(|group| candidates.contains(group));
+    chosen.len() == expected.len() && (repeats || distinct) && are_candidates
+}
+
+/// What could be chosen: elements alone, or with their values.
+fn candidates(held: &Value, size: usize, with: usize) -> BTreeSet<String> {
+    items(held).chunks(size).map(|group| format!("{:?}", &group[..with.min(group.len())])).collect()
+}
+
+pub fn items(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(items) | Value::Set(items) => items,
+        _ => &[],
+    }
+}
