@@ -62,7 +62,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (&["discard", "exec", "multi", "unwatch", "watch"], "transactions are not supported yet"),
     (
-        &["dbsize", "hscan", "keys", "randomkey", "scan", "sscan", "zscan"],
+        &["clusterscan", "dbsize", "hscan", "keys", "randomkey", "scan", "sscan", "zscan"],
         "walking through keys or elements is not supported yet: cursors and order are each node's own",
     ),
     (&["flushall", "flushdb"], "emptying the whole cluster is not supported yet: delete the keys by name"),
@@ -84,6 +84,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["object|help", "memory|help"], "help is not served: see the Redis documentation"),
     (
         &[
+            "commandlog",
             "info",
             "lastsave",
             "latency",
