@@ -13,6 +13,7 @@
 mod campaign;
 #[path = "differential/data.rs"]
 mod data;
+#[allow(dead_code, reason = "shared with the list of commands")]
 #[path = "differential/docs.rs"]
 mod docs;
 #[path = "differential/generate.rs"]

@@ -11,6 +11,8 @@ pub struct Command {
     pub name: String,
     /// `string`, `sorted-set`, `generic` ...
     pub group: String,
+    /// What it does, in a sentence.
+    pub summary: String,
     pub arguments: Vec<Argument>,
 }
 
@@ -50,8 +52,9 @@ pub fn commands(reply: &Value) -> Vec<Command> {
 
 fn command(name: &str, docs: &Value) -> Vec<Command> {
     let docs = fields(docs);
-    let group = docs.get("group").map(text).unwrap_or_default();
-    let mut all = vec![Command { name: name.to_owned(), group, arguments: arguments(&docs) }];
+    let told = |field: &str| docs.get(field).map(text).unwrap_or_default();
+    let (group, summary) = (told("group"), told("summary"));
+    let mut all = vec![Command { name: name.to_owned(), group, summary, arguments: arguments(&docs) }];
     if let Some(subcommands) = docs.get("subcommands") {
         all.extend(fields(subcommands).iter().flat_map(|(name, docs)| command(name, docs)));
     }
