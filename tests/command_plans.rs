@@ -184,6 +184,11 @@ fn what_servers_could_compute_differently_is_covered_by_the_digest() {
             "GEORADIUS k 1 2 3 km STOREDIST {k}d",
             &format!("write k [k {{k}}d] GEORADIUS k 1 2 3 km STOREDIST {{k}}d; {geo}"),
         ),
+        ("ZRANGESTORE {k}d k 0 -1", "write k [{k}d k] ZRANGESTORE {k}d k 0 -1"),
+        (
+            "ZRANGESTORE {k}d k - + bylex",
+            &format!("write k [{{k}}d k] ZRANGESTORE {{k}}d k - + bylex; {geo}"),
+        ),
         ("ZUNIONSTORE {k}d 2 k {k}b", "write k [{k}d k {k}b] ZUNIONSTORE {k}d 2 k {k}b"),
         (
             "ZUNIONSTORE {k}d 1 k WEIGHTS 2",
@@ -221,6 +226,8 @@ fn replies_that_are_the_nodes_own_are_marked() {
         ("OBJECT ENCODING k", "read k [k] OBJECT ENCODING k +unordered"),
         ("memory usage k", "read k [k] memory usage k +unordered"),
         ("ZRANGE k 0 -1", "read k [k] ZRANGE k 0 -1"),
+        ("ZRANGE k - + BYLEX", "read k [k] ZRANGE k - + BYLEX +unordered"),
+        ("ZLEXCOUNT k - +", "read k [k] ZLEXCOUNT k - + +unordered"),
         ("ZRANGE k 0 -1 withscores", "read k [k] ZRANGE k 0 -1 withscores +unordered"),
         ("LRANGE k 0 -1", "read k [k] LRANGE k 0 -1"),
     ]);
@@ -299,12 +306,13 @@ fn a_command_runs_only_if_every_node_knows_it_in_that_form() {
 }
 
 #[test]
-fn spop_removes_by_name_what_a_read_has_chosen() {
+fn what_a_read_has_chosen_is_removed_by_name() {
     check(&[
         ("SPOP k", "pick k [k] SRANDMEMBER k 1 +unordered"),
         ("SPOP k 3", "pick k [k] SRANDMEMBER k 3 +unordered"),
         ("SPOP k -1", "ERR value is out of range, must be positive"),
         ("SPOP k 1 2", "ERR syntax error"),
+        ("ZREMRANGEBYLEX k - (b", "pick k [k] ZRANGEBYLEX k - (b +unordered"),
     ]);
     let members = Value::Array(vec![Value::BulkString(b"m".to_vec()), Value::BulkString(b"n".to_vec())]);
     let effect = |line: &str, chosen: Value| match plan_of(&redis_7_0(), &words(line), NOW_MS) {
@@ -320,7 +328,12 @@ fn spop_removes_by_name_what_a_read_has_chosen() {
     let one = Value::Array(vec![Value::BulkString(b"m".to_vec())]);
     let Effect::Write { reply, .. } = effect("SPOP k", one) else { panic!("a member was chosen") };
     assert_eq!(reply, Value::BulkString(b"m".to_vec()));
+    let Effect::Write { call, reply } = effect("ZREMRANGEBYLEX k - +", members.clone()) else {
+        panic!("members were chosen")
+    };
+    assert_eq!((call.commands, reply), (vec![words("ZREM k m n")], Value::Int(2)));
     let nothing = || Value::Array(vec![]);
+    assert_eq!(effect("ZREMRANGEBYLEX k - +", nothing()), Effect::Nothing(Value::Int(0)));
     assert_eq!(effect("SPOP k", nothing()), Effect::Nothing(Value::Nil));
     assert_eq!(effect("SPOP k 0", nothing()), Effect::Nothing(nothing()));
 }

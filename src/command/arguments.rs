@@ -18,9 +18,18 @@ pub(super) fn copy(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Replies with scores: their digits are the server version's own (%.17g before 7.2, the shortest since).
+/// Replies with scores: their digits are the server version's own (%.17g before 7.2, the shortest since). A range by lex
+/// is the node's own where scores differ.
 pub(super) fn scores(draft: &mut Draft<'_>) -> Result<(), Refusal> {
-    draft.unordered |= draft.request.has(2, "WITHSCORES") || draft.request.has(2, "WITHSCORE");
+    draft.unordered |= ["WITHSCORES", "WITHSCORE", "BYLEX"].iter().any(|option| draft.request.has(2, option));
+    Ok(())
+}
+
+/// ZRANGESTORE destination source min max [BYSCORE|BYLEX] ...
+pub(super) fn zrangestore(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    if draft.request.has(5, "BYLEX") {
+        bear_witness(draft, draft.request.arg(1));
+    }
     Ok(())
 }
 

@@ -16,13 +16,19 @@ use redis::Value;
 pub struct Pick {
     /// The read that chooses.
     pub read: Call,
+    /// The command that removes members by name.
+    removal: &'static str,
     shape: Shape,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
+    /// The member, or nil.
     One,
+    /// All of them.
     Many,
+    /// How many they are.
+    Count,
 }
 
 /// What to do with the choice.
@@ -49,6 +55,7 @@ impl Pick {
         let reply = match self.shape {
             Shape::One => members.first().cloned().map_or(Value::Nil, Value::BulkString),
             Shape::Many => Value::Array(members.iter().cloned().map(Value::BulkString).collect()),
+            Shape::Count => Value::Int(i64::try_from(members.len()).unwrap_or(i64::MAX)),
         };
         if members.is_empty() {
             return Effect::Nothing(reply);
@@ -57,7 +64,7 @@ impl Pick {
     }
 
     fn removal(&self, members: Vec<Vec<u8>>) -> Call {
-        let mut command = vec![b"SREM".to_vec()];
+        let mut command = vec![self.removal.as_bytes().to_vec()];
         command.extend(self.read.keys.iter().cloned());
         command.extend(members);
         Call {
@@ -69,7 +76,7 @@ impl Pick {
     }
 }
 
-/// `None` for a reply that no SRANDMEMBER gives.
+/// `None` for a reply that lists no members.
 fn members(chosen: &Value) -> Option<Vec<Vec<u8>>> {
     let elements = match chosen {
         Value::Array(elements) | Value::Set(elements) => elements,
@@ -93,17 +100,33 @@ pub(super) fn spop(request: &Request<'_>) -> Result<Pick, Refusal> {
         3 => (count(request)?, Shape::Many),
         _ => return Err(Refusal::syntax()),
     };
-    let read = Call {
+    let read = vec![b"SRANDMEMBER".to_vec(), key, count];
+    Ok(Pick { read: choice(read), removal: "SREM", shape })
+}
+
+/// ZREMRANGEBYLEX key min max. Among members of different scores Redis leaves it open which are in the range: where the
+/// search begins depends on the random heights of the node's own skip list.
+pub(super) fn zremrangebylex(request: &Request<'_>) -> Result<Pick, Refusal> {
+    let mut read = request.to_command();
+    if let Some(name) = read.first_mut() {
+        *name = b"ZRANGEBYLEX".to_vec();
+    }
+    Ok(Pick { read: choice(read), removal: "ZREM", shape: Shape::Count })
+}
+
+/// A read of the key that is its first argument, answered by one node.
+fn choice(command: Vec<Vec<u8>>) -> Call {
+    let key = command.get(1).cloned().unwrap_or_default();
+    Call {
         register: Register::of(&key),
-        commands: vec![vec![b"SRANDMEMBER".to_vec(), key.clone(), count]],
+        commands: vec![command],
         keys: vec![key],
         lowest_expiry_ms: 0,
         hash_replies: false,
         fold: Fold::First,
         integer_reply: false,
         unordered: true,
-    };
-    Ok(Pick { read, shape })
+    }
 }
 
 fn count(request: &Request<'_>) -> Result<Vec<u8>, Refusal> {
