@@ -27,6 +27,25 @@ fn is_unit(word: &[u8]) -> bool {
     [b"EX".as_slice(), b"PX", b"EXAT", b"PXAT"].iter().any(|unit| word.eq_ignore_ascii_case(unit))
 }
 
+/// Whether it asks for a range by lex. Among members of different scores Redis leaves it open what is in the range: a skip
+/// list begins to search at random heights, a listpack does not.
+pub fn is_by_lex(words: &Words) -> bool {
+    words.iter().take(1).chain(words.iter().skip(4)).any(|word| word.to_ascii_lowercase().ends_with(b"lex"))
+        || words[0].eq_ignore_ascii_case(b"zlexcount")
+}
+
+/// Whether it could make a sorted set too long for a listpack.
+pub fn is_long(words: &Words) -> bool {
+    words.iter().any(|word| word.len() > 64)
+}
+
+/// Whether servers of all versions look at the parts in the same order: newer ones refuse a wrong time before they look
+/// whether the key is there at all.
+pub fn is_alike_on_all_versions(words: &Words) -> bool {
+    !words[0].eq_ignore_ascii_case(b"getex")
+        || words.get(3).is_none_or(|word| (1..1 << 52).contains(&size(word)))
+}
+
 /// As Redis reads a number, or a BITFIELD offset; 0 for what is none.
 fn size(word: &[u8]) -> i128 {
     let text = std::str::from_utf8(word).unwrap_or_default();

@@ -3,7 +3,7 @@
 use redis::Value;
 
 use crate::generate::Words;
-use crate::same::{Known, is_same, items};
+use crate::same::{Circumstances, Known, is_same, items};
 use crate::stated::{Manner, is_refused_on_purpose, manner};
 use anarchoredis::command::Refusal;
 
@@ -27,7 +27,13 @@ impl Question {
     }
 
     /// What is wrong with the store's reply, given the plain server's replies to `commands`.
-    pub fn complaint(&self, words: &Words, ours: &Value, plain: &[Value], apart_ms: u64) -> Option<String> {
+    pub fn complaint(
+        &self,
+        words: &Words,
+        ours: &Value,
+        plain: &[Value],
+        circumstances: Circumstances,
+    ) -> Option<String> {
         let Some(answer) = plain.last() else {
             let refusal = self.refusal.as_ref().map(Refusal::to_string).unwrap_or_default();
             let is_told = error_text(ours) == refusal.replace(['\r', '\n'], " ");
@@ -35,7 +41,7 @@ impl Question {
         };
         let held = plain.first().filter(|_| plain.len() > 1);
         let expected = expected(words, answer, held);
-        if is_same(words, ours, &expected, &Known { held, apart_ms }) {
+        if is_same(words, ours, &expected, &Known { held, circumstances }) {
             return None;
         }
         let of = held.map_or(String::new(), |held| format!(", where the key holds {held:?}"));

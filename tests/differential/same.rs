@@ -11,22 +11,49 @@ use crate::stated::{Manner, manner};
 pub struct Known<'a> {
     /// What the key held, where the choice is the server's own.
     pub held: Option<&'a Value>,
+    pub circumstances: Circumstances,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
     /// How long the sequence took, on both.
     pub apart_ms: u64,
+    /// The servers are of different versions.
+    pub is_mixed: bool,
 }
 
 /// Whether the reply of the store is what the plain server's reply says that it should be.
 pub fn is_same(words: &Words, ours: &Value, plain: &Value, known: &Known<'_>) -> bool {
+    let Circumstances { apart_ms, is_mixed } = known.circumstances;
+    let alike = is_mixed.then(|| (of_any_version(ours), of_any_version(plain)));
+    let (our_form, plain_form) = alike.as_ref().map_or((ours, plain), |(ours, plain)| (ours, plain));
     if matches!(ours, Value::ServerError(_)) || matches!(plain, Value::ServerError(_)) {
-        return ours == plain;
+        return our_form == plain_form;
     }
+    let (ours, plain) = (our_form, plain_form);
     match manner(words) {
         Manner::Equal => ours == plain,
         Manner::AnyOrder(size) => in_order(ours, size) == in_order(plain, size),
-        Manner::Chosen(_, size) => known.held.is_some_and(|held| is_choice(words, ours, plain, held, size)),
+        Manner::Chosen(_, size) => {
+            let held = known.held.map(|held| if is_mixed { of_any_version(held) } else { held.clone() });
+            held.is_some_and(|held| is_choice(words, ours, plain, &held, size))
+        }
         Manner::Length => items(ours).len() == items(plain).len(),
-        Manner::Time(unit_ms) => is_near(ours, plain, known.apart_ms.div_ceil(unit_ms)),
+        Manner::Time(unit_ms) => is_near(ours, plain, apart_ms.div_ceil(unit_ms)),
         Manner::Presence => std::mem::discriminant(ours) == std::mem::discriminant(plain),
+    }
+}
+
+/// Without what each version does in its own way: the words of errors after the first one, and the digits of numbers.
+pub fn of_any_version(value: &Value) -> Value {
+    match value {
+        Value::ServerError(error) => Value::SimpleString(format!("-{}", error.code())),
+        Value::Array(items) => Value::Array(items.iter().map(of_any_version).collect()),
+        Value::BulkString(text) => {
+            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+            number.map_or_else(|| value.clone(), |number| Value::SimpleString(format!("{number:?}")))
+        }
+        other => other.clone(),
     }
 }
 
@@ -50,8 +77,7 @@ fn is_near(ours: &Value, plain: &Value, apart: u64) -> bool {
 fn is_choice(words: &Words, ours: &Value, plain: &Value, held: &Value, size: usize) -> bool {
     let (Value::Array(chosen), Value::Array(expected)) = (ours, plain) else {
         let is_member = candidates(held, size, 1).contains(&format!("{:?}", [ours]));
-        return (ours == plain && *ours == Value::Nil)
-            || (is_member && matches!(plain, Value::BulkString(_)));
+        return if *plain == Value::Nil { ours == plain } else { is_member };
     };
     // WITHSCORES or WITHVALUES follows the count.
     let with = if words.len() > 3 { size } else { 1 };

@@ -7,7 +7,7 @@ use anarchoredis::command::Plan;
 use crate::docs::Command;
 use crate::generate::{Words, phrase, spoil};
 use crate::keys;
-use crate::limits::is_allowed;
+use crate::limits::{is_alike_on_all_versions, is_allowed, is_by_lex, is_long};
 use crate::rng::Rng;
 use crate::stores::Stores;
 use crate::trial::now_ms;
@@ -21,19 +21,35 @@ pub fn sequence(seed: u64, stores: &Stores) -> Vec<Words> {
     let mut rng = Rng::new(seed);
     let own: BTreeSet<Vec<u8>> = keys::all().into_iter().collect();
     let favourites: Vec<&Command> = (0..12).map(|_| any(&mut rng, stores)).collect();
-    (0..LENGTH).map(|_| one(&mut rng, stores, &favourites, &own)).collect()
+    let by_lex = rng.percent(50);
+    (0..LENGTH).map(|_| one(&mut rng, stores, &favourites, &own, by_lex)).collect()
 }
 
 fn any<'a>(rng: &mut Rng, stores: &'a Stores) -> &'a Command {
     &stores.commands[rng.below(stores.commands.len() as u64) as usize]
 }
 
-fn one(rng: &mut Rng, stores: &Stores, favourites: &[&Command], own: &BTreeSet<Vec<u8>>) -> Words {
+fn one(
+    rng: &mut Rng,
+    stores: &Stores,
+    favourites: &[&Command],
+    own: &BTreeSet<Vec<u8>>,
+    by_lex: bool,
+) -> Words {
     loop {
         let command = if rng.percent(60) { rng.pick(favourites) } else { any(rng, stores) };
         let mut words = phrase(rng, command, &stores.payloads);
-        while rng.percent(SPOILED) {
+        // What is wrong is refused in an order and in words that each version has of its own.
+        while !stores.is_mixed && rng.percent(SPOILED) {
             spoil(rng, &mut words);
+        }
+        // Either ranges by lex, or members that sorted sets hold in skip lists.
+        let is_out_of_place = if by_lex { is_long(&words) } else { is_by_lex(&words) };
+        if is_out_of_place {
+            continue;
+        }
+        if stores.is_mixed && !is_alike_on_all_versions(&words) {
+            continue;
         }
         if is_allowed(&words, now_ms()) && can_be_told(stores, &words) && names_only(own, stores, &words) {
             return words;

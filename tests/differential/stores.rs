@@ -29,6 +29,8 @@ pub enum Store {
 
 pub struct Stores {
     pub version: Version,
+    /// Nodes are of other versions than the plain server.
+    pub is_mixed: bool,
     pub plain: MultiplexedConnection,
     pub nodes: Vec<MultiplexedConnection>,
     pub client: Client,
@@ -42,8 +44,14 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// A plain server, and three nodes of the same version.
     pub async fn start(version: Version) -> Stores {
-        let (server, nodes) = (Server::start(version).await, Nodes::of(&[version; 3]).await);
+        Stores::of(version, &[version; 3]).await
+    }
+
+    /// A plain server, and nodes.
+    pub async fn of(version: Version, versions: &[Version]) -> Stores {
+        let (server, nodes) = (Server::start(version).await, Nodes::of(versions).await);
         let config = Config { operation_timeout: PATIENCE, answer_timeout: PATIENCE, ..Config::default() };
         let client = Client::builder().nodes(nodes.urls()).config(config).connect().await.expect("a client");
         let mut connections = Vec::new();
@@ -51,13 +59,22 @@ impl Stores {
             connections.push(node.connection().await);
         }
         let mut plain = server.connection().await;
-        let table = Table::from_reply(&ask(&mut plain, &["COMMAND"]).await).expect("a table of commands");
+        let mut table: Option<Table> = None;
+        for node in &mut connections {
+            let known = Table::from_reply(&ask(node, &["COMMAND"]).await).expect("a table of commands");
+            table = Some(match table {
+                Some(table) => table.merge(known),
+                None => known,
+            });
+        }
+        let table = table.expect("there are nodes");
         let mut commands = docs::commands(&ask(&mut plain, &["COMMAND", "DOCS"]).await);
         let runs: Vec<&str> = table.commands().filter(|(_, no)| no.is_none()).map(|(name, _)| name).collect();
         commands.retain(|command| runs.contains(&command.name.as_str()));
         let payloads = payloads(&mut plain).await;
         Stores {
             version,
+            is_mixed: versions.iter().any(|other| *other != version),
             plain,
             nodes: connections,
             store: Store::Ours(client.clone()),

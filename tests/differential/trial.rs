@@ -10,6 +10,7 @@ use crate::generate::Words;
 use crate::keys;
 use crate::pools::RUN;
 use crate::question::Question;
+use crate::same::Circumstances;
 use crate::stores::{Stores, send};
 
 /// How long nodes may take to become the same after the last reply.
@@ -37,9 +38,10 @@ impl Stores {
         let mut plain = send(&mut self.plain.clone(), &all).await.into_iter();
         // Times are cut to whole milliseconds.
         let apart_ms = 1 + started.elapsed().as_millis() as u64;
+        let circumstances = Circumstances { apart_ms, is_mixed: self.is_mixed };
         for (place, (words, question)) in commands.iter().zip(&questions).enumerate() {
             let answers: Vec<Value> = plain.by_ref().take(question.commands.len()).collect();
-            if let Some(complaint) = question.complaint(words, &ours[place], &answers, apart_ms) {
+            if let Some(complaint) = question.complaint(words, &ours[place], &answers, circumstances) {
                 return Err(Difference(format!("reply {}, {}: {complaint}", place + 1, shown(words))));
             }
         }
@@ -74,7 +76,7 @@ impl Stores {
     }
 
     /// The nodes' records tell the same versions and digests, at once or after the repairs that are under way.
-    async fn same_histories(&self, keys: &[Vec<u8>]) -> Result<(), Difference> {
+    pub async fn same_histories(&self, keys: &[Vec<u8>]) -> Result<(), Difference> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut all = Vec::new();
