@@ -70,6 +70,8 @@ fn what_a_node_looks_at_the_key_for_first_is_refused_by_the_node() {
             "read k [k] GEORADIUS_RO k 1 2 3 km WITHDIST foo +unordered",
         ),
         ("GEORADIUSBYMEMBER k m 3 km STORE", "read k [k] GEORADIUSBYMEMBER_RO k m 3 km STORE +unordered"),
+        ("SETRANGE k 9223372036854775807 v", "write k [k] SETRANGE k 1099511627776 v"),
+        ("SETRANGE k x v", "write k [k] SETRANGE k x v"),
         ("BITFIELD k GET u8", "write k [k] BITFIELD k GET u8"),
         ("BITFIELD k GET u8 x SET", "write k [k] BITFIELD k GET u8 x SET"),
     ]);

@@ -165,6 +165,29 @@ fn float(text: &[u8]) -> Result<f64, Refusal> {
         .ok_or_else(|| Refusal::invalid("value is not a valid float"))
 }
 
+/// HINCRBYFLOAT key field increment. Redis 6.2 refuses infinity only after it has made the hash, and leaves it there empty.
+pub(super) fn hincrbyfloat(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let number = draft.request.arg(3);
+    let unsigned = number.strip_prefix(b"-").or_else(|| number.strip_prefix(b"+")).unwrap_or(number);
+    if [b"inf".as_slice(), b"infinity"].iter().any(|infinity| unsigned.eq_ignore_ascii_case(infinity)) {
+        return Err(Refusal::invalid("value is NaN or Infinity"));
+    }
+    Ok(())
+}
+
+/// SETRANGE key offset value. Redis 6.2 dies of an offset whose sum with the value's length does not fit into 64 bits.
+pub(super) fn setrange(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    // Longer than any string may be, so that the node refuses it as it would refuse the offset given.
+    const TOO_FAR: i64 = 1 << 40;
+    if integer(draft.request.arg(2)).is_some_and(|offset| offset > TOO_FAR) {
+        draft.command = draft.request.to_command();
+        if let Some(offset) = draft.command.get_mut(2) {
+            *offset = TOO_FAR.to_string().into_bytes();
+        }
+    }
+    Ok(())
+}
+
 /// BITFIELD key [GET type offset | SET type offset value | INCRBY type offset n | OVERFLOW WRAP|SAT|FAIL] ...
 pub(super) fn bitfield(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     if check_bitfield(draft)? {

@@ -79,7 +79,7 @@ const STRINGS: &[Row] = &[
     write("set").by(e::set),
     write("setex").by(e::setex),
     write("setnx"),
-    write("setrange"),
+    write("setrange").by(a::setrange),
     read("strlen"),
     read("substr"),
 ];
@@ -104,7 +104,7 @@ const HASHES: &[Row] = &[
     read("hget"),
     read("hgetall").unordered(),
     write("hincrby").integer(),
-    write("hincrbyfloat").hashed(),
+    write("hincrbyfloat").by(a::hincrbyfloat).hashed(),
     read("hkeys").unordered(),
     read("hlen"),
     read("hmget").chunked(2, 1, Fold::Concat),

@@ -101,6 +101,20 @@ async fn an_error_that_repeats_binary_bytes_is_an_error_and_ends_no_connection()
 }
 
 #[tokio::test]
+async fn what_redis_6_2_stumbles_over_is_refused_and_the_keys_stay_usable() {
+    let nodes = Nodes::of(&[Version::V6_2; 3]).await;
+    let client = connect_with(&nodes.urls(), Config::default()).await.expect("a client");
+    // It would leave an empty hash behind, which no record knows.
+    let error = run(&client, &["HINCRBYFLOAT", "h", "f", "-inf"]).await.expect_err("no number");
+    assert!(error.contains("value is NaN or Infinity"), "{error}");
+    assert_eq!(must(&client, &["HSET", "h", "f", "1"]).await, Value::Int(1));
+    // It would die.
+    let error = run(&client, &["SETRANGE", "s", "9223372036854775807", "v"]).await.expect_err("too far");
+    assert!(error.contains("string exceeds maximum allowed size"), "{error}");
+    assert_eq!(must(&client, &["SETRANGE", "s", "1", "v"]).await, Value::Int(2));
+}
+
+#[tokio::test]
 async fn a_value_of_64_mib_works() {
     let nodes = Nodes::start(3).await;
     let patient = Duration::from_secs(25);
