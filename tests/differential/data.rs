@@ -18,6 +18,9 @@ pub struct Held {
     pub expires: i64,
 }
 
+/// PEXPIRETIME, also where there is none yet.
+const EXPIRY: &str = concat!(include_str!("../../lua/lib/deadline.lua"), "return expiry_of(KEYS[1])");
+
 impl Held {
     /// The same, and an expiry that was counted from a moment that is so much earlier or later.
     pub fn is_near(&self, other: &Held, apart_ms: u64) -> bool {
@@ -41,8 +44,10 @@ fn words(words: &[&[u8]]) -> Words {
 /// What the server holds of each key.
 pub async fn held(connection: &MultiplexedConnection, keys: &[Vec<u8>]) -> Vec<Held> {
     let mut connection = connection.clone();
-    let looks: Vec<Words> =
-        keys.iter().flat_map(|key| [words(&[b"TYPE", key]), words(&[b"PEXPIRETIME", key])]).collect();
+    let looks: Vec<Words> = keys
+        .iter()
+        .flat_map(|key| [words(&[b"TYPE", key]), words(&[b"EVAL", EXPIRY.as_bytes(), b"1", key])])
+        .collect();
     let found = send(&mut connection, &looks).await;
     let kinds: Vec<&Value> = found.iter().step_by(2).collect();
     let looks: Vec<Words> = keys.iter().zip(&kinds).map(|(key, kind)| look(key, kind)).collect();
@@ -60,7 +65,7 @@ pub async fn held(connection: &MultiplexedConnection, keys: &[Vec<u8>]) -> Vec<H
 fn number(value: &Value) -> i64 {
     match value {
         Value::Int(number) => *number,
-        other => panic!("PEXPIRETIME answered {other:?}"),
+        other => panic!("the expiry is {other:?}"),
     }
 }
 

@@ -18,14 +18,14 @@ pub struct Known<'a> {
 pub struct Circumstances {
     /// How long the sequence took, on both.
     pub apart_ms: u64,
-    /// The servers are of different versions.
-    pub is_mixed: bool,
+    /// Errors are in the words of several versions, and numbers in their digits.
+    pub has_other_words: bool,
 }
 
 /// Whether the reply of the store is what the plain server's reply says that it should be.
 pub fn is_same(words: &Words, ours: &Value, plain: &Value, known: &Known<'_>) -> bool {
-    let Circumstances { apart_ms, is_mixed } = known.circumstances;
-    let alike = is_mixed.then(|| (of_any_version(ours), of_any_version(plain)));
+    let Circumstances { apart_ms, has_other_words } = known.circumstances;
+    let alike = has_other_words.then(|| (of_any_version(ours), of_any_version(plain)));
     let (our_form, plain_form) = alike.as_ref().map_or((ours, plain), |(ours, plain)| (ours, plain));
     if matches!(ours, Value::ServerError(_)) || matches!(plain, Value::ServerError(_)) {
         return our_form == plain_form;
@@ -35,7 +35,8 @@ pub fn is_same(words: &Words, ours: &Value, plain: &Value, known: &Known<'_>) ->
         Manner::Equal => ours == plain,
         Manner::AnyOrder(size) => in_order(ours, size) == in_order(plain, size),
         Manner::Chosen(_, size) => {
-            let held = known.held.map(|held| if is_mixed { of_any_version(held) } else { held.clone() });
+            let held =
+                known.held.map(|held| if has_other_words { of_any_version(held) } else { held.clone() });
             held.is_some_and(|held| is_choice(words, ours, plain, &held, size))
         }
         Manner::Length => items(ours).len() == items(plain).len(),

@@ -48,7 +48,7 @@ fn one(
         if is_out_of_place {
             continue;
         }
-        if stores.is_mixed && !is_alike_on_all_versions(&words) {
+        if stores.has_other_words && !is_alike_on_all_versions(&words) {
             continue;
         }
         if is_allowed(&words, now_ms()) && can_be_told(stores, &words) && names_only(own, stores, &words) {

@@ -31,6 +31,8 @@ pub struct Stores {
     pub version: Version,
     /// Nodes are of other versions than the plain server.
     pub is_mixed: bool,
+    /// Some of them have other words for errors than the plain server or the client.
+    pub has_other_words: bool,
     pub plain: MultiplexedConnection,
     pub nodes: Vec<MultiplexedConnection>,
     pub client: Client,
@@ -68,13 +70,15 @@ impl Stores {
             });
         }
         let table = table.expect("there are nodes");
-        let mut commands = docs::commands(&ask(&mut plain, &["COMMAND", "DOCS"]).await);
+        let mut commands = documented(version, &mut plain).await;
         let runs: Vec<&str> = table.commands().filter(|(_, no)| no.is_none()).map(|(name, _)| name).collect();
         commands.retain(|command| runs.contains(&command.name.as_str()));
         let payloads = payloads(&mut plain).await;
         Stores {
             version,
             is_mixed: versions.iter().any(|other| *other != version),
+            // The client's own words are those of 7.0.
+            has_other_words: versions.iter().any(|other| *other != version || *other < Version::V7_0),
             plain,
             nodes: connections,
             store: Store::Ours(client.clone()),
@@ -149,6 +153,16 @@ pub async fn send<C: ConnectionLike>(connection: &mut C, commands: &[Words]) -> 
 pub async fn ask(connection: &mut MultiplexedConnection, words: &[&str]) -> Value {
     let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
     send(connection, &[words]).await.remove(0)
+}
+
+/// What the server says of its commands; for one that cannot say it, what the next version says.
+async fn documented(version: Version, plain: &mut MultiplexedConnection) -> Vec<Command> {
+    let words = ["COMMAND", "DOCS"];
+    if version >= Version::V7_0 {
+        return docs::commands(&ask(plain, &words).await);
+    }
+    let newer = Server::start(Version::V7_0).await;
+    docs::commands(&ask(&mut newer.connection().await, &words).await)
 }
 
 async fn payloads(plain: &mut MultiplexedConnection) -> Vec<Vec<u8>> {

@@ -38,7 +38,7 @@ impl Stores {
         let mut plain = send(&mut self.plain.clone(), &all).await.into_iter();
         // Times are cut to whole milliseconds.
         let apart_ms = 1 + started.elapsed().as_millis() as u64;
-        let circumstances = Circumstances { apart_ms, is_mixed: self.is_mixed };
+        let circumstances = Circumstances { apart_ms, has_other_words: self.has_other_words };
         for (place, (words, question)) in commands.iter().zip(&questions).enumerate() {
             let answers: Vec<Value> = plain.by_ref().take(question.commands.len()).collect();
             if let Some(complaint) = question.complaint(words, &ours[place], &answers, circumstances) {
