@@ -94,9 +94,15 @@ fn canonical(kind: &Value, value: Value) -> Value {
         "hash" => in_order(&value, 2),
         "set" => in_order(&value, 1),
         // Scores are doubles; their digits are the version's own.
-        "zset" => of_any_version(&value),
+        "zset" => with_scores(value),
         _ => value,
     }
+}
+
+fn with_scores(value: Value) -> Value {
+    let Value::Array(items) = value else { return value };
+    let in_turn = items.into_iter().enumerate();
+    Value::Array(in_turn.map(|(at, item)| if at % 2 == 1 { of_any_version(&item) } else { item }).collect())
 }
 
 /// Version and digest of the register of each key.

@@ -52,7 +52,8 @@ pub fn of_any_version(value: &Value) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(of_any_version).collect()),
         Value::BulkString(text) => {
             let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
-            number.map_or_else(|| value.clone(), |number| Value::SimpleString(format!("{number:?}")))
+            // Whether a score keeps the sign of zero depends on version and encoding: + 0.0 takes it away.
+            number.map_or_else(|| value.clone(), |number| Value::SimpleString(format!("{:?}", number + 0.0)))
         }
         other => other.clone(),
     }
