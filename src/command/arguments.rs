@@ -175,6 +175,18 @@ pub(super) fn hincrbyfloat(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// SRANDMEMBER key [count], HRANDFIELD and ZRANDMEMBER key [count [...]]. Redis 6.2 dies of a count that has no positive twin.
+pub(super) fn random_count(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let is_counted = draft.name != "srandmember" || draft.request.len() == 3;
+    if is_counted && integer(draft.request.arg(2)) == Some(i64::MIN) {
+        let (least, most) = (-i64::MAX, i64::MAX);
+        return Err(Refusal::invalid(format!(
+            "value is out of range, value must between {least} and {most}"
+        )));
+    }
+    Ok(())
+}
+
 /// SETRANGE key offset value. Redis 6.2 dies of an offset whose sum with the value's length does not fit into 64 bits.
 pub(super) fn setrange(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     // Longer than any string may be, so that the node refuses it as it would refuse the offset given.

@@ -112,6 +112,9 @@ async fn what_redis_6_2_stumbles_over_is_refused_and_the_keys_stay_usable() {
     let error = run(&client, &["SETRANGE", "s", "9223372036854775807", "v"]).await.expect_err("too far");
     assert!(error.contains("string exceeds maximum allowed size"), "{error}");
     assert_eq!(must(&client, &["SETRANGE", "s", "1", "v"]).await, Value::Int(2));
+    assert_eq!(must(&client, &["SADD", "t", "a"]).await, Value::Int(1));
+    let error = run(&client, &["SRANDMEMBER", "t", "-9223372036854775808"]).await.expect_err("too many");
+    assert!(error.contains("value is out of range"), "{error}");
 }
 
 #[tokio::test]

@@ -46,6 +46,12 @@ pub fn is_alike_on_all_versions(words: &Words) -> bool {
     match name.as_slice() {
         // 6.2 dies of an offset as large as this.
         b"setrange" if words.get(2).is_some_and(|word| size(word) > 1 << 40) => return false,
+        // And of a count that has no positive twin.
+        b"srandmember" | b"hrandfield" | b"zrandmember"
+            if words.get(2).is_some_and(|word| size(word) < -i128::from(i64::MAX)) =>
+        {
+            return false;
+        }
         // 6.2 leaves an empty hash behind.
         b"hincrbyfloat" if words.last().is_some_and(|word| word.ends_with(b"inf")) => return false,
         _ => {}
