@@ -1,7 +1,7 @@
 # Every target works on a fresh machine that has Rust: redis-server is found or fetched by scripts/get-redis.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench soak simulate fmt servers cargo
+.PHONY: help demo run test bench soak simulate commands fmt servers cargo
 
 # Where rustup puts cargo, for shells that have not read its env file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -39,6 +39,9 @@ soak: cargo servers ## A long random run under faults: make soak OPS=2000000
 
 simulate: cargo ## Random schedules of the whole system in virtual time, on all cores: make simulate SEEDS=20000 SEED=1
 	ANARCHO_SEEDS=$(SEEDS) ANARCHO_SEED=$(SEED) cargo test --release --test simulation no_schedule -- --nocapture
+
+commands: cargo servers ## Write COMMANDS.md anew, from the code and the servers' own lists
+	$(call with_redis,ANARCHO_WRITE_COMMANDS=1 cargo test --locked --test commands the_page)
 
 fmt: cargo ## Format the code
 	cargo fmt --all

@@ -59,6 +59,38 @@ fn an_expiry_that_a_record_could_not_tell_exactly_is_refused() {
 }
 
 #[test]
+fn what_a_node_looks_at_the_key_for_first_is_refused_by_the_node() {
+    check(&[
+        ("GETEX k EX x", "write k [k] GETEX k PXAT x"),
+        ("GETEX k EX 0", "write k [k] GETEX k PXAT 0"),
+        ("GETEX k PX 9223372036854775807", "write k [k] GETEX k PXAT 0"),
+        ("RESTORE k -1 p", "write k [k] RESTORE k -1 p"),
+        ("RESTORE k 1.5 p ABSTTL REPLACE", "write k [k] RESTORE k 1.5 p REPLACE"),
+        ("GEORADIUS k 1 2 3 km foo", "read k [k] GEORADIUS_RO k 1 2 3 km foo +unordered"),
+        (
+            "GEORADIUS k 1 2 3 km STORE b WITHDIST foo",
+            "read k [k] GEORADIUS_RO k 1 2 3 km WITHDIST foo +unordered",
+        ),
+        ("GEORADIUSBYMEMBER k m 3 km STORE", "read k [k] GEORADIUSBYMEMBER_RO k m 3 km STORE +unordered"),
+        ("SETRANGE k 9223372036854775807 v", "write k [k] SETRANGE k 1099511627776 v"),
+        ("SETRANGE k x v", "write k [k] SETRANGE k x v"),
+        ("BITFIELD k GET u8", "write k [k] BITFIELD k GET u8"),
+        ("BITFIELD k GET u8 x SET", "write k [k] BITFIELD k GET u8 x SET"),
+    ]);
+}
+
+#[test]
+fn a_refusal_is_one_line_that_ends_where_the_servers_does() {
+    let said = |line: &[u8]| {
+        let args: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
+        let refusal = plan_of(&redis_7_0(), &args, NOW_MS).expect_err("it is wrong");
+        RedisError::from(refusal).detail().unwrap_or_default().to_owned()
+    };
+    assert_eq!(said(b"EXPIRE k 1 a\r\nb\r\n"), "Unsupported option a  b");
+    assert_eq!(said(b"EXPIRE k 1 a\0b"), "Unsupported option a");
+}
+
+#[test]
 fn commands_on_keys_of_several_registers_are_split_where_they_mean_the_same_key_by_key() {
     check(&[
         ("MGET a {a}b c", "Places of read a [a {a}b] MGET a {a}b at [0, 1] | read c [c] MGET c at [2]"),
@@ -156,6 +188,11 @@ fn what_servers_could_compute_differently_is_covered_by_the_digest() {
             "GEORADIUS k 1 2 3 km STOREDIST {k}d",
             &format!("write k [k {{k}}d] GEORADIUS k 1 2 3 km STOREDIST {{k}}d; {geo}"),
         ),
+        ("ZRANGESTORE {k}d k 0 -1", "write k [{k}d k] ZRANGESTORE {k}d k 0 -1"),
+        (
+            "ZRANGESTORE {k}d k - + bylex",
+            &format!("write k [{{k}}d k] ZRANGESTORE {{k}}d k - + bylex; {geo}"),
+        ),
         ("ZUNIONSTORE {k}d 2 k {k}b", "write k [{k}d k {k}b] ZUNIONSTORE {k}d 2 k {k}b"),
         (
             "ZUNIONSTORE {k}d 1 k WEIGHTS 2",
@@ -193,6 +230,8 @@ fn replies_that_are_the_nodes_own_are_marked() {
         ("OBJECT ENCODING k", "read k [k] OBJECT ENCODING k +unordered"),
         ("memory usage k", "read k [k] memory usage k +unordered"),
         ("ZRANGE k 0 -1", "read k [k] ZRANGE k 0 -1"),
+        ("ZRANGE k - + BYLEX", "read k [k] ZRANGE k - + BYLEX +unordered"),
+        ("ZLEXCOUNT k - +", "read k [k] ZLEXCOUNT k - + +unordered"),
         ("ZRANGE k 0 -1 withscores", "read k [k] ZRANGE k 0 -1 withscores +unordered"),
         ("LRANGE k 0 -1", "read k [k] LRANGE k 0 -1"),
     ]);
@@ -273,12 +312,13 @@ fn a_command_runs_only_if_every_node_knows_it_in_that_form() {
 }
 
 #[test]
-fn spop_removes_by_name_what_a_read_has_chosen() {
+fn what_a_read_has_chosen_is_removed_by_name() {
     check(&[
         ("SPOP k", "pick k [k] SRANDMEMBER k 1 +unordered"),
         ("SPOP k 3", "pick k [k] SRANDMEMBER k 3 +unordered"),
         ("SPOP k -1", "ERR value is out of range, must be positive"),
         ("SPOP k 1 2", "ERR syntax error"),
+        ("ZREMRANGEBYLEX k - (b", "pick k [k] ZRANGEBYLEX k - (b +unordered"),
     ]);
     let members = Value::Array(vec![Value::BulkString(b"m".to_vec()), Value::BulkString(b"n".to_vec())]);
     let effect = |line: &str, chosen: Value| match plan_of(&redis_7_0(), &words(line), NOW_MS) {
@@ -294,7 +334,12 @@ fn spop_removes_by_name_what_a_read_has_chosen() {
     let one = Value::Array(vec![Value::BulkString(b"m".to_vec())]);
     let Effect::Write { reply, .. } = effect("SPOP k", one) else { panic!("a member was chosen") };
     assert_eq!(reply, Value::BulkString(b"m".to_vec()));
+    let Effect::Write { call, reply } = effect("ZREMRANGEBYLEX k - +", members.clone()) else {
+        panic!("members were chosen")
+    };
+    assert_eq!((call.commands, reply), (vec![words("ZREM k m n")], Value::Int(2)));
     let nothing = || Value::Array(vec![]);
+    assert_eq!(effect("ZREMRANGEBYLEX k - +", nothing()), Effect::Nothing(Value::Int(0)));
     assert_eq!(effect("SPOP k", nothing()), Effect::Nothing(Value::Nil));
     assert_eq!(effect("SPOP k 0", nothing()), Effect::Nothing(nothing()));
 }

@@ -45,6 +45,11 @@ async fn spop_takes_the_same_members_everywhere() {
 }
 
 #[tokio::test]
+async fn xadd_gives_one_id_everywhere() {
+    leaves_the_nodes_alike(&["XADD x * round ROUND", "XADD x MAXLEN ~ 50 * round ROUND"]).await;
+}
+
+#[tokio::test]
 async fn srandmember_may_be_used_for_writes() {
     let script = "EVAL local m = redis.call('SRANDMEMBER', KEYS[1]) redis.call('SMOVE', KEYS[1], KEYS[2], m)|2 {s}a {s}b";
     leaves_the_nodes_alike(&["SADD {s}a aROUND bROUND", script]).await;
@@ -103,11 +108,16 @@ async fn transactions_with_scripts_leave_the_nodes_alike() {
     let client = cluster.client().await;
     for round in 0..ROUNDS {
         let mut pipe = redis::pipe();
-        pipe.atomic().sadd("{s}a", &[round, round + 1_000]).ignore();
+        pipe.atomic().sadd("{s}a", &[round, round + 1_000, round + 2_000]).ignore();
         pipe.cmd("EVAL").arg("return redis.call('SPOP', KEYS[1])").arg(1).arg("{s}a");
-        let (taken,): (usize,) = pipe.query_async(&mut client.clone()).await.expect("a transaction");
-        assert!(taken % 1_000 <= round, "{taken}");
+        pipe.cmd("SPOP").arg("{s}a");
+        pipe.cmd("ZADD").arg("{s}z").arg(round % 3).arg(round).arg(1).arg(round + 1_000).ignore();
+        pipe.cmd("ZREMRANGEBYLEX").arg("{s}z").arg("[2").arg("(4").ignore();
+        pipe.cmd("XADD").arg("{s}x").arg("*").arg("round").arg(round).ignore();
+        let taken: (usize, usize) = pipe.query_async(&mut client.clone()).await.expect("a transaction");
+        assert!(taken.0 % 1_000 <= round && taken.1 % 1_000 <= round && taken.0 != taken.1, "{taken:?}");
     }
     eventually_same(&cluster, &client).await;
     assert_eq!(run::<usize>(&client, "SCARD {s}a").await, ROUNDS);
+    assert_eq!(run::<usize>(&client, "XLEN {s}x").await, ROUNDS);
 }

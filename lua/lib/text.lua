@@ -6,8 +6,10 @@ local function error_of(reply)
   if type(reply) ~= 'table' or not reply.err then return nil end
   -- Redis 6.2 says where in the script its own errors came up: '@user_script: 12: -OOM ...\r\n'.
   local text = string.match(reply.err, '^@[^:]*: %d+: %-?(.-)%s*$')
-  if not text then return reply.err end
-  return string.match(text, '^%u+ ') and text or 'ERR ' .. text
+  if not text then text = reply.err
+  elseif not string.match(text, '^%u+ ') then text = 'ERR ' .. text end
+  -- Valkey repeats a member that is not there, whatever its bytes; clients end the connection where an error is not UTF-8.
+  return (string.gsub(text, '[\128-\255]', '?'))
 end
 -- What the node's access rules forbid has a code of its own only outside of scripts.
 local function is_refusal(text)

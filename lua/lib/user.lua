@@ -113,7 +113,7 @@ local function run_user(at, argc, at_ms, seed, read_only)
       else
         wrote = wrote or string.find(writes, ' ' .. name .. ' ', 1, true) ~= nil
         -- They tell how many, not what they have computed.
-        if string.find(' GEOADD GEOSEARCHSTORE ZINTERSTORE ZUNIONSTORE ', ' ' .. name .. ' ', 1, true) then
+        if string.find(' GEOADD GEOSEARCHSTORE ZINTERSTORE ZRANGESTORE ZREMRANGEBYLEX ZUNIONSTORE ', ' ' .. name .. ' ', 1, true) then
           seen = redis.sha1hex(seen .. cmsgpack.pack(redis.pcall('ZRANGE', words[2], 0, -1, 'WITHSCORES')))
         end
         -- Passed here, and perhaps not elsewhere.

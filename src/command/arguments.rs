@@ -2,6 +2,7 @@
 
 use super::call::Access;
 use super::chunk::{Chunk, MAX_PASSED};
+use super::movable::destinations;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::{Request, integer};
@@ -17,9 +18,18 @@ pub(super) fn copy(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Replies with scores: their digits are the server version's own (%.17g before 7.2, the shortest since).
+/// Replies with scores: their digits are the server version's own (%.17g before 7.2, the shortest since). A range by lex
+/// is the node's own where scores differ.
 pub(super) fn scores(draft: &mut Draft<'_>) -> Result<(), Refusal> {
-    draft.unordered |= draft.request.has(2, "WITHSCORES") || draft.request.has(2, "WITHSCORE");
+    draft.unordered |= ["WITHSCORES", "WITHSCORE", "BYLEX"].iter().any(|option| draft.request.has(2, option));
+    Ok(())
+}
+
+/// ZRANGESTORE destination source min max [BYSCORE|BYLEX] ...
+pub(super) fn zrangestore(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    if draft.request.has(5, "BYLEX") {
+        bear_witness(draft, draft.request.arg(1));
+    }
     Ok(())
 }
 
@@ -51,10 +61,13 @@ pub(super) fn georadius(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         bear_witness(draft, request.arg(*destination));
         return Ok(());
     }
-    let name = format!("{}_RO", request.name());
+    // Options that the node will refuse may follow a destination; the form that only reads has none.
+    let start = if draft.name == "georadius" { 6 } else { 5 };
+    let (stores, _) = destinations(&request, start);
+    let is_kept = |index: &usize| !stores.iter().any(|store| store == index || store + 1 == *index);
+    draft.command = (0..request.len()).filter(is_kept).map(|index| request.arg(index).to_vec()).collect();
     draft.access = Access::Read;
-    draft.command = request.to_command();
-    rename(draft, &name);
+    rename(draft, &format!("{}_RO", request.name()));
     Ok(())
 }
 
@@ -152,6 +165,41 @@ fn float(text: &[u8]) -> Result<f64, Refusal> {
         .ok_or_else(|| Refusal::invalid("value is not a valid float"))
 }
 
+/// HINCRBYFLOAT key field increment. Redis 6.2 refuses infinity only after it has made the hash, and leaves it there empty.
+pub(super) fn hincrbyfloat(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let number = draft.request.arg(3);
+    let unsigned = number.strip_prefix(b"-").or_else(|| number.strip_prefix(b"+")).unwrap_or(number);
+    if [b"inf".as_slice(), b"infinity"].iter().any(|infinity| unsigned.eq_ignore_ascii_case(infinity)) {
+        return Err(Refusal::invalid("value is NaN or Infinity"));
+    }
+    Ok(())
+}
+
+/// SRANDMEMBER key [count], HRANDFIELD and ZRANDMEMBER key [count [...]]. Redis 6.2 dies of a count that has no positive twin.
+pub(super) fn random_count(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let is_counted = draft.name != "srandmember" || draft.request.len() == 3;
+    if is_counted && integer(draft.request.arg(2)) == Some(i64::MIN) {
+        let (least, most) = (-i64::MAX, i64::MAX);
+        return Err(Refusal::invalid(format!(
+            "value is out of range, value must between {least} and {most}"
+        )));
+    }
+    Ok(())
+}
+
+/// SETRANGE key offset value. Redis 6.2 dies of an offset whose sum with the value's length does not fit into 64 bits.
+pub(super) fn setrange(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    // Longer than any string may be, so that the node refuses it as it would refuse the offset given.
+    const TOO_FAR: i64 = 1 << 40;
+    if integer(draft.request.arg(2)).is_some_and(|offset| offset > TOO_FAR) {
+        draft.command = draft.request.to_command();
+        if let Some(offset) = draft.command.get_mut(2) {
+            *offset = TOO_FAR.to_string().into_bytes();
+        }
+    }
+    Ok(())
+}
+
 /// BITFIELD key [GET type offset | SET type offset value | INCRBY type offset n | OVERFLOW WRAP|SAT|FAIL] ...
 pub(super) fn bitfield(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     if check_bitfield(draft)? {
@@ -177,10 +225,10 @@ fn check_bitfield(draft: &Draft<'_>) -> Result<bool, Refusal> {
             3.. if request.is(index, "GET") => (3, true),
             4.. if request.is(index, "SET") || request.is(index, "INCRBY") => (4, true),
             2.. if request.is(index, "OVERFLOW") => (2, false),
-            _ => return Err(Refusal::syntax()),
+            // The server refuses it in its own words, before it runs anything.
+            _ => return Ok(false),
         };
         if typed && !check_width(draft.name, request.arg(index + 1))? {
-            // The server refuses the type in its own words, before it runs anything.
             return Ok(false);
         }
         reads &= length < 4;

@@ -55,16 +55,26 @@ fn set_with(draft: &mut Draft<'_>, unit: Unit) -> Result<(), Refusal> {
 pub(super) fn getex(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let options = Options::parse(&draft.request, 2, false)?;
     match options.expiry {
-        Some((unit, index)) => {
-            let at = deadline(draft, unit, index)?;
-            draft.command = vec![b"GETEX".to_vec(), draft.request.arg(1).to_vec()];
-            push_expiry(draft, at);
-        }
+        Some((unit, index)) => getex_with(draft, unit, index)?,
         None if options.flags.is_empty() => {
             draft.command = vec![b"GET".to_vec(), draft.request.arg(1).to_vec()];
             draft.access = Access::Read;
         }
         None => {}
+    }
+    Ok(())
+}
+
+/// Redis looks at the key before it looks at the number: a number that is none goes to the node, which says what is wrong.
+fn getex_with(draft: &mut Draft<'_>, unit: Unit, index: usize) -> Result<(), Refusal> {
+    draft.command = vec![b"GETEX".to_vec(), draft.request.arg(1).to_vec()];
+    let Ok(number) = draft.request.integer(index) else {
+        draft.command.extend([b"PXAT".to_vec(), draft.request.arg(index).to_vec()]);
+        return Ok(());
+    };
+    match absolute(number, unit, draft.now_ms).filter(|_| number > 0) {
+        Some(at) => push_expiry(draft, within_reach(draft.name, at)?),
+        None => draft.command.extend([b"PXAT".to_vec(), b"0".to_vec()]),
     }
     Ok(())
 }
@@ -137,7 +147,9 @@ fn check_conditions(request: &Request<'_>) -> Result<(), Refusal> {
     let known = ["NX", "XX", "GT", "LT"];
     for index in 3..request.len() {
         if !known.iter().any(|flag| request.is(index, flag)) {
-            let option = String::from_utf8_lossy(request.arg(index)).into_owned();
+            // Servers show it up to its first zero byte.
+            let option = request.arg(index).split(|byte| *byte == 0).next().unwrap_or_default();
+            let option = String::from_utf8_lossy(option);
             return Err(Refusal::invalid(format!("Unsupported option {option}")));
         }
     }

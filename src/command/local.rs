@@ -23,6 +23,11 @@ pub(super) fn echo(_: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
 pub(super) fn select(_: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
     match integer(request.arg(1)) {
         Some(0) => Ok(Value::Okay),
+        Some(number) if i32::try_from(number).is_err() => Err(Refusal::invalid(format!(
+            "value is out of range, value must between {} and {}",
+            i32::MIN,
+            i32::MAX
+        ))),
         Some(1..) => {
             Err(Refusal::unsupported("select", "there is one database, 0; use a prefix of the keys instead"))
         }

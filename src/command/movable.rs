@@ -43,7 +43,11 @@ pub(super) fn sort(name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refu
     while index < request.len() {
         index += match () {
             () if ["ASC", "DESC", "ALPHA"].iter().any(|option| request.is(index, option)) => 1,
-            () if request.is(index, "LIMIT") && index + 2 < request.len() => 3,
+            () if request.is(index, "LIMIT") && index + 2 < request.len() => {
+                request.integer(index + 1)?;
+                request.integer(index + 2)?;
+                3
+            }
             () if index + 1 >= request.len() => return Err(Refusal::syntax()),
             () if request.is(index, "STORE") && name == "sort" => {
                 keys.push(index + 1);
@@ -69,17 +73,25 @@ fn pattern(name: &str, request: &Request<'_>, index: usize) -> Result<usize, Ref
 
 /// GEORADIUS key longitude latitude radius unit [... STORE key] [STOREDIST key]
 pub(super) fn georadius(_name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refusal> {
-    destinations(request, 6)
+    Ok(source_and_destinations(request, 6))
 }
 
 /// GEORADIUSBYMEMBER key member radius unit [... STORE key] [STOREDIST key]
 pub(super) fn georadiusbymember(_name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refusal> {
-    destinations(request, 5)
+    Ok(source_and_destinations(request, 5))
 }
 
-fn destinations(request: &Request<'_>, start: usize) -> Result<Vec<usize>, Refusal> {
+/// Where an option is none, the node refuses the command, in its own words: nothing will be stored.
+fn source_and_destinations(request: &Request<'_>, start: usize) -> Vec<usize> {
+    let (options, well_formed) = destinations(request, start);
+    let found = options.into_iter().filter(|_| well_formed).map(|option| option + 1);
+    std::iter::once(1).chain(found).collect()
+}
+
+/// The places of STORE and STOREDIST, and whether all is as it should be.
+pub(super) fn destinations(request: &Request<'_>, start: usize) -> (Vec<usize>, bool) {
     const FLAGS: [&str; 6] = ["WITHDIST", "WITHHASH", "WITHCOORD", "ANY", "ASC", "DESC"];
-    let mut keys = vec![1];
+    let mut found = Vec::new();
     let mut index = start;
     while index < request.len() {
         let last = index + 1 == request.len();
@@ -87,13 +99,13 @@ fn destinations(request: &Request<'_>, start: usize) -> Result<Vec<usize>, Refus
             () if FLAGS.iter().any(|option| request.is(index, option)) => 1,
             () if request.is(index, "COUNT") && !last => 2,
             () if (request.is(index, "STORE") || request.is(index, "STOREDIST")) && !last => {
-                keys.push(index + 1);
+                found.push(index);
                 2
             }
-            () => return Err(Refusal::syntax()),
+            () => return (found, false),
         };
     }
-    Ok(keys)
+    (found, true)
 }
 
 fn positive_count(request: &Request<'_>) -> Result<usize, Refusal> {

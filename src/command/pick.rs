@@ -16,13 +16,19 @@ use redis::Value;
 pub struct Pick {
     /// The read that chooses.
     pub read: Call,
+    /// The command that removes members by name.
+    removal: &'static str,
     shape: Shape,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
+    /// The member, or nil.
     One,
+    /// All of them.
     Many,
+    /// How many they are.
+    Count,
 }
 
 /// What to do with the choice.
@@ -49,6 +55,7 @@ impl Pick {
         let reply = match self.shape {
             Shape::One => members.first().cloned().map_or(Value::Nil, Value::BulkString),
             Shape::Many => Value::Array(members.iter().cloned().map(Value::BulkString).collect()),
+            Shape::Count => Value::Int(i64::try_from(members.len()).unwrap_or(i64::MAX)),
         };
         if members.is_empty() {
             return Effect::Nothing(reply);
@@ -56,8 +63,19 @@ impl Pick {
         Effect::Write { call: self.removal(members), reply }
     }
 
+    /// The same inside a transaction, where no read can come between: each node chooses for itself, and what it chose belongs to its
+    /// history, so that one node's choice is settled.
+    pub(super) fn on_each_node(&self, args: &[&[u8]]) -> Call {
+        let mut commands = vec![args.iter().map(|arg| arg.to_vec()).collect()];
+        if self.shape == Shape::Count {
+            let key = self.read.keys.first().cloned().unwrap_or_default();
+            commands.push(vec![b"ZRANGE".to_vec(), key, b"0".to_vec(), b"-1".to_vec()]);
+        }
+        Call { commands, hash_replies: true, ..self.read.clone() }
+    }
+
     fn removal(&self, members: Vec<Vec<u8>>) -> Call {
-        let mut command = vec![b"SREM".to_vec()];
+        let mut command = vec![self.removal.as_bytes().to_vec()];
         command.extend(self.read.keys.iter().cloned());
         command.extend(members);
         Call {
@@ -69,7 +87,7 @@ impl Pick {
     }
 }
 
-/// `None` for a reply that no SRANDMEMBER gives.
+/// `None` for a reply that lists no members.
 fn members(chosen: &Value) -> Option<Vec<Vec<u8>>> {
     let elements = match chosen {
         Value::Array(elements) | Value::Set(elements) => elements,
@@ -93,9 +111,26 @@ pub(super) fn spop(request: &Request<'_>) -> Result<Pick, Refusal> {
         3 => (count(request)?, Shape::Many),
         _ => return Err(Refusal::syntax()),
     };
-    let read = Call {
+    let read = vec![b"SRANDMEMBER".to_vec(), key, count];
+    Ok(Pick { read: choice(read), removal: "SREM", shape })
+}
+
+/// ZREMRANGEBYLEX key min max. Among members of different scores Redis leaves it open which are in the range: where the
+/// search begins depends on the random heights of the node's own skip list.
+pub(super) fn zremrangebylex(request: &Request<'_>) -> Result<Pick, Refusal> {
+    let mut read = request.to_command();
+    if let Some(name) = read.first_mut() {
+        *name = b"ZRANGEBYLEX".to_vec();
+    }
+    Ok(Pick { read: choice(read), removal: "ZREM", shape: Shape::Count })
+}
+
+/// A read of the key that is its first argument, answered by one node.
+fn choice(command: Vec<Vec<u8>>) -> Call {
+    let key = command.get(1).cloned().unwrap_or_default();
+    Call {
         register: Register::of(&key),
-        commands: vec![vec![b"SRANDMEMBER".to_vec(), key.clone(), count]],
+        commands: vec![command],
         keys: vec![key],
         lowest_expiry_ms: 0,
         hash_replies: false,
@@ -103,8 +138,7 @@ pub(super) fn spop(request: &Request<'_>) -> Result<Pick, Refusal> {
         integer_reply: false,
         unordered: true,
         timed: false,
-    };
-    Ok(Pick { read, shape })
+    }
 }
 
 fn count(request: &Request<'_>) -> Result<Vec<u8>, Refusal> {

@@ -134,7 +134,9 @@ fn because(of: Option<&Refusal>) -> String {
 impl Refusal {
     /// The error reply that a server would have sent, so that code and kind say what they say for Redis.
     pub fn into_reply(self) -> Value {
-        let line = self.to_string().replace(['\r', '\n'], " ");
+        // As servers do: line ends at the end are left out, others become spaces.
+        let text = self.to_string();
+        let line = text.trim_end_matches(['\r', '\n']).replace(['\r', '\n'], " ");
         redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or(Value::SimpleString(line))
     }
 }

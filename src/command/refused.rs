@@ -48,12 +48,13 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["script", "script|help"], "help is not served: see the Redis documentation"),
     (
         &["discard", "exec", "multi", "unwatch", "watch"],
-        "a transaction is the state of one connection, and clones of a client share theirs: use a pipeline with atomic(), or Client::session()",
+        "a transaction is the state of one connection: use a pipeline with atomic(), or Client::session(), where it works as in Redis",
     ),
     (
         &["dbsize"],
         "a node counts the protocol's records too: count with SCAN, or ask a node and take about half",
     ),
+    (&["clusterscan"], "there is no Redis Cluster here: walk with SCAN"),
     (&["flushall", "flushdb"], "emptying the whole cluster is not supported yet: delete the keys by name"),
     (
         &["asking", "auth", "client", "hello", "quit", "readonly", "readwrite", "reset"],
@@ -76,6 +77,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &[
+            "commandlog",
             "info",
             "lastsave",
             "latency",

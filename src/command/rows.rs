@@ -10,7 +10,7 @@ use super::expiry as e;
 use super::fold::{Fold, Join};
 use super::local::{echo, ping, select};
 use super::movable as m;
-use super::pick::spop;
+use super::pick::{spop, zremrangebylex};
 use super::restore::restore;
 use super::row::{Kind, Row, local, read, row, write};
 use super::scripts as u;
@@ -99,7 +99,7 @@ const STRINGS: &[Row] = &[
     write("set").by(e::set),
     write("setex").by(e::setex),
     write("setnx"),
-    write("setrange"),
+    write("setrange").by(a::setrange),
     read("strlen"),
     read("substr"),
 ];
@@ -124,12 +124,12 @@ const HASHES: &[Row] = &[
     read("hget"),
     read("hgetall").unordered(),
     write("hincrby").integer(),
-    write("hincrbyfloat").hashed(),
+    write("hincrbyfloat").by(a::hincrbyfloat).hashed(),
     read("hkeys").unordered(),
     read("hlen"),
     read("hmget").chunked(2, 1, Fold::Concat),
     write("hmset").chunked(2, 2, Fold::Last),
-    read("hrandfield").unordered(),
+    read("hrandfield").by(a::random_count).unordered(),
     row("hscan", Kind::Walk(w::elements), Access::Read),
     write("hset").chunked(2, 2, Fold::Sum),
     write("hsetnx"),
@@ -170,14 +170,15 @@ const SETS: &[Row] = &[
     read("smismember").chunked(2, 1, Fold::Concat),
     write("smove"),
     row("spop", Kind::Pick(spop), Access::Write),
-    read("srandmember").unordered(),
+    read("srandmember").by(a::random_count).unordered(),
     write("srem").chunked(2, 1, Fold::Sum),
     row("sscan", Kind::Walk(w::elements), Access::Read),
     read("sunion").unordered(),
     write("sunionstore"),
 ];
 
-/// Scores are IEEE doubles, the same everywhere; how many digits a reply shows differs between server versions.
+/// Scores are IEEE doubles, the same everywhere; how many digits a reply shows differs between server versions. A range by
+/// lex is the node's own choice where scores differ: it depends on the random heights of its skip list.
 const SORTED_SETS: &[Row] = &[
     write("zadd").by(a::zadd).chunked(2, 2, Fold::Sum),
     read("zcard"),
@@ -188,23 +189,23 @@ const SORTED_SETS: &[Row] = &[
     read("zinter").keys(m::combined).by(a::scores),
     read("zintercard").keys(m::combined),
     write("zinterstore").keys(m::stored).by(a::weighted),
-    read("zlexcount"),
+    read("zlexcount").unordered(),
     write("zmpop").keys(m::popped).unordered(),
     read("zmscore").chunked(2, 1, Fold::Concat).unordered(),
     write("zpopmax").unordered(),
     write("zpopmin").unordered(),
-    read("zrandmember").unordered(),
+    read("zrandmember").by(a::random_count).unordered(),
     read("zrange").by(a::scores),
-    read("zrangebylex"),
+    read("zrangebylex").unordered(),
     read("zrangebyscore").by(a::scores),
-    write("zrangestore"),
+    write("zrangestore").by(a::zrangestore),
     read("zrank").by(a::scores),
     write("zrem").chunked(2, 1, Fold::Sum),
-    write("zremrangebylex"),
+    row("zremrangebylex", Kind::Pick(zremrangebylex), Access::Write),
     write("zremrangebyrank"),
     write("zremrangebyscore"),
     read("zrevrange").by(a::scores),
-    read("zrevrangebylex"),
+    read("zrevrangebylex").unordered(),
     read("zrevrangebyscore").by(a::scores),
     read("zrevrank").by(a::scores),
     row("zscan", Kind::Walk(w::elements), Access::Read),

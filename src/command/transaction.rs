@@ -12,9 +12,6 @@ use super::table::Table;
 use redis::Value;
 use std::collections::HashSet;
 
-const CHOSEN: &str =
-    "it chooses at random, which takes a read before the write: run it outside of the transaction";
-
 const WALK: &str = "its cursor is one node's own: run it outside of the transaction";
 
 /// Commands of one register that are to run as one op.
@@ -48,7 +45,10 @@ impl Table {
                     transaction.access = Access::Write;
                     transaction.take(call, &mut keys)?
                 }
-                Plan::Pick(_) => return Err(Refusal::unsupported(name(args), CHOSEN)),
+                Plan::Pick(pick) => {
+                    transaction.access = Access::Write;
+                    transaction.take(pick.on_each_node(args), &mut keys)?
+                }
                 Plan::Walk(_) => return Err(Refusal::unsupported(name(args), WALK)),
                 Plan::Split(parts, _) => {
                     let mut calls = parts.iter().map(|part| &part.call);

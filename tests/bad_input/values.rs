@@ -5,8 +5,8 @@ use std::time::Duration;
 use anarchoredis::Config;
 use redis::Value;
 
-use super::{connect_with, must, rest, store};
-use crate::harness::Nodes;
+use super::{connect_with, must, rest, run, store};
+use crate::harness::{Nodes, Version};
 
 async fn value_on_each(nodes: &Nodes, key: &[u8]) -> Vec<Option<Vec<u8>>> {
     let mut values = Vec::new();
@@ -83,6 +83,38 @@ async fn keys_with_braces_in_odd_places_do_not_share_a_value() {
         b"{}}",
     ])
     .await;
+}
+
+#[tokio::test]
+async fn an_error_that_repeats_binary_bytes_is_an_error_and_ends_no_connection() {
+    let nodes = Nodes::of(&[Version::Valkey9; 3]).await;
+    let client = connect_with(&nodes.urls(), Config::default()).await.expect("a client");
+    assert_eq!(must(&client, &["GEOADD", "g", "1", "2", "m"]).await, Value::Int(1));
+    for command in [
+        &[b"GEOSEARCH".as_slice(), b"g", b"FROMMEMBER", b"\xff", b"BYRADIUS", b"1", b"km"][..],
+        &[b"GEORADIUSBYMEMBER", b"g", b"\xff", b"1", b"km", b"STORE", b"g"],
+    ] {
+        let error = run(&client, command).await.expect_err("the member is not there");
+        assert!(error.contains("member ? does not exist"), "{error}");
+    }
+    assert_eq!(must(&client, &["ZCARD", "g"]).await, Value::Int(1));
+}
+
+#[tokio::test]
+async fn what_redis_6_2_stumbles_over_is_refused_and_the_keys_stay_usable() {
+    let nodes = Nodes::of(&[Version::V6_2; 3]).await;
+    let client = connect_with(&nodes.urls(), Config::default()).await.expect("a client");
+    // It would leave an empty hash behind, which no record knows.
+    let error = run(&client, &["HINCRBYFLOAT", "h", "f", "-inf"]).await.expect_err("no number");
+    assert!(error.contains("value is NaN or Infinity"), "{error}");
+    assert_eq!(must(&client, &["HSET", "h", "f", "1"]).await, Value::Int(1));
+    // It would die.
+    let error = run(&client, &["SETRANGE", "s", "9223372036854775807", "v"]).await.expect_err("too far");
+    assert!(error.contains("string exceeds maximum allowed size"), "{error}");
+    assert_eq!(must(&client, &["SETRANGE", "s", "1", "v"]).await, Value::Int(2));
+    assert_eq!(must(&client, &["SADD", "t", "a"]).await, Value::Int(1));
+    let error = run(&client, &["SRANDMEMBER", "t", "-9223372036854775808"]).await.expect_err("too many");
+    assert!(error.contains("value is out of range"), "{error}");
 }
 
 #[tokio::test]

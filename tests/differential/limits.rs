@@ -1,0 +1,89 @@
+//! What is not tried: what would fill the memory of the machine, take minutes, or depend on when it runs.
+
+use crate::generate::Words;
+
+/// Numbers that mean a size or a number of repetitions.
+const LARGE: std::ops::RangeInclusive<i128> = 5_000..=5_000_000_000;
+
+/// What has a comparison of its own, because its arguments are a language, its ids come from the clock, or it sees all keys: scripts,
+/// streams, walks.
+pub fn is_compared(name: &str) -> bool {
+    let walks = ["hscan", "keys", "randomkey", "scan", "sscan", "zscan"];
+    !(walks.contains(&name)
+        || name.starts_with('x')
+        || name.starts_with("eval")
+        || name.starts_with("script"))
+}
+
+pub fn is_allowed(words: &Words, now_ms: u64) -> bool {
+    match words[0].to_ascii_lowercase().as_slice() {
+        b"setbit" | b"setrange" | b"bitfield" => {
+            words.iter().skip(2).all(|word| !LARGE.contains(&size(word)))
+        }
+        b"srandmember" | b"hrandfield" | b"zrandmember" => {
+            words.iter().skip(2).all(|word| !(-i128::from(i64::MAX)..-200).contains(&size(word)))
+        }
+        b"expire" | b"expireat" | b"setex" | b"pexpire" | b"pexpireat" | b"psetex" | b"restore" => {
+            words.get(2).is_none_or(|word| is_far(size(word), now_ms))
+        }
+        b"getex" | b"set" => {
+            words.windows(2).all(|pair| !is_unit(&pair[0]) || is_far(size(&pair[1]), now_ms))
+        }
+        _ => true,
+    }
+}
+
+fn is_unit(word: &[u8]) -> bool {
+    [b"EX".as_slice(), b"PX", b"EXAT", b"PXAT"].iter().any(|unit| word.eq_ignore_ascii_case(unit))
+}
+
+/// Whether it asks for a range by lex. Among members of different scores Redis leaves it open what is in the range: a skip
+/// list begins to search at random heights, a listpack does not.
+pub fn is_by_lex(words: &Words) -> bool {
+    words.iter().take(1).chain(words.iter().skip(4)).any(|word| word.to_ascii_lowercase().ends_with(b"lex"))
+        || words[0].eq_ignore_ascii_case(b"zlexcount")
+}
+
+/// Whether it could make a sorted set too long for a listpack.
+pub fn is_long(words: &Words) -> bool {
+    words.iter().any(|word| word.len() > 64)
+}
+
+/// Whether servers of all versions agree on what is wrong with a time: newer ones look at it before they look whether the
+/// key is there at all, and 6.2 lets sums wrap around.
+pub fn is_alike_on_all_versions(words: &Words) -> bool {
+    let name = words[0].to_ascii_lowercase();
+    match name.as_slice() {
+        // 6.2 dies of an offset as large as this.
+        b"setrange" if words.get(2).is_some_and(|word| size(word) > 1 << 40) => return false,
+        // And of a count that has no positive twin.
+        b"srandmember" | b"hrandfield" | b"zrandmember"
+            if words.get(2).is_some_and(|word| size(word) < -i128::from(i64::MAX)) =>
+        {
+            return false;
+        }
+        // 6.2 leaves an empty hash behind.
+        b"hincrbyfloat" if words.last().is_some_and(|word| word.ends_with(b"inf")) => return false,
+        _ => {}
+    }
+    let time = if name == b"getex" { words.get(3) } else { words.get(2) };
+    !(name == b"getex" || name.windows(6).any(|part| part == b"expire"))
+        || time.is_none_or(|word| (1..1 << 52).contains(&size(word)))
+}
+
+/// As Redis reads a number, or a BITFIELD offset; 0 for what is none.
+fn size(word: &[u8]) -> i128 {
+    let text = std::str::from_utf8(word).unwrap_or_default();
+    text.trim_start_matches('#').parse().unwrap_or(0)
+}
+
+/// Whatever it counts, and from whenever: no time that comes while the test runs, nor one that has just been.
+fn is_far(number: i128, now_ms: u64) -> bool {
+    let now = i128::from(now_ms);
+    let minutes_ms = 10_000_000;
+    let near = |unit_ms: i128| {
+        let ms = number * unit_ms;
+        (1..minutes_ms).contains(&ms) || (now - minutes_ms..now + minutes_ms).contains(&ms)
+    };
+    !near(1) && !near(1_000)
+}
