@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// The longest pause between two rounds of one op.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a decided round says, beside its reply.
 pub(super) struct Committed {
@@ -34,6 +34,8 @@ struct Journey {
     op: OpId,
     keep: bool,
     rounds: u32,
+    /// How long its longest round took.
+    longest: Duration,
     may_have_run: bool,
     deadline: Instant,
     /// The same by the time of day, in ms: a machine that slept has a clock that stood still, and nodes that have forgotten the op.
@@ -69,6 +71,7 @@ impl Coordinator {
             op: self.next_op(),
             keep,
             rounds: 0,
+            longest: Duration::ZERO,
             may_have_run: false,
             deadline,
             ends_ms: self.now_ms().saturating_add(millis(deadline.saturating_duration_since(Instant::now()))),
@@ -78,7 +81,9 @@ impl Coordinator {
         loop {
             let mut attempt = Attempt::begin(self, work, journey.op, journey.keep, deadline);
             attempt.early = early.take();
+            let began = Instant::now();
             let ended = attempt.run().await;
+            journey.longest = journey.longest.max(began.elapsed());
             early = attempt.early.take();
             match ended {
                 Ended::Decided(decided) => {
@@ -214,9 +219,11 @@ impl Journey {
         self.reasons.iter().flatten().any(|reason| reason.contains("Script killed by user"))
     }
 
-    /// Short at first, since most collisions are over at once; random, so that two coordinators come apart.
+    /// Short at first, since most collisions are over at once; then in proportion to what a round takes here, or the others come between
+    /// every time; random, so that two coordinators come apart.
     fn pause(&self, fraction: f64) -> Duration {
-        let ceiling = Duration::from_micros(500).saturating_mul(1 << self.rounds.min(7)).min(LONGEST_PAUSE);
+        let short = Duration::from_micros(500).saturating_mul(1 << self.rounds.min(6));
+        let ceiling = short.max(self.longest * self.rounds.min(10)).min(LONGEST_PAUSE);
         ceiling.mul_f64(fraction)
     }
 
