@@ -41,7 +41,7 @@ simulate: cargo ## Random schedules of the whole system in virtual time, on all 
 	ANARCHO_SEEDS=$(SEEDS) ANARCHO_SEED=$(SEED) cargo test --release --test simulation no_schedule -- --nocapture
 
 commands: cargo servers ## Write COMMANDS.md anew, from the code and the servers' own lists
-	$(call with_redis,ANARCHO_WRITE_COMMANDS=1 cargo test --locked --test commands the_page)
+	$(call with_redis,ANARCHO_WRITE_COMMANDS=1 cargo test --locked --test commands the_page_is)
 
 fmt: cargo ## Format the code
 	cargo fmt --all

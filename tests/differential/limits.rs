@@ -49,26 +49,22 @@ pub fn is_long(words: &Words) -> bool {
     words.iter().any(|word| word.len() > 64)
 }
 
-/// Whether servers of all versions agree on what is wrong with a time: newer ones look at it before they look whether the
-/// key is there at all, and 6.2 lets sums wrap around.
+/// Whether it can be told to a server of any version: not what 6.2 stumbles over, and no time that is wrong, since newer
+/// servers look at it before they look whether the key is there at all, and 6.2 lets sums wrap around.
 pub fn is_alike_on_all_versions(words: &Words) -> bool {
     let name = words[0].to_ascii_lowercase();
+    let number = |at: usize| words.get(at).map_or(1, |word| size(word));
+    let is_time = |number: i128| (1..1 << 52).contains(&number);
     match name.as_slice() {
-        // 6.2 dies of an offset as large as this.
-        b"setrange" if words.get(2).is_some_and(|word| size(word) > 1 << 40) => return false,
-        // And of a count that has no positive twin.
-        b"srandmember" | b"hrandfield" | b"zrandmember"
-            if words.get(2).is_some_and(|word| size(word) < -i128::from(i64::MAX)) =>
-        {
-            return false;
-        }
+        // 6.2 dies of so large an offset, and of a count that has no positive twin.
+        b"setrange" => number(2) <= 1 << 40,
+        b"srandmember" | b"hrandfield" | b"zrandmember" => number(2) >= -i128::from(i64::MAX),
         // 6.2 leaves an empty hash behind.
-        b"hincrbyfloat" if words.last().is_some_and(|word| word.ends_with(b"inf")) => return false,
-        _ => {}
+        b"hincrbyfloat" => !words.iter().any(|word| word.ends_with(b"inf")),
+        b"getex" => is_time(number(3)),
+        b"expire" | b"expireat" | b"pexpire" | b"pexpireat" => is_time(number(2)),
+        _ => true,
     }
-    let time = if name == b"getex" { words.get(3) } else { words.get(2) };
-    !(name == b"getex" || name.windows(6).any(|part| part == b"expire"))
-        || time.is_none_or(|word| (1..1 << 52).contains(&size(word)))
 }
 
 /// As Redis reads a number, or a BITFIELD offset; 0 for what is none.

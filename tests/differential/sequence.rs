@@ -57,10 +57,14 @@ fn one(
     }
 }
 
-/// Servers repeat what they do not understand, and redis-rs ends the connection where an error is not UTF-8.
+/// Servers repeat what they do not understand, Valkey also places that are not there, and redis-rs ends the connection to the
+/// plain server where an error is not UTF-8.
 fn can_be_told(stores: &Stores, words: &Words) -> bool {
     let is_text = words.iter().all(|word| std::str::from_utf8(word).is_ok());
-    is_text || words[0].eq_ignore_ascii_case(b"restore") || stores.plan(words).is_ok()
+    let name = words[0].to_ascii_lowercase();
+    is_text
+        || name == b"restore"
+        || (stores.plan(words).is_ok() && (name == b"geoadd" || !name.starts_with(b"geo")))
 }
 
 /// A word that was put in a key's place would be a key that other sequences use as well.
