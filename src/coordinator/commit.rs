@@ -1,21 +1,19 @@
 //! Commits one op: round after round under the same op id, until one decides or the time is over (W3, W4).
 
 use super::attempt::{Attempt, Ended};
+use super::journey::Journey;
 use super::repair::Repair;
 use super::{Coordinator, Done, Work, work::is_inline};
 use crate::command::Access;
 use crate::error::Error;
 use crate::node::Seat;
-use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, OpId, Position, Retry, Rule};
+use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, Position, Retry, Rule};
 use crate::script::{Executed, Replies};
 use redis::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-
-/// The longest pause between two rounds of one op.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a decided round says, beside its reply.
 pub(super) struct Committed {
@@ -27,22 +25,6 @@ pub(super) struct Committed {
     pub(super) executed: Executed,
     /// Whose replies these are, where that is known.
     replied: Option<NodeIndex>,
-}
-
-/// An op on its way: what survives from one round to the next.
-struct Journey {
-    op: OpId,
-    keep: bool,
-    rounds: u32,
-    /// How long its longest round took.
-    longest: Duration,
-    may_have_run: bool,
-    deadline: Instant,
-    /// The same by the time of day, in ms: a machine that slept has a clock that stood still, and nodes that have forgotten the op.
-    ends_ms: u64,
-    reasons: Vec<Option<String>>,
-    /// Since when fewer than a majority can be asked.
-    alone_since: Option<Instant>,
 }
 
 impl Coordinator {
@@ -199,44 +181,6 @@ impl Coordinator {
             let register = attempt.work().register.clone();
             tracing::error!(%register, "nodes with the same history answer differently: data was changed behind the protocol");
             self.request_repair(Repair::Rewrite { register });
-        }
-    }
-}
-
-impl Journey {
-    fn take_note(&mut self, attempt: &Attempt) {
-        self.may_have_run |= attempt.may_have_run();
-        // What a node said in an earlier round stands where the last one ended before it said anything.
-        let reasons = attempt.reasons();
-        self.reasons.resize(reasons.len(), None);
-        for (known, reason) in self.reasons.iter_mut().zip(reasons) {
-            *known = reason.or(known.take());
-        }
-    }
-
-    /// Whether someone has ended it on a node with SCRIPT KILL, who would not want to see it again.
-    fn was_killed(&self) -> bool {
-        self.reasons.iter().flatten().any(|reason| reason.contains("Script killed by user"))
-    }
-
-    /// Short at first, since most collisions are over at once; then in proportion to what a round takes here, or the others come between
-    /// every time; random, so that two coordinators come apart.
-    fn pause(&self, fraction: f64) -> Duration {
-        let short = Duration::from_micros(500).saturating_mul(1 << self.rounds.min(6));
-        let ceiling = short.max(self.longest * self.rounds.min(10)).min(LONGEST_PAUSE);
-        ceiling.mul_f64(fraction)
-    }
-
-    fn give_up(&self, coordinator: &Coordinator) -> Error {
-        let failures = coordinator.failures(&self.reasons);
-        let reached = coordinator.voters().together.len();
-        let needed = coordinator.quorum.majority();
-        if self.may_have_run {
-            Error::Indeterminate { failures }
-        } else if reached < needed {
-            Error::NoQuorum { needed, reached, failures }
-        } else {
-            Error::NotApplied { why: "no round decided in time", failures }
         }
     }
 }

@@ -12,6 +12,7 @@ mod answers;
 mod attempt;
 mod commit;
 mod content;
+mod journey;
 mod mend;
 mod queue;
 mod read;
