@@ -74,7 +74,7 @@ fn simulate(first: u64, seeds: u64) -> Total {
         total.schedules,
         total.schedules as f64 / minutes
     );
-    println!("  histories       {} judged, {} too hard to judge", total.histories, total.undecided);
+    println!("  histories       {}, {} of them too hard to judge", total.histories, total.undecided);
     println!(
         "  operations      {} acknowledged, {} indeterminate, {} not applied",
         total.acknowledged, total.indeterminate, total.not_applied
