@@ -78,6 +78,14 @@ impl Call {
     }
 }
 
+/// The earlier of two calls' lowest expiries; 0 stands for none.
+pub fn lowest_expiry(one_ms: u64, other_ms: u64) -> u64 {
+    match (one_ms, other_ms) {
+        (0, expiry) | (expiry, 0) => expiry,
+        (one, other) => one.min(other),
+    }
+}
+
 /// How the replies of a call's commands become the reply to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {

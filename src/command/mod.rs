@@ -46,7 +46,7 @@ mod table;
 mod transaction;
 mod walk;
 
-pub use call::{Access, Call, Part, Plan, Shape};
+pub use call::{Access, Call, Part, Plan, Shape, lowest_expiry};
 pub use fold::{Fold, Join};
 pub use key::{RESERVED_PREFIX, Register};
 pub use pick::{Effect, Pick};

@@ -3,7 +3,7 @@
 //! They are one op on one register, so all of them take effect at one moment, or none does. As in Redis, a command that cannot be
 //! queued discards the whole; one that fails when it runs answers with its error, and the others go on.
 
-use super::call::{Access, Call, Plan, Shape};
+use super::call::{Access, Call, Plan, Shape, lowest_expiry};
 use super::chunk::MAX_GIVEN;
 use super::fold::Fold;
 use super::key::{Register, is_reserved, shown};
@@ -121,10 +121,7 @@ impl Transaction {
         whole.hash_replies |= call.hash_replies;
         whole.unordered |= call.unordered;
         whole.timed |= call.timed;
-        whole.lowest_expiry_ms = match (whole.lowest_expiry_ms, call.lowest_expiry_ms) {
-            (0, expiry) | (expiry, 0) => expiry,
-            (ours, theirs) => ours.min(theirs),
-        };
+        whole.lowest_expiry_ms = lowest_expiry(whole.lowest_expiry_ms, call.lowest_expiry_ms);
         Ok(step)
     }
 }

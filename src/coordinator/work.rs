@@ -1,6 +1,6 @@
 //! What a caller wants done on one register, and what it gets back.
 
-use crate::command::{Access, Call, Register};
+use crate::command::{Access, Call, Register, lowest_expiry};
 use crate::protocol::{Digest, NodeIndex, Position};
 use crate::script::{Form, KeyState};
 use redis::Value;
@@ -99,10 +99,7 @@ impl Work {
         self.hash_replies |= other.hash_replies;
         self.unordered |= other.unordered;
         self.timed |= other.timed;
-        self.lowest_expiry_ms = match (self.lowest_expiry_ms, other.lowest_expiry_ms) {
-            (0, expiry) | (expiry, 0) => expiry,
-            (ours, theirs) => ours.min(theirs),
-        };
+        self.lowest_expiry_ms = lowest_expiry(self.lowest_expiry_ms, other.lowest_expiry_ms);
         if other.access == Access::Write {
             self.access = Access::Write;
         }
