@@ -1,13 +1,14 @@
 //! From a list of URLs to a client.
 
+use super::roster::{Roster, Starter, follow};
 use super::{Client, Inner};
 use crate::command::Table;
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{ConnectError, Members, Node, RemoteNode, Seat, form, probe_all};
+use crate::node::{ConnectError, Node, RemoteNode, Seat, form, probe_all, seat};
 use crate::protocol::Quorum;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// Settings of a client in the making. Every setting has a default, see [`Config`].
@@ -85,26 +86,24 @@ impl Builder {
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
         let cluster = form(&*config.surroundings, &mut probes).await?;
-        let members = Arc::new(Members::default());
-        let start = |probe: crate::node::Probe| {
-            RemoteNode::start(
-                probe.name,
-                probe.client,
-                Arc::clone(&config),
-                cluster.clone(),
-                Arc::clone(&members),
-            )
-        };
+        let configuration = cluster.configuration.clone();
+        let probes = seat(probes, &configuration, &config).await?;
+        let starter = Starter { config: Arc::clone(&config), cluster, seats: Arc::default() };
+        let start = |probe: crate::node::Probe| starter.node(probe.name, probe.client);
         let nodes: Vec<Arc<RemoteNode>> = probes.into_iter().map(start).collect();
         futures_util::future::join_all(nodes.iter().map(|node| node.first_look())).await;
         if !self.without_quorum {
             check_quorum(&nodes)?;
         }
         let table = command_table(&nodes, &config).await?;
-        let seen = nodes.iter().map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>).collect();
-        let coordinator = Coordinator::start(seen, Arc::clone(&config));
+        let roster = Arc::new(Roster { configuration, nodes });
+        let coordinator = Coordinator::start(roster.view(), Arc::clone(&config));
         let consistency = config.consistency;
-        Ok(Client { inner: Arc::new(Inner { coordinator, nodes, table, config }), consistency })
+        let inner = Arc::new(Inner { coordinator, roster: RwLock::new(roster), starter, table, config });
+        let occasions = inner.starter.seats.occasions();
+        inner.catch_up().await;
+        tokio::spawn(follow(Arc::downgrade(&inner), occasions));
+        Ok(Client { inner, consistency })
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,8 +1,11 @@
 //! The public API: a client that looks like one Redis connection and is backed by all nodes.
 
+mod ask;
 mod builder;
 mod connection;
+mod generation;
 mod pipeline;
+mod roster;
 mod run;
 mod session;
 mod transaction;
@@ -10,6 +13,7 @@ mod versions;
 mod walk;
 
 pub use builder::Builder;
+pub(crate) use roster::{Roster, move_server};
 pub use session::Session;
 pub use versions::{Applied, KeySnapshot};
 
@@ -18,7 +22,8 @@ use crate::config::{Config, Consistency};
 use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
 use crate::node::{Node, RemoteNode, Seat};
-use std::sync::Arc;
+use roster::Starter;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -47,9 +52,10 @@ pub struct Client {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     coordinator: Arc<Coordinator>,
-    nodes: Vec<Arc<RemoteNode>>,
+    roster: RwLock<Arc<Roster>>,
+    starter: Starter,
     table: Table,
     config: Arc<Config>,
 }
@@ -87,7 +93,7 @@ impl Client {
     pub fn nodes(&self) -> Vec<NodeStatus> {
         let status =
             |node: &Arc<RemoteNode>| NodeStatus { address: node.name().to_owned(), seat: node.seat() };
-        self.inner.nodes.iter().map(status).collect()
+        self.inner.roster().nodes.iter().map(status).collect()
     }
 
     /// What the background repair of this client has done.
@@ -114,8 +120,8 @@ impl Client {
         &self.inner.coordinator
     }
 
-    pub(crate) fn remote_nodes(&self) -> &[Arc<RemoteNode>] {
-        &self.inner.nodes
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 }
 

@@ -28,6 +28,10 @@ pub enum Plan {
     Split(Vec<Part>, Join),
     /// Keys or elements by a cursor.
     Walk(Walk),
+    /// What any one node says: it tells nothing of the data.
+    Ask(Vec<Vec<u8>>),
+    /// All data of the cluster goes.
+    Flush,
     /// The answer, without any node.
     Local(Value),
 }

@@ -4,6 +4,7 @@ use super::call::{Access, Call, Plan};
 use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
 use super::fold::{Fold, Join};
 use super::key::{Register, is_reserved, shown};
+use super::local;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::row::{KeyRule, Kind, Row};
@@ -52,6 +53,8 @@ pub(super) fn plan(
     }
     match row.kind {
         Kind::Local(answer) => answer(table, request).map(Plan::Local),
+        Kind::Ask => Ok(Plan::Ask(request.to_command())),
+        Kind::Flush => local::flush(request).map(|()| Plan::Flush),
         Kind::Pick(pick) => pick(request).map(Plan::Pick),
         Kind::Walk(walk) => walk(request).map(Plan::Walk),
         Kind::Split(Join::Streams) if elsewhere(request, &indices).is_some() => {

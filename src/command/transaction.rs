@@ -12,6 +12,8 @@ use super::table::Table;
 use redis::Value;
 use std::collections::HashSet;
 
+const FLUSH: &str = "it ends the life of all registers, not of one: run it outside of the transaction";
+const ASK: &str = "it tells of a server, not of the data: run it outside of the transaction";
 const WALK: &str = "its cursor is one node's own: run it outside of the transaction";
 
 /// Commands of one register that are to run as one op.
@@ -50,6 +52,8 @@ impl Table {
                     transaction.take(pick.on_each_node(args), &mut keys)?
                 }
                 Plan::Walk(_) => return Err(Refusal::unsupported(name(args), WALK)),
+                Plan::Ask(_) => return Err(Refusal::unsupported(name(args), ASK)),
+                Plan::Flush => return Err(Refusal::unsupported(name(args), FLUSH)),
                 Plan::Split(parts, _) => {
                     let mut calls = parts.iter().map(|part| &part.call);
                     return Err(apart(&name(args), calls.next(), calls.next()));

@@ -30,6 +30,8 @@ pub enum Walk {
     All(Filter),
     /// RANDOMKEY.
     Any,
+    /// DBSIZE.
+    Count,
 }
 
 /// What SCAN is to give.
@@ -146,6 +148,11 @@ pub(super) fn keys(request: &Request<'_>) -> Result<Walk, Refusal> {
 pub(super) fn all(request: &Request<'_>) -> Result<Walk, Refusal> {
     let options = [&b"MATCH"[..], request.arg(1), b"COUNT", b"1000"].map(<[u8]>::to_vec).to_vec();
     Ok(Walk::All(Filter { options, kind: None }))
+}
+
+/// DBSIZE
+pub(super) fn count(_: &Request<'_>) -> Result<Walk, Refusal> {
+    Ok(Walk::Count)
 }
 
 /// RANDOMKEY

@@ -2,15 +2,18 @@
 
 use super::Coordinator;
 use super::transfer::Goal;
+use super::view::View;
 use crate::command::Register;
 use crate::protocol::{NodeIndex, Position};
 use crate::script::{Form, KeyState};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Coordinator {
     /// A canonical text of the values that a node holds at this position: equal texts, equal values. None where it cannot be had.
     pub(super) async fn content(
         &self,
+        view: &Arc<View>,
         register: &Register,
         node: NodeIndex,
         position: Position,
@@ -24,6 +27,7 @@ impl Coordinator {
             dirty: false,
             whole: true,
             epoch: None,
+            view: Arc::clone(view),
         };
         let deadline = Instant::now() + self.config.operation_timeout;
         let record = register.record_key();

@@ -4,6 +4,7 @@
 
 use super::commit::Committed;
 use super::transfer::{Goal, REPAIR_PATIENCE};
+use super::view::View;
 use super::{Coordinator, Work};
 use crate::command::Register;
 use crate::error::Error;
@@ -21,6 +22,8 @@ const TRIES: usize = 5;
 pub struct Mended {
     /// What all nodes hold that were reached; none where the register does not exist.
     pub position: Option<Position>,
+    /// The generation whose members the indices are.
+    pub generation: u64,
     /// The nodes that were given something, by index.
     pub repaired: Vec<usize>,
     /// The nodes that may not hold it now, by index: away, or not brought to it.
@@ -46,15 +49,18 @@ impl Coordinator {
     }
 
     async fn mend_with(self: &Arc<Self>, register: &Register, rewrite: bool) -> Result<Mended, Error> {
-        let all = self.indices().map(|index| index.0).collect();
-        let mut last = Mended { position: None, repaired: Vec::new(), missed: all };
+        let view = self.view();
+        let all = view.indices().map(|index| index.0).collect();
+        let generation = view.generation();
+        let mut last = Mended { position: None, generation, repaired: Vec::new(), missed: all };
         for _ in 0..TRIES {
             let deadline = Instant::now() + self.config.operation_timeout;
             // `keep`: a write that only one node has is completed or overruled, never left (P17).
             let (committed, mut attempt) =
                 self.decide(&Arc::new(Work::nothing(register.clone())), true, deadline, None).await?;
             attempt.finish().await;
-            let (mended, overtaken) = self.bring_all(register, &committed, &attempt.round, rewrite).await;
+            let (mended, overtaken) =
+                self.bring_all(register, &committed, &attempt.view, &attempt.round, rewrite).await;
             last = mended;
             if !overtaken {
                 break;
@@ -68,18 +74,24 @@ impl Coordinator {
         &self,
         register: &Register,
         committed: &Committed,
+        view: &Arc<View>,
         round: &WriteRound<Executed>,
         rewrite: bool,
     ) -> (Mended, bool) {
         let deadline = Instant::now() + REPAIR_PATIENCE;
-        let mut mended = Mended { position: committed.position, repaired: Vec::new(), missed: Vec::new() };
+        let generation = view.generation();
+        let mut mended =
+            Mended { position: committed.position, generation, repaired: Vec::new(), missed: Vec::new() };
         let Some(position) = committed.position else {
             return (mended, false);
         };
-        let source =
-            if rewrite { self.majority_source(register, committed).await } else { Some(committed.source) };
+        let source = if rewrite {
+            self.majority_source(view, register, committed).await
+        } else {
+            Some(committed.source)
+        };
         let Some(source) = source else {
-            mended.missed = self.indices().map(|index| index.0).collect();
+            mended.missed = view.indices().map(|index| index.0).collect();
             return (mended, false);
         };
         let goal = Goal {
@@ -90,10 +102,11 @@ impl Coordinator {
             dirty: false,
             whole: rewrite,
             epoch: None,
+            view: Arc::clone(view),
         };
         let mut overtaken = false;
-        for index in self.lacking(committed, round, rewrite, source) {
-            if matches!(self.node(index).seat(), Seat::Away(_)) {
+        for index in lacking(committed, round, rewrite, view.indices().filter(|index| *index != source)) {
+            if matches!(view.node(index).seat(), Seat::Away(_)) {
                 mended.missed.push(index.0);
                 continue;
             }
@@ -114,32 +127,36 @@ impl Coordinator {
         (mended, overtaken)
     }
 
-    fn lacking(
-        &self,
-        committed: &Committed,
-        round: &WriteRound<Executed>,
-        rewrite: bool,
-        source: NodeIndex,
-    ) -> Vec<NodeIndex> {
-        if rewrite {
-            return self.indices().filter(|index| *index != source).collect();
-        }
-        match committed.rule {
-            Rule::W2 => round.repairs().into_iter().map(|(index, _)| index).collect(),
-            _ => Vec::new(),
-        }
-    }
-
     /// Where equal histories hold unequal values, the value that a majority holds; none where there is no such value.
-    async fn majority_source(&self, register: &Register, committed: &Committed) -> Option<NodeIndex> {
+    async fn majority_source(
+        &self,
+        view: &Arc<View>,
+        register: &Register,
+        committed: &Committed,
+    ) -> Option<NodeIndex> {
         let position = committed.position?;
         let mut held: Vec<(NodeIndex, Vec<u8>)> = Vec::new();
-        for index in self.indices() {
-            if let Some(content) = self.content(register, index, position).await {
+        for index in view.indices() {
+            if let Some(content) = self.content(view, register, index, position).await {
                 held.push((index, content));
             }
         }
         let count = |content: &Vec<u8>| held.iter().filter(|(_, other)| other == content).count();
-        held.iter().find(|(_, content)| count(content) >= self.quorum.majority()).map(|(index, _)| *index)
+        held.iter().find(|(_, content)| count(content) >= view.quorum.majority()).map(|(index, _)| *index)
+    }
+}
+
+fn lacking(
+    committed: &Committed,
+    round: &WriteRound<Executed>,
+    rewrite: bool,
+    others: impl Iterator<Item = NodeIndex>,
+) -> Vec<NodeIndex> {
+    if rewrite {
+        return others.collect();
+    }
+    match committed.rule {
+        Rule::W2 => round.repairs().into_iter().map(|(index, _)| index).collect(),
+        _ => Vec::new(),
     }
 }

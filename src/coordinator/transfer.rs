@@ -3,6 +3,7 @@
 
 use super::Coordinator;
 use super::answers::settle_answer;
+use super::view::View;
 use crate::command::Register;
 use crate::node::{CallError, Encode};
 use crate::protocol::{Ballot, Digest, Epoch, NodeIndex, Position, SettleAnswer};
@@ -11,6 +12,7 @@ use crate::script::{
     digest_of_call, snapshot_call, stage_call,
 };
 use redis::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,6 +38,8 @@ pub(super) struct Goal {
     pub(super) whole: bool,
     /// The epoch under which the answer counts; none for a repair, which counts for nothing.
     pub(super) epoch: Option<Epoch>,
+    /// Where its indices lead. Nothing is carried from one generation to another: it may have been deleted between them.
+    pub(super) view: Arc<View>,
 }
 
 /// Why a state could not be moved; nothing of it is visible.
@@ -76,7 +80,7 @@ impl Coordinator {
                 // An older server does not read a newer one's streams: they go entry by entry.
                 Err(Stopped::Foreign) if !spelled => spelled = true,
                 Err(Stopped::Foreign) => {
-                    let (node, register) = (self.node(to).name(), &goal.register);
+                    let (node, register) = (goal.view.node(to).name(), &goal.register);
                     tracing::error!(node, %register, "the server is too old for a value of a newer one: upgrade it");
                     return SettleAnswer::NoVote;
                 }
@@ -96,7 +100,7 @@ impl Coordinator {
             return Ok(None);
         }
         let records = [goal.register.record_key()];
-        let reply = self.call(node, &|ticket| digest_of_call(ticket, &records), deadline).await?;
+        let reply = self.call(goal, node, &|ticket| digest_of_call(ticket, &records), deadline).await?;
         // A record that says nothing sensible is replaced as a whole.
         let row = DigestPage::parse(reply).ok().and_then(|page| page.rows.into_iter().next());
         Ok(row.and_then(|row| row.held).map(|held| held.digest))
@@ -155,13 +159,13 @@ impl Coordinator {
             SettleCall { record, ballot: goal.ballot, position: goal.position, mode, dirty: goal.dirty };
         let (encode, left) = (|ticket: &Ticket<'_>| call.encode(ticket), self.left(deadline));
         let reply = match goal.epoch {
-            Some(epoch) => self.node(to).send_as(epoch, &encode, left).await,
-            None => self.node(to).send(&encode, left).await,
+            Some(epoch) => goal.view.node(to).send_as(epoch, &encode, left).await,
+            None => goal.view.node(to).send_in(goal.view.generation(), &encode, left).await,
         };
         let mut reason = None;
-        let answer = settle_answer(self, to, reply, &mut reason);
+        let answer = settle_answer(goal.view.node(to), reply, &mut reason);
         if let Some(reason) = reason {
-            tracing::debug!(node = self.node(to).name(), register = %goal.register, reason, "settle with state failed");
+            tracing::debug!(node = goal.view.node(to).name(), register = %goal.register, reason, "settle with state failed");
             if reason.contains("DUMP payload version") {
                 return Err(Stopped::Foreign);
             }
@@ -199,11 +203,11 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<Snapshot, Stopped> {
         let encode = |ticket: &Ticket<'_>| snapshot_call(ticket, record, want, SNAPSHOT_BYTES);
-        let reply = self.call(goal.source, &encode, deadline).await?;
+        let reply = self.call(goal, goal.source, &encode, deadline).await?;
         match SnapshotReply::parse(reply)? {
             SnapshotReply::Snapshot(snapshot) if snapshot.standing.position == goal.position => Ok(snapshot),
             SnapshotReply::Lost(key) => {
-                let (node, key) = (self.node(goal.source).name(), key.escape_ascii().to_string());
+                let (node, key) = (goal.view.node(goal.source).name(), key.escape_ascii().to_string());
                 tracing::error!(
                     node,
                     key,
@@ -257,8 +261,8 @@ impl Coordinator {
             let encode = |ticket: &Ticket<'_>| {
                 snapshot_call(ticket, record, &Want::Slice(&key, &from, count), SNAPSHOT_BYTES)
             };
-            let slice =
-                Slice::parse(self.call(goal.source, &encode, deadline).await?)?.ok_or(Stopped::Moved)?;
+            let slice = Slice::parse(self.call(goal, goal.source, &encode, deadline).await?)?
+                .ok_or(Stopped::Moved)?;
             if slice.digest != goal.position.digest {
                 return Err(Stopped::Moved);
             }
@@ -266,7 +270,7 @@ impl Coordinator {
                 let encode = |ticket: &Ticket<'_>| {
                     stage_call(ticket, record, &stage, form, first, STAGE_TTL_MS, &slice.elements)
                 };
-                self.call(to, &encode, deadline).await?;
+                self.call(goal, to, &encode, deadline).await?;
                 first = false;
             }
             position = slice.next;
@@ -280,8 +284,15 @@ impl Coordinator {
         deadline.saturating_duration_since(Instant::now()).min(self.config.operation_timeout)
     }
 
-    async fn call(&self, node: NodeIndex, encode: Encode<'_>, deadline: Instant) -> Result<Value, CallError> {
-        self.node(node).send(encode, self.left(deadline)).await
+    async fn call(
+        &self,
+        goal: &Goal,
+        node: NodeIndex,
+        encode: Encode<'_>,
+        deadline: Instant,
+    ) -> Result<Value, CallError> {
+        let view = &goal.view;
+        view.node(node).send_in(view.generation(), encode, self.left(deadline)).await
     }
 }
 

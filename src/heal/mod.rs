@@ -14,11 +14,13 @@ mod dirty;
 mod rejoin;
 mod sweep;
 
-use crate::client::Client;
+use crate::client::{Client, Roster};
 use crate::config::Config;
+use crate::coordinator::Mended;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{Node, Seat};
+use crate::node::{Node, RemoteNode, Seat};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Hears how far a sweep is.
 pub trait Progress: Send + Sync {
@@ -89,6 +91,25 @@ impl Healer {
 
     /// One whole pass: brings back the nodes that do not vote, sweeps all registers of all nodes, drains the dirty sets.
     pub async fn once(&self, progress: &dyn Progress) -> Result<Summary, Error> {
+        let inner = self.client.inner();
+        inner.catch_up().await;
+        // A change that was decided and that nobody has begun yet; without a majority there is no telling.
+        if let Err(error) = self.client.follow_decision(&inner.roster().configuration).await {
+            tracing::warn!(%error, "it is not known whether a change of the cluster was decided");
+        }
+        let roster = inner.roster();
+        Pass { client: self.client.clone(), roster }.run(progress).await
+    }
+}
+
+/// One pass over the nodes of one generation; where the cluster goes on to the next one, it ends.
+struct Pass {
+    client: Client,
+    roster: Arc<Roster>,
+}
+
+impl Pass {
+    async fn run(&self, progress: &dyn Progress) -> Result<Summary, Error> {
         let mut summary = Summary {
             seen: 0,
             identical: 0,
@@ -124,17 +145,26 @@ impl Healer {
         Ok(summary)
     }
 
+    fn nodes(&self) -> &[Arc<RemoteNode>] {
+        &self.roster.nodes
+    }
+
+    /// Whether the cluster was still in the generation of this pass.
+    fn is_of_this(&self, mended: &Mended) -> bool {
+        mended.generation == self.roster.configuration.generation
+    }
+
     fn named_zeroes(&self) -> Vec<NodeRepairs> {
-        let nodes = self.client.remote_nodes().iter();
+        let nodes = self.nodes().iter();
         nodes.map(|node| NodeRepairs { node: node.name().to_owned(), registers: 0 }).collect()
     }
 
     fn all_vote(&self) -> bool {
-        self.client.remote_nodes().iter().all(|node| matches!(node.seat(), Seat::Voter(_)))
+        self.nodes().iter().all(|node| matches!(node.seat(), Seat::Voter(_)))
     }
 
     fn away(&self) -> Vec<String> {
-        let nodes = self.client.remote_nodes().iter();
+        let nodes = self.nodes().iter();
         let away = nodes.filter_map(|node| match node.seat() {
             Seat::Voter(_) => None,
             Seat::Joining => Some(format!("{}: it does not vote yet", node.name())),

@@ -1,5 +1,6 @@
 //! Admission: what becomes of a server at every (re)connect, before the first call.
 
+use super::configuration::Configuration;
 use super::error::Refusal;
 use super::session::{Opened, Session, admit_cmd, ask};
 use crate::protocol::{Admission, Epoch, Facts, Fence};
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Cluster {
     /// The cluster's id.
     pub id: String,
-    /// The ids of its nodes.
-    pub members: Vec<String>,
+    /// Its nodes, as far as the client that connected could see.
+    pub configuration: Configuration,
 }
 
 /// A new token of admission: the epoch, and what nobody can guess or repeat.
@@ -74,7 +75,7 @@ pub async fn admit(
         }
         Admission::Rejoins => Err(Refusal::Emptied),
         Admission::HoldsOtherData if opened.look.is_claimed() => {
-            Err(Refusal::Claimed { members: opened.look.members.join(",") })
+            Err(Refusal::Claimed { members: opened.look.configuration().members_text() })
         }
         Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: opened.look.keys }),
         Admission::Foreign => {
@@ -122,6 +123,7 @@ fn session(opened: Opened) -> Session {
         node: Arc::from(opened.look.node.as_str()),
         cluster: Arc::from(opened.look.cluster.as_str()),
         run_id: Arc::from(opened.info.run_id.as_str()),
+        configuration: Arc::new(opened.look.configuration()),
         offset_ms: opened.offset_ms,
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
     }

@@ -1,5 +1,6 @@
 //! What a server says of itself: INFO and the `look` of `admit.lua`.
 
+use super::configuration::{Configuration, Member};
 use super::error::Refusal;
 use crate::protocol::{Epoch, Role};
 use crate::script::{Malformed, fields, integer, text};
@@ -69,14 +70,16 @@ pub struct Look {
     pub role: String,
     /// The server's run id at its last admission.
     pub run_id: String,
-    /// Ids of all nodes of the cluster.
-    pub members: Vec<String>,
+    /// All nodes of the cluster.
+    pub members: Vec<Member>,
     /// The token of its admission.
     pub fence: String,
     /// DBSIZE.
     pub keys: u64,
     /// The node's clock, in µs.
     pub now_us: u64,
+    /// The generation in which everything was deleted last.
+    pub flushed: u64,
 }
 
 impl Look {
@@ -94,11 +97,21 @@ impl Look {
             epoch: Epoch(text(next()?)?.parse().unwrap_or(0)),
             role: text(next()?)?,
             run_id: text(next()?)?,
-            members: text(next()?)?.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+            members: Configuration::parse_members(&text(next()?)?),
             fence: text(next()?)?,
             keys: integer(next()?)?,
             now_us: integer(next()?)?,
+            flushed: integer(next()?)?,
         })
+    }
+
+    /// The generation that it is in, and who else is.
+    pub fn configuration(&self) -> Configuration {
+        Configuration {
+            generation: self.epoch.generation(),
+            members: self.members.clone(),
+            flushed: self.flushed,
+        }
     }
 
     /// Whether the server knows nothing of any cluster.

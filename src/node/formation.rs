@@ -4,6 +4,7 @@
 //! lists they meet at a node that one of them has claimed, and that claim is never taken over.
 
 use super::admission::{Cluster, admit_call, new_fence};
+use super::configuration::{Configuration, Member};
 use super::error::{ConnectError, Failures, NodeFailure, Refusal};
 use super::session::{self, Opened};
 use crate::config::{Config, Tls};
@@ -11,7 +12,7 @@ use crate::protocol::Epoch;
 use crate::script::short_hash;
 use crate::surroundings::Surroundings;
 use futures_util::future::join_all;
-use redis::{Client, ClientTlsConfig, TlsCertificates};
+use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
 
 /// One node of the list, as the first look found it.
 pub struct Probe {
@@ -43,13 +44,34 @@ pub async fn probe_all(urls: &[String], config: &Config) -> Result<Vec<Probe>, C
     Ok(probes.map(|(client, found)| Probe { name: address_of(&client), client, found }).collect())
 }
 
+/// For connecting to another address as to this one: with the same user, password and certificates.
+pub fn client_at(address: &str, like: &Client, config: &Config) -> redis::RedisResult<Client> {
+    let info = like.get_connection_info().clone();
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "6379"));
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = port.parse().map_err(|_| (redis::ErrorKind::InvalidClientConfig, "not a port"))?;
+    let addr = match info.addr().clone() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    let is_tls = matches!(addr, ConnectionAddr::TcpTls { .. });
+    let info = info.set_addr(addr);
+    if is_tls { with_tls(info, &config.tls) } else { Client::open(info) }
+}
+
 fn client_for(url: &str, tls: &Tls) -> redis::RedisResult<Client> {
     if *tls == Tls::default() || !url.starts_with("rediss:") {
         return Client::open(url);
     }
+    with_tls(url, tls)
+}
+
+fn with_tls(whom: impl IntoConnectionInfo, tls: &Tls) -> redis::RedisResult<Client> {
     let client_tls = tls.client_certificate.clone();
     let client_tls = client_tls.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
-    Client::build_with_tls(url, TlsCertificates { client_tls, root_cert: tls.root_certificate.clone() })
+    Client::build_with_tls(whom, TlsCertificates { client_tls, root_cert: tls.root_certificate.clone() })
 }
 
 fn without_password(url: &str) -> String {
@@ -113,16 +135,14 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
                     Refusal::OtherCluster { found: look.cluster.clone(), expected: known.id.clone() };
                 return Err(of_node(probe, refusal));
             }
-            Some(_) => {}
-            None => cluster = Some(Cluster { id: look.cluster.clone(), members: look.members.clone() }),
+            Some(known) if known.configuration.generation >= look.epoch.generation() => {}
+            _ => cluster = Some(Cluster { id: look.cluster.clone(), configuration: look.configuration() }),
         }
     }
-    let Some(cluster) = cluster else { return Ok(None) };
-    check_members(probes)?;
-    if cluster.members.len() != probes.len() {
-        return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
+    if cluster.is_some() {
+        check_members(probes)?;
     }
-    Ok(Some(cluster))
+    Ok(cluster)
 }
 
 /// Whether all N are there and none holds any data: whatever they answered before, there is nothing that could be lost.
@@ -177,13 +197,17 @@ fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
             return Err(of_node(probe, Refusal::HoldsData { keys: opened.look.keys }));
         }
         if !opened.look.is_unknown() && opened.look.cluster != cluster {
-            return Err(of_node(probe, Refusal::Claimed { members: opened.look.members.join(",") }));
+            return Err(of_node(
+                probe,
+                Refusal::Claimed { members: opened.look.configuration().members_text() },
+            ));
         }
     }
     Ok(())
 }
 
-fn node_id(run_id: &str) -> String {
+/// The id of the node that a server of this run id becomes.
+pub fn node_id(run_id: &str) -> String {
     short_hash(&["node", run_id])
 }
 
@@ -192,13 +216,15 @@ fn planned_cluster(probes: &[Probe]) -> Cluster {
     members.sort();
     let mut parts = vec!["cluster"];
     parts.extend(members.iter().map(String::as_str));
-    Cluster { id: short_hash(&parts), members }
+    let id = short_hash(&parts);
+    let members = members.into_iter().map(|id| Member { id, address: None }).collect();
+    Cluster { id, configuration: Configuration { members, ..Configuration::default() } }
 }
 
 /// Claims every node, then starts every node: no node votes before all are claimed.
 async fn initialise(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
     let cluster = planned_cluster(probes);
-    let members = cluster.members.join(",");
+    let members = cluster.configuration.members_text();
     for probe in probes.iter_mut() {
         let Ok(opened) = &mut probe.found else { continue };
         let run_id = opened.info.run_id.clone();

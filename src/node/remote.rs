@@ -3,12 +3,11 @@
 use super::admission::{Cluster, new_fence};
 use super::error::{CallError, Refusal};
 use super::session::{Opened, Session, call_error, load_scripts, open};
-use super::{Calling, Encode, Latency, Node, Seat, supervisor};
+use super::{Calling, Encode, Latency, Node, Seat, Seats, supervisor};
 use crate::config::Config;
 use crate::protocol::{Epoch, Role};
 use crate::script::Ticket;
 use redis::{Client, Cmd, ServerErrorKind, Value};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,34 +18,6 @@ use tokio::time::Instant;
 const MISSES: u32 = 3;
 /// ... provided that it has answered nobody for this long.
 const QUIET_US: u64 = 50_000;
-
-/// Which address holds which member's seat, for all nodes of one client: no server has two seats, whatever its addresses come to
-/// mean (P45).
-#[derive(Debug, Default)]
-pub struct Members(Mutex<BTreeMap<String, String>>);
-
-impl Members {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the member's seat for this address, or says which other one has it.
-    fn take(&self, member: &str, address: &str) -> Result<(), String> {
-        let mut seats = self.lock();
-        match seats.get(member) {
-            Some(other) if other != address => Err(other.clone()),
-            _ => {
-                seats.retain(|_, holder| holder != address);
-                seats.insert(member.to_owned(), address.to_owned());
-                Ok(())
-            }
-        }
-    }
-
-    fn leave(&self, address: &str) {
-        self.lock().retain(|_, holder| holder != address);
-    }
-}
 
 /// How a node is right now.
 #[derive(Clone, Debug)]
@@ -64,7 +35,9 @@ pub struct RemoteNode {
     pub(super) client: Client,
     pub(super) config: Arc<Config>,
     pub(super) cluster: Cluster,
-    members: Arc<Members>,
+    seats: Arc<Seats>,
+    /// The member that it last was.
+    member: Mutex<Option<Arc<str>>>,
     state: Mutex<State>,
     misses: AtomicU32,
     /// When the node last answered, in µs since 1970.
@@ -84,14 +57,15 @@ impl RemoteNode {
         client: Client,
         config: Arc<Config>,
         cluster: Cluster,
-        members: Arc<Members>,
+        seats: Arc<Seats>,
     ) -> Arc<RemoteNode> {
         let node = Arc::new(RemoteNode {
             name,
             client,
             config,
             cluster,
-            members,
+            seats,
+            member: Mutex::default(),
             state: Mutex::new(State::Away(Refusal::Unreachable("not connected yet".into()))),
             misses: AtomicU32::new(0),
             answered_us: AtomicU64::new(0),
@@ -116,6 +90,11 @@ impl RemoteNode {
         }
     }
 
+    /// The id of the member that it is, or was when it was last there.
+    pub fn member(&self) -> Option<Arc<str>> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Why there is none.
     pub fn refusal(&self) -> Option<Refusal> {
         match &*self.lock() {
@@ -126,12 +105,12 @@ impl RemoteNode {
 
     pub(super) fn set(&self, state: State) {
         let state = match state {
-            State::Up(session) => match self.members.take(&session.node, &self.name) {
+            State::Up(session) => match self.seats.take(&session.node, &self.name) {
                 Ok(()) => State::Up(session),
                 Err(other) => State::Away(Refusal::SameMember(other)),
             },
             State::Away(refusal) => {
-                self.members.leave(&self.name);
+                self.seats.leave(&self.name);
                 State::Away(refusal)
             }
         };
@@ -139,12 +118,18 @@ impl RemoteNode {
         match &state {
             State::Up(session) => {
                 self.misses.store(0, Ordering::Relaxed);
+                *self.member.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&session.node));
                 tracing::debug!(node = %self.name, epoch = session.epoch.0, role = ?session.role, "admitted");
             }
             State::Away(refusal) if was_up => tracing::warn!(node = %self.name, %refusal, "away"),
             State::Away(_) => {}
         }
+        let generation = match &state {
+            State::Up(session) => Some(session.epoch.generation()),
+            State::Away(_) => None,
+        };
         *self.lock() = state;
+        generation.into_iter().for_each(|generation| self.seats.note(generation));
         self.news.send_modify(|count| *count += 1);
     }
 
@@ -169,6 +154,11 @@ impl RemoteNode {
     /// Opens a connection of its own and looks at the server, whatever its admission: for changes of admission.
     pub async fn look(&self) -> Result<Opened, Refusal> {
         open(&self.client, &self.config).await
+    }
+
+    /// What it connects with.
+    pub fn redis_client(&self) -> &Client {
+        &self.client
     }
 
     /// A new token for an admission of this node.
@@ -213,6 +203,16 @@ impl RemoteNode {
         }
     }
 
+    fn send_over(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        encode: Encode<'_>,
+        time_left: Duration,
+    ) -> Calling {
+        let cmd = encode(&self.ticket(&session, time_left));
+        Box::pin(Arc::clone(self).call(session, cmd))
+    }
+
     async fn call(self: Arc<Self>, session: Arc<Session>, cmd: Cmd) -> Result<Value, CallError> {
         let began = Instant::now();
         let connection = &session.connection;
@@ -239,6 +239,10 @@ impl RemoteNode {
     }
 }
 
+fn not_sent(reason: String) -> Calling {
+    Box::pin(std::future::ready(Err(CallError::NotSent(reason))))
+}
+
 fn is_noscript(reply: &redis::RedisResult<Value>) -> bool {
     matches!(reply, Ok(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript))
 }
@@ -260,21 +264,24 @@ impl Node for Arc<RemoteNode> {
 
     fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
         let session = self.session().filter(|session| session.role == Role::Voter && session.epoch == epoch);
-        let Some(session) = session else {
-            let error = CallError::NotSent("it does not vote under the round's epoch".into());
-            return Box::pin(std::future::ready(Err(error)));
-        };
-        let cmd = encode(&self.ticket(&session, time_left));
-        Box::pin(Arc::clone(self).call(session, cmd))
+        match session {
+            Some(session) => self.send_over(session, encode, time_left),
+            None => not_sent("it does not vote under the round's epoch".into()),
+        }
+    }
+
+    fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling {
+        match self.session().filter(|session| session.epoch.generation() == generation) {
+            Some(session) => self.send_over(session, encode, time_left),
+            None => not_sent("it belongs to another generation of the cluster".into()),
+        }
     }
 
     fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
-        let Some(session) = self.session() else {
-            let reason = self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default();
-            return Box::pin(std::future::ready(Err(CallError::NotSent(reason))));
-        };
-        let cmd = encode(&self.ticket(&session, time_left));
-        Box::pin(Arc::clone(self).call(session, cmd))
+        match self.session() {
+            Some(session) => self.send_over(session, encode, time_left),
+            None => not_sent(self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default()),
+        }
     }
 
     fn fenced(&self) {

@@ -13,8 +13,8 @@ mod state;
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
 pub use digest::{
-    DigestPage, DigestRow, Dirty, Held, clean_call, digest_of_call, digest_scan_call, dirty_call,
-    forget_call, mark_call, parse_dirty,
+    DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
+    forget_call, mark_call, parse_count, parse_dirty,
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
 pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, snapshot_call, stage_call};

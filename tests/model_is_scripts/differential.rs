@@ -15,8 +15,8 @@ const WORDS: &str = "ABSENT, ACK, AHEAD, CONFLICT, EXPIRED, EXPIRING, FENCED, LO
     REFUSED, SETTLED, SLICE, SNAPSHOT, STAGED, STRAY, LOST REPLY, MISMATCH, remembered, not run, \
     with states, raised, SNAPSHOT delta, SNAPSHOT full, gone, large, later, SETTLED confirm, \
     SETTLED delta, SETTLED full, SETTLED staged, claim OK, start OK, readmit OK, demote OK, rejoin OK, \
-    enlist OK, epoch OK, promote OK, forget OK, mark OK, clean OK, claim CLAIMED, claim NOT_EMPTY, \
-    enlist CLAIMED, start OTHER, readmit OTHER, rejoin OTHER, epoch OTHER, promote OTHER, forget OTHER, \
+    move OK, epoch OK, promote OK, forget OK, mark OK, clean OK, claim CLAIMED, claim NOT_EMPTY, \
+    move CLAIMED, start OTHER, readmit OTHER, rejoin OTHER, epoch OTHER, promote OTHER, forget OTHER, \
     nonsense OTHER, demote OTHER";
 
 fn from_env(name: &str, default: u64) -> u64 {

@@ -9,6 +9,11 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     if what == b"dirty" {
         return dirty(&mut call);
     }
+    if what == b"count" {
+        let (following, keys) = page(call.session.call(&[b"SCAN", call.arg(4)?, b"COUNT", call.arg(5)?])?);
+        let users = keys.iter().filter(|key| !key.starts_with(b"anrcho_")).count();
+        return Ok(words!["PAGE", following, Reply::Array(vec![Reply::bulk(users.to_string())])]);
+    }
     let mut records: Vec<Vec<u8>> = call.keys.iter().map(|key| key.to_vec()).collect();
     let mut following = Reply::bulk("0");
     if what == b"scan" {
