@@ -14,7 +14,7 @@ fn quoted(text: &str) -> BTreeSet<String> {
 
 /// The commands that have a row, as a user writes them.
 fn commands_that_run() -> BTreeSet<String> {
-    let starts = ["read(\"", "write(\"", "local(\"", "row(\""];
+    let starts = ["read(\"", "write(\"", "local(\"", "row(\"", "ask(\""];
     let names = starts.iter().flat_map(|start| {
         let calls = ROWS.split(start).skip(1);
         calls.filter_map(|rest| rest.split_once('"').map(|(name, _)| name))

@@ -11,6 +11,7 @@
 //! 4. it becomes a voter, if it is still the same server process with that same token.
 
 mod dirty;
+mod members;
 mod rejoin;
 mod sweep;
 
@@ -91,6 +92,11 @@ impl Healer {
 
     /// One whole pass: brings back the nodes that do not vote, sweeps all registers of all nodes, drains the dirty sets.
     pub async fn once(&self, progress: &dyn Progress) -> Result<Summary, Error> {
+        self.pass().await.run(progress).await
+    }
+
+    /// A pass over the newest generation that can be known.
+    async fn pass(&self) -> Pass {
         let inner = self.client.inner();
         inner.catch_up().await;
         // A change that was decided and that nobody has begun yet; without a majority there is no telling.
@@ -98,7 +104,7 @@ impl Healer {
             tracing::warn!(%error, "it is not known whether a change of the cluster was decided");
         }
         let roster = inner.roster();
-        Pass { client: self.client.clone(), roster }.run(progress).await
+        Pass { client: self.client.clone(), roster }
     }
 }
 
@@ -110,16 +116,7 @@ struct Pass {
 
 impl Pass {
     async fn run(&self, progress: &dyn Progress) -> Result<Summary, Error> {
-        let mut summary = Summary {
-            seen: 0,
-            identical: 0,
-            repaired: self.named_zeroes(),
-            failed: 0,
-            cleaned: 0,
-            rejoined: Vec::new(),
-            away: Vec::new(),
-            complete: false,
-        };
+        let mut summary = self.empty_summary();
         let rejoin = self.begin_rejoin(progress).await?;
         let mut last = self.sweep(&mut summary, progress).await?;
         (summary.seen, summary.identical) = (last.seen, last.identical);
@@ -147,6 +144,19 @@ impl Pass {
 
     fn nodes(&self) -> &[Arc<RemoteNode>] {
         &self.roster.nodes
+    }
+
+    fn empty_summary(&self) -> Summary {
+        Summary {
+            seen: 0,
+            identical: 0,
+            repaired: self.named_zeroes(),
+            failed: 0,
+            cleaned: 0,
+            rejoined: Vec::new(),
+            away: Vec::new(),
+            complete: false,
+        }
     }
 
     /// Whether the cluster was still in the generation of this pass.

@@ -207,12 +207,12 @@ fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
 }
 
 /// The id of the node that a server of this run id becomes.
-pub fn node_id(run_id: &str) -> String {
+pub fn member_id(run_id: &str) -> String {
     short_hash(&["node", run_id])
 }
 
 fn planned_cluster(probes: &[Probe]) -> Cluster {
-    let mut members: Vec<String> = opened(probes).map(|(_, opened)| node_id(&opened.info.run_id)).collect();
+    let mut members: Vec<String> = opened(probes).map(|(_, opened)| member_id(&opened.info.run_id)).collect();
     members.sort();
     let mut parts = vec!["cluster"];
     parts.extend(members.iter().map(String::as_str));
@@ -228,7 +228,7 @@ async fn initialise(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Re
     for probe in probes.iter_mut() {
         let Ok(opened) = &mut probe.found else { continue };
         let run_id = opened.info.run_id.clone();
-        let args = ["claim", &cluster.id, &node_id(&run_id), &members, &run_id];
+        let args = ["claim", &cluster.id, &member_id(&run_id), &members, &run_id];
         let answer = admit_call(&opened.connection, &args).await;
         let refusal = match answer {
             Ok((status, _)) if status == "OK" => continue,

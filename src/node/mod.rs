@@ -4,6 +4,7 @@
 //! (re)connect and probes it while it hangs. The coordinator sees nodes through the [`Node`] trait, which tests fake.
 
 mod admission;
+mod calls;
 mod configuration;
 mod error;
 mod facts;
@@ -19,7 +20,7 @@ pub use admission::{Cluster, admit_call};
 pub use configuration::{Configuration, Member};
 pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
-pub use formation::{Probe, address_of, client_at, form, probe_all};
+pub use formation::{Probe, address_of, client_at, form, member_id, probe_all};
 pub use latency::Latency;
 pub use remote::RemoteNode;
 pub use seating::seat;
