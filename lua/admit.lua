@@ -3,24 +3,24 @@
 -- KEYS    forget: 1 record, 2.. nothing; others none
 -- ARGV    1 what, then
 --         look: nothing
---         claim: 2 cluster, 3 node, 4 members (node ids, comma between), 5 run id: a fresh, empty node is taken for a cluster that is being initialised
+--         claim: 2 cluster, 3 node, 4 members (node ids, comma between), 5 run id, 6 scopes: a fresh, empty node is taken for a cluster that is being initialised
 --         start: 2 cluster, 3 fence: a claimed node becomes a voter of epoch 1
 --         readmit: 2 node, 3 run id, 4 fence, 5 run id that was recorded: the same data after a restart that cannot have lost any
 --         demote: 2 node, 3 fence, 4 run id that was recorded: a node that may hold older data does not vote until it is promoted
 --         rejoin: 2 node, 3 epoch, 4 run id, 5 fence: a heal pass over a joining node begins
---         enlist: 2 cluster, 3 node, 4 members, 5 run id, 6 epoch, 7 fence: an empty node becomes a joining one
+--         enlist: 2 cluster, 3 node, 4 members, 5 run id, 6 epoch, 7 fence, 8 scopes: an empty node becomes a joining one
 --         epoch: 2 node, 3 epoch, 4 fence: never down; joining nodes keep their role
 --         promote: 2 node, 3 epoch, 4 run id, 5 new fence, 6 fence of the whole heal pass: a joining node that holds all that the voters hold becomes one
 --         forget: 2 fence: drop a register that no voter has; only on a joining node
 --         mark: 2 fence, 3 register, 4 ballot: remember that a node misses the register's last settle
 --         clean: 2 fence, 3 register, 4 ballot: take a register off the dirty set unless it was marked again
--- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs}; '' where unknown
+-- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs, scopes}; '' where unknown
 --         {'OK'} {'CLAIMED', cluster, members} {'NOT_EMPTY', number of keys} {'OTHER', field, value} {'REFUSED', error}
 -- ERRORS  none of its own
 local what = ARGV[1]
-local info = redis.call('HMGET', 'anrcho_node', 'cluster', 'node', 'epoch', 'role', 'run_id', 'members')
+local info = redis.call('HMGET', 'anrcho_node', 'cluster', 'node', 'epoch', 'role', 'run_id', 'members', 'scopes')
 local cluster, node, epoch, role = info[1] or '', info[2] or '', info[3] or '', info[4] or ''
-local run_id, members = info[5] or '', info[6] or ''
+local run_id, members, scopes = info[5] or '', info[6] or '', info[7] or ''
 local fence = redis.call('GET', 'anrcho_fence') or ''
 
 local function write(...)
@@ -37,14 +37,15 @@ end
 if what == 'look' then
   local time = redis.call('TIME')
   return {'NODE', cluster, node, epoch, role, run_id, members, fence, as_text(redis.call('DBSIZE')),
-    as_text(time[1] * 1000000 + time[2])}
+    as_text(time[1] * 1000000 + time[2]), scopes}
 elseif what == 'claim' then
   if cluster ~= '' then
     if cluster ~= ARGV[2] or node ~= ARGV[3] then return {'CLAIMED', cluster, members} end
     return {'OK'}
   end
   if redis.call('DBSIZE') > 0 then return {'NOT_EMPTY', as_text(redis.call('DBSIZE'))} end
-  return write('cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', '1', 'role', 'claimed')
+  return write('cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', '1', 'role', 'claimed',
+    'scopes', ARGV[6] or '')
 elseif what == 'start' then
   if cluster ~= ARGV[2] then return {'OTHER', 'cluster', cluster} end
   if role ~= 'claimed' then return {'OK'} end
@@ -65,7 +66,7 @@ elseif what == 'enlist' then
   if cluster ~= '' then return {'CLAIMED', cluster, members} end
   if redis.call('DBSIZE') > 0 then return {'NOT_EMPTY', as_text(redis.call('DBSIZE'))} end
   return write_with_fence(ARGV[7], 'cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', ARGV[6],
-    'role', 'joining')
+    'role', 'joining', 'scopes', ARGV[8] or '')
 elseif what == 'epoch' then
   if node ~= ARGV[2] then return {'OTHER', 'node', node} end
   if tonumber(epoch) >= tonumber(ARGV[3]) then return {'OTHER', 'epoch', epoch} end

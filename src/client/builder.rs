@@ -1,7 +1,7 @@
 //! From a list of URLs to a client.
 
 use super::{Client, Inner};
-use crate::command::Table;
+use crate::command::{Scopes, Table};
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
@@ -15,6 +15,7 @@ use std::time::Duration;
 pub struct Builder {
     nodes: Vec<String>,
     config: Config,
+    scopes: Vec<Vec<u8>>,
     without_quorum: bool,
 }
 
@@ -58,6 +59,26 @@ impl Builder {
         self
     }
 
+    /// Makes all keys that start with this prefix one register, so that whatever is done with them can be atomic; the empty prefix makes
+    /// the whole database one. May be given several times; of nested ones the longest counts. It is fixed when the cluster is initialised:
+    /// later clients name the same ones, or none and take what the nodes have.
+    #[must_use]
+    pub fn scope(mut self, prefix: impl AsRef<[u8]>) -> Builder {
+        self.scopes.push(prefix.as_ref().to_vec());
+        self
+    }
+
+    /// As [`scope`](Builder::scope), for several prefixes.
+    #[must_use]
+    pub fn scopes<I, S>(mut self, prefixes: I) -> Builder
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<[u8]>,
+    {
+        self.scopes.extend(prefixes.into_iter().map(|prefix| prefix.as_ref().to_vec()));
+        self
+    }
+
     /// Certificates for nodes with `rediss://` URLs.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Builder {
@@ -80,11 +101,15 @@ impl Builder {
     }
 
     /// Looks at every node, starts a new cluster where all of them answer and are empty, and connects.
-    pub async fn connect(self) -> Result<Client, Error> {
+    pub async fn connect(mut self) -> Result<Client, Error> {
         self.check()?;
+        if !self.scopes.is_empty() {
+            let scopes = Scopes::new(std::mem::take(&mut self.scopes)).map_err(ConnectError::List)?;
+            self.config.scopes = Some(scopes);
+        }
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
-        let cluster = form(&*config.surroundings, &mut probes).await?;
+        let cluster = form(&*config.surroundings, &mut probes, config.scopes.as_ref()).await?;
         let members = Arc::new(Members::default());
         let start = |probe: crate::node::Probe| {
             RemoteNode::start(
@@ -100,7 +125,7 @@ impl Builder {
         if !self.without_quorum {
             check_quorum(&nodes)?;
         }
-        let table = command_table(&nodes, &config).await?;
+        let table = command_table(&nodes, &config).await?.with_scopes(cluster.scopes);
         let seen = nodes.iter().map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>).collect();
         let coordinator = Coordinator::start(seen, Arc::clone(&config));
         let consistency = config.consistency;

@@ -127,9 +127,9 @@ impl Healer {
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         }
         let cluster = node.cluster();
-        let members = cluster.members.join(",");
+        let (members, scopes) = (cluster.members.join(","), cluster.scopes.encode());
         let args = if opened.look.is_unknown() {
-            vec!["enlist", &cluster.id, &id, &members, &run_id, &number, &fence]
+            vec!["enlist", &cluster.id, &id, &members, &run_id, &number, &fence, &scopes]
         } else {
             vec!["rejoin", &id, &number, &run_id, &fence]
         };

@@ -1,6 +1,7 @@
 //! What a server says of itself: INFO and the `look` of `admit.lua`.
 
 use super::error::Refusal;
+use crate::command::Scopes;
 use crate::protocol::{Epoch, Role};
 use crate::script::{Malformed, fields, integer, text};
 use redis::Value;
@@ -77,6 +78,8 @@ pub struct Look {
     pub keys: u64,
     /// The node's clock, in µs.
     pub now_us: u64,
+    /// The cluster's scopes.
+    pub scopes: Scopes,
 }
 
 impl Look {
@@ -98,6 +101,7 @@ impl Look {
             fence: text(next()?)?,
             keys: integer(next()?)?,
             now_us: integer(next()?)?,
+            scopes: scopes(&text(next()?)?)?,
         })
     }
 
@@ -115,4 +119,8 @@ impl Look {
     pub fn role(&self) -> Role {
         if self.role == "voter" { Role::Voter } else { Role::Joining }
     }
+}
+
+fn scopes(text: &str) -> Result<Scopes, Malformed> {
+    Scopes::decode(text).ok_or_else(|| Malformed(format!("scopes '{text}'")))
 }

@@ -6,6 +6,7 @@
 use super::admission::{Cluster, admit_call, new_fence};
 use super::error::{ConnectError, Failures, NodeFailure, Refusal};
 use super::session::{self, Opened};
+use crate::command::Scopes;
 use crate::config::{Config, Tls};
 use crate::protocol::Epoch;
 use crate::script::short_hash;
@@ -59,19 +60,25 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// Decides which cluster the probed nodes are, and starts a new one where all are fresh.
-pub async fn form(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
+/// Decides which cluster the probed nodes are, and starts a new one where all are fresh: with these scopes, or with those of an
+/// initialisation that did not finish where none are named.
+pub async fn form(
+    surroundings: &dyn Surroundings,
+    probes: &mut [Probe],
+    scopes: Option<&Scopes>,
+) -> Result<Cluster, ConnectError> {
     check_list(probes)?;
-    if let Some(cluster) = known_cluster(probes)? {
+    if let Some(cluster) = known_cluster(probes, scopes)? {
         if may_finish(probes, &cluster) {
             start(surroundings, probes, &cluster).await?;
         } else if may_begin_again(probes, &cluster) {
-            return initialise(surroundings, probes).await;
+            return initialise(surroundings, probes, &cluster.scopes).await;
         }
         return Ok(cluster);
     }
-    check_fresh(probes)?;
-    initialise(surroundings, probes).await
+    let scopes = scopes.cloned().unwrap_or_else(|| claimed_scopes(probes));
+    check_fresh(probes, &scopes)?;
+    initialise(surroundings, probes, &scopes).await
 }
 
 fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
@@ -99,8 +106,14 @@ fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// The cluster that some node is a started member of. Nodes of two clusters are refused.
-fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
+/// The scopes of an initialisation that has begun.
+fn claimed_scopes(probes: &[Probe]) -> Scopes {
+    let mut claimed = opened(probes).filter(|(_, opened)| opened.look.is_claimed());
+    claimed.next().map(|(_, opened)| opened.look.scopes.clone()).unwrap_or_default()
+}
+
+/// The cluster that some node is a started member of. Nodes of two clusters, or with other scopes than those named, are refused.
+fn known_cluster(probes: &[Probe], scopes: Option<&Scopes>) -> Result<Option<Cluster>, ConnectError> {
     let mut cluster: Option<Cluster> = None;
     for (probe, opened) in opened(probes) {
         let look = &opened.look;
@@ -114,7 +127,18 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
                 return Err(of_node(probe, refusal));
             }
             Some(_) => {}
-            None => cluster = Some(Cluster { id: look.cluster.clone(), members: look.members.clone() }),
+            None => {
+                cluster = Some(Cluster {
+                    id: look.cluster.clone(),
+                    members: look.members.clone(),
+                    scopes: look.scopes.clone(),
+                });
+            }
+        }
+        let expected = scopes.or(cluster.as_ref().map(|cluster| &cluster.scopes));
+        if let Some(expected) = expected.filter(|expected| **expected != look.scopes) {
+            let (found, expected) = (look.scopes.to_string(), expected.to_string());
+            return Err(of_node(probe, Refusal::OtherScopes { found, expected }));
         }
     }
     let Some(cluster) = cluster else { return Ok(None) };
@@ -139,7 +163,7 @@ fn may_finish(probes: &[Probe], cluster: &Cluster) -> bool {
 
 /// Unknown nodes among started ones, and the list makes the very same cluster: all were flushed, and one was claimed again.
 fn may_begin_again(probes: &[Probe], cluster: &Cluster) -> bool {
-    all_without_data(probes) && planned_cluster(probes).id == cluster.id
+    all_without_data(probes) && planned_cluster(probes, &cluster.scopes).id == cluster.id
 }
 
 /// A server that took a lost member's place, and that member itself: only one of them may be asked.
@@ -156,7 +180,7 @@ fn check_members(probes: &[Probe]) -> Result<(), ConnectError> {
 }
 
 /// A new cluster takes all N nodes, each empty or claimed before by this very list.
-fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
+fn check_fresh(probes: &[Probe], scopes: &Scopes) -> Result<(), ConnectError> {
     for probe in probes {
         match &probe.found {
             Ok(_) | Err(Refusal::Unreachable(_)) => {}
@@ -171,7 +195,7 @@ fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
     if !missing.is_empty() {
         return Err(ConnectError::NotAllThere(Failures(missing)));
     }
-    let cluster = planned_cluster(probes).id;
+    let cluster = planned_cluster(probes, scopes).id;
     for (probe, opened) in opened(probes) {
         if opened.look.is_unknown() && opened.look.keys > 0 {
             return Err(of_node(probe, Refusal::HoldsData { keys: opened.look.keys }));
@@ -187,22 +211,34 @@ fn node_id(run_id: &str) -> String {
     short_hash(&["node", run_id])
 }
 
-fn planned_cluster(probes: &[Probe]) -> Cluster {
+fn planned_cluster(probes: &[Probe], scopes: &Scopes) -> Cluster {
     let mut members: Vec<String> = opened(probes).map(|(_, opened)| node_id(&opened.info.run_id)).collect();
     members.sort();
     let mut parts = vec!["cluster"];
     parts.extend(members.iter().map(String::as_str));
-    Cluster { id: short_hash(&parts), members }
+    let encoded = scopes.encode();
+    if !scopes.is_empty() {
+        parts.extend(["scopes", &encoded]);
+    }
+    Cluster { id: short_hash(&parts), members, scopes: scopes.clone() }
 }
 
-/// Claims every node, then starts every node: no node votes before all are claimed.
-async fn initialise(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
-    let cluster = planned_cluster(probes);
-    let members = cluster.members.join(",");
-    for probe in probes.iter_mut() {
-        let Ok(opened) = &mut probe.found else { continue };
+/// Claims every node, then starts every node: no node votes before all are claimed. The order is that of the nodes' ids, so that of two
+/// clients that would make different clusters of the same nodes, whatever the order of their lists, one gets all.
+async fn initialise(
+    surroundings: &dyn Surroundings,
+    probes: &mut [Probe],
+    scopes: &Scopes,
+) -> Result<Cluster, ConnectError> {
+    let cluster = planned_cluster(probes, scopes);
+    let (members, encoded) = (cluster.members.join(","), scopes.encode());
+    let mut in_order: Vec<(String, &Probe)> =
+        opened(probes).map(|(probe, opened)| (node_id(&opened.info.run_id), probe)).collect();
+    in_order.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (id, probe) in in_order {
+        let Ok(opened) = &probe.found else { continue };
         let run_id = opened.info.run_id.clone();
-        let args = ["claim", &cluster.id, &node_id(&run_id), &members, &run_id];
+        let args = ["claim", &cluster.id, &id, &members, &run_id, &encoded];
         let answer = admit_call(&opened.connection, &args).await;
         let refusal = match answer {
             Ok((status, _)) if status == "OK" => continue,

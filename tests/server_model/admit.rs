@@ -13,16 +13,18 @@ struct Info {
     role: Vec<u8>,
     run_id: Vec<u8>,
     members: Vec<u8>,
+    scopes: Vec<u8>,
     fence: Vec<u8>,
 }
 
 impl Info {
     fn load(call: &mut Call<'_, '_>) -> Ended<Info> {
-        let fields = [b"cluster".as_slice(), b"node", b"epoch", b"role", b"run_id", b"members"];
+        let fields = [b"cluster".as_slice(), b"node", b"epoch", b"role", b"run_id", b"members", b"scopes"];
         let info = call.session.call_strings(&[&[b"HMGET", NODE], &fields[..]].concat())?;
-        let [cluster, node, epoch, role, run_id, members] = [0, 1, 2, 3, 4, 5].map(|at| or_empty(&info[at]));
+        let [cluster, node, epoch, role, run_id, members, scopes] =
+            [0, 1, 2, 3, 4, 5, 6].map(|at| or_empty(&info[at]));
         let fence = or_empty(&call.session.call_string(&[b"GET", b"anrcho_fence"])?);
-        Ok(Info { cluster, node, epoch, role, run_id, members, fence })
+        Ok(Info { cluster, node, epoch, role, run_id, members, scopes, fence })
     }
 }
 
@@ -66,9 +68,9 @@ fn write_with_fence(call: &mut Call<'_, '_>, token: &[u8], fields: &[&[u8]]) -> 
 }
 
 fn look(call: &Call<'_, '_>, info: Info) -> Reply {
-    let Info { cluster, node, epoch, role, run_id, members, fence } = info;
+    let Info { cluster, node, epoch, role, run_id, members, scopes, fence } = info;
     let (keys, now_us) = (call.session.store.len().to_string(), call.session.now_us.to_string());
-    words!["NODE", cluster, node, epoch, role, run_id, members, fence, keys, now_us]
+    words!["NODE", cluster, node, epoch, role, run_id, members, fence, keys, now_us, scopes]
 }
 
 fn must_be_empty(call: &Call<'_, '_>) -> Ended<()> {
@@ -87,7 +89,8 @@ fn claim(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
     must_be_empty(call)?;
     let (members, run_id) = (call.arg(4)?, call.arg(5)?);
     let who = [b"cluster", cluster, b"node", node, b"members", members, b"run_id", run_id];
-    write(call, &[&who[..], &[b"epoch", b"1", b"role", b"claimed"]].concat())
+    let scopes = call.args.get(5).copied().unwrap_or_default();
+    write(call, &[&who[..], &[b"epoch", b"1", b"role", b"claimed", b"scopes", scopes]].concat())
 }
 
 fn start(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
@@ -121,7 +124,8 @@ fn enlist(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
     must_be_empty(call)?;
     let who = [b"cluster", call.arg(2)?, b"node", call.arg(3)?, b"members", call.arg(4)?];
     let when = [b"run_id", call.arg(5)?, b"epoch", call.arg(6)?, b"role", b"joining"];
-    write_with_fence(call, call.arg(7)?, &[who, when].concat())
+    let scopes = [b"scopes".as_slice(), call.args.get(7).copied().unwrap_or_default()];
+    write_with_fence(call, call.arg(7)?, &[&who[..], &when, &scopes].concat())
 }
 
 fn epoch(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
