@@ -1,5 +1,6 @@
 //! Settings, with their defaults and what each is for.
 
+use crate::command::Scopes;
 use crate::surroundings::{Machine, Surroundings};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,9 @@ impl std::fmt::Debug for Tls {
 pub struct Config {
     /// How much replies promise where the call does not say.
     pub consistency: Consistency,
+    /// What makes keys one register besides hash tags: prefixes that are fixed when the cluster is initialised. `None` takes what the
+    /// nodes have, and initialises a new cluster without any; others than the nodes' are refused.
+    pub scopes: Option<Scopes>,
     /// Certificates for nodes with `rediss://` URLs.
     pub tls: Tls,
     /// After how long an operation gives up. Default 5 s.
@@ -72,6 +76,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             consistency: Consistency::Linearizable,
+            scopes: None,
             tls: Tls::default(),
             operation_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(1),

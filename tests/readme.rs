@@ -53,6 +53,7 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
     // All fields by name: one more in `Config` does not compile here, and then belongs in the README.
     let Config {
         consistency,
+        scopes,
         tls,
         operation_timeout,
         connect_timeout,
@@ -68,6 +69,8 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
         surroundings: _, // what simulations replace; nothing to set
     } = Config::default();
     assert_eq!(default_of("consistency"), format!("`{consistency:?}`"));
+    assert_eq!(default_of("scopes"), "those of the nodes");
+    assert_eq!(scopes, None);
     assert!(tls.root_certificate.is_none() && tls.client_certificate.is_none());
     assert_eq!(default_of("tls"), "the machine's certificate store");
     assert_eq!(default_of("operation_timeout"), in_words(operation_timeout));

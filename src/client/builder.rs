@@ -2,7 +2,7 @@
 
 use super::roster::{Roster, Starter, follow};
 use super::{Client, Inner};
-use crate::command::Table;
+use crate::command::{Scopes, Table};
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
@@ -16,6 +16,7 @@ use std::time::Duration;
 pub struct Builder {
     nodes: Vec<String>,
     config: Config,
+    scopes: Vec<Vec<u8>>,
     without_quorum: bool,
 }
 
@@ -59,6 +60,26 @@ impl Builder {
         self
     }
 
+    /// Makes all keys that start with this prefix one register, so that whatever is done with them can be atomic; the empty prefix makes
+    /// the whole database one. May be given several times; of nested ones the longest counts. It is fixed when the cluster is initialised:
+    /// later clients name the same ones, or none and take what the nodes have.
+    #[must_use]
+    pub fn scope(mut self, prefix: impl AsRef<[u8]>) -> Builder {
+        self.scopes.push(prefix.as_ref().to_vec());
+        self
+    }
+
+    /// As [`scope`](Builder::scope), for several prefixes.
+    #[must_use]
+    pub fn scopes<I, S>(mut self, prefixes: I) -> Builder
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<[u8]>,
+    {
+        self.scopes.extend(prefixes.into_iter().map(|prefix| prefix.as_ref().to_vec()));
+        self
+    }
+
     /// Certificates for nodes with `rediss://` URLs.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Builder {
@@ -81,13 +102,18 @@ impl Builder {
     }
 
     /// Looks at every node, starts a new cluster where all of them answer and are empty, and connects.
-    pub async fn connect(self) -> Result<Client, Error> {
+    pub async fn connect(mut self) -> Result<Client, Error> {
         self.check()?;
+        if !self.scopes.is_empty() {
+            let scopes = Scopes::new(std::mem::take(&mut self.scopes)).map_err(ConnectError::List)?;
+            self.config.scopes = Some(scopes);
+        }
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
-        let cluster = form(&*config.surroundings, &mut probes).await?;
+        let cluster = form(&*config.surroundings, &mut probes, config.scopes.as_ref()).await?;
         let configuration = cluster.configuration.clone();
         let probes = seat(probes, &configuration, &config).await?;
+        let scopes = cluster.scopes.clone();
         let starter = Starter { config: Arc::clone(&config), cluster, seats: Arc::default() };
         let start = |probe: crate::node::Probe| starter.node(probe.name, probe.client);
         let nodes: Vec<Arc<RemoteNode>> = probes.into_iter().map(start).collect();
@@ -95,7 +121,7 @@ impl Builder {
         if !self.without_quorum {
             check_quorum(&nodes)?;
         }
-        let table = command_table(&nodes, &config).await?;
+        let table = command_table(&nodes, &config).await?.with_scopes(scopes);
         let roster = Arc::new(Roster { configuration, nodes });
         let coordinator = Coordinator::start(roster.view(), Arc::clone(&config));
         let consistency = config.consistency;

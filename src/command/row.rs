@@ -38,8 +38,8 @@ pub(super) enum Kind {
     Call,
     /// Keys of several registers: one call each.
     Split(Join),
-    Pick(fn(&Request<'_>) -> Result<Pick, Refusal>),
-    Walk(fn(&Request<'_>) -> Result<Walk, Refusal>),
+    Pick(fn(&Table, &Request<'_>) -> Result<Pick, Refusal>),
+    Walk(fn(&Table, &Request<'_>) -> Result<Walk, Refusal>),
     /// One node's own answer.
     Ask,
     /// The whole cluster, by a new generation.

@@ -151,7 +151,7 @@ impl Healer {
             })
         };
         let Some(node) = roster.nodes.iter().find(of_it) else { return Ok(()) };
-        let moved = move_server(node, id, &node.cluster().id, &roster.configuration).await;
+        let moved = move_server(node, id, &roster.configuration).await;
         moved.map_err(|refusal| ConnectError::Node { node: node.name().to_owned(), refusal })?;
         progress.note(&format!("{} is a member now", node.name()));
         node.refresh().await;

@@ -3,6 +3,7 @@
 use super::configuration::Configuration;
 use super::error::Refusal;
 use super::session::{Opened, Session, admit_cmd, ask};
+use crate::command::Scopes;
 use crate::protocol::{Admission, Epoch, Facts, Fence};
 use crate::script::{fields, text};
 use crate::surroundings::{Connection, Surroundings};
@@ -16,6 +17,8 @@ pub struct Cluster {
     pub id: String,
     /// Its nodes, as far as the client that connected could see.
     pub configuration: Configuration,
+    /// What makes keys one register; fixed when the cluster was initialised.
+    pub scopes: Scopes,
 }
 
 /// A new token of admission: the epoch, and what nobody can guess or repeat.
@@ -63,6 +66,7 @@ pub async fn admit(
     opened: Opened,
     cluster: &Cluster,
 ) -> Result<Session, Refusal> {
+    check_scopes(&opened, cluster)?;
     let opened = match change(surroundings, &opened, cluster) {
         Some(args) => change_and_look(opened, &args).await?,
         None => opened,
@@ -82,6 +86,15 @@ pub async fn admit(
             Err(Refusal::OtherCluster { found: opened.look.cluster, expected: cluster.id.clone() })
         }
     }
+}
+
+/// Under other scopes the same key would have another history.
+fn check_scopes(opened: &Opened, cluster: &Cluster) -> Result<(), Refusal> {
+    let look = &opened.look;
+    if look.cluster != cluster.id || look.scopes == cluster.scopes {
+        return Ok(());
+    }
+    Err(Refusal::OtherScopes { found: look.scopes.to_string(), expected: cluster.scopes.to_string() })
 }
 
 /// What has to change on the node before it can be asked, as a call of `admit.lua`.

@@ -2,6 +2,7 @@
 
 use super::configuration::{Configuration, Member};
 use super::error::Refusal;
+use crate::command::Scopes;
 use crate::protocol::{Epoch, Role};
 use crate::script::{Malformed, fields, integer, text};
 use redis::Value;
@@ -78,6 +79,8 @@ pub struct Look {
     pub keys: u64,
     /// The node's clock, in µs.
     pub now_us: u64,
+    /// The cluster's scopes.
+    pub scopes: Scopes,
     /// The generation in which everything was deleted last.
     pub flushed: u64,
 }
@@ -101,6 +104,7 @@ impl Look {
             fence: text(next()?)?,
             keys: integer(next()?)?,
             now_us: integer(next()?)?,
+            scopes: scopes(&text(next()?)?)?,
             flushed: integer(next()?)?,
         })
     }
@@ -128,4 +132,8 @@ impl Look {
     pub fn role(&self) -> Role {
         if self.role == "voter" { Role::Voter } else { Role::Joining }
     }
+}
+
+fn scopes(text: &str) -> Result<Scopes, Malformed> {
+    Scopes::decode(text).ok_or_else(|| Malformed(format!("scopes '{text}'")))
 }

@@ -7,6 +7,7 @@ use super::admission::{Cluster, admit_call, new_fence};
 use super::configuration::{Configuration, Member};
 use super::error::{ConnectError, Failures, NodeFailure, Refusal};
 use super::session::{self, Opened};
+use crate::command::Scopes;
 use crate::config::{Config, Tls};
 use crate::protocol::Epoch;
 use crate::script::short_hash;
@@ -81,19 +82,25 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// Decides which cluster the probed nodes are, and starts a new one where all are fresh.
-pub async fn form(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
+/// Decides which cluster the probed nodes are, and starts a new one where all are fresh: with these scopes, or with those of an
+/// initialisation that did not finish where none are named.
+pub async fn form(
+    surroundings: &dyn Surroundings,
+    probes: &mut [Probe],
+    scopes: Option<&Scopes>,
+) -> Result<Cluster, ConnectError> {
     check_list(probes)?;
-    if let Some(cluster) = known_cluster(probes)? {
+    if let Some(cluster) = known_cluster(probes, scopes)? {
         if may_finish(probes, &cluster) {
             start(surroundings, probes, &cluster).await?;
         } else if may_begin_again(probes, &cluster) {
-            return initialise(surroundings, probes).await;
+            return initialise(surroundings, probes, &cluster.scopes).await;
         }
         return Ok(cluster);
     }
-    check_fresh(probes)?;
-    initialise(surroundings, probes).await
+    let scopes = scopes.cloned().unwrap_or_else(|| claimed_scopes(probes));
+    check_fresh(probes, &scopes)?;
+    initialise(surroundings, probes, &scopes).await
 }
 
 fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
@@ -121,8 +128,14 @@ fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// The cluster that some node is a started member of. Nodes of two clusters are refused.
-fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
+/// The scopes of an initialisation that has begun.
+fn claimed_scopes(probes: &[Probe]) -> Scopes {
+    let mut claimed = opened(probes).filter(|(_, opened)| opened.look.is_claimed());
+    claimed.next().map(|(_, opened)| opened.look.scopes.clone()).unwrap_or_default()
+}
+
+/// The cluster that some node is a started member of. Nodes of two clusters, or with other scopes than those named, are refused.
+fn known_cluster(probes: &[Probe], scopes: Option<&Scopes>) -> Result<Option<Cluster>, ConnectError> {
     let mut cluster: Option<Cluster> = None;
     for (probe, opened) in opened(probes) {
         let look = &opened.look;
@@ -136,7 +149,18 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
                 return Err(of_node(probe, refusal));
             }
             Some(known) if known.configuration.generation >= look.epoch.generation() => {}
-            _ => cluster = Some(Cluster { id: look.cluster.clone(), configuration: look.configuration() }),
+            _ => {
+                cluster = Some(Cluster {
+                    id: look.cluster.clone(),
+                    configuration: look.configuration(),
+                    scopes: look.scopes.clone(),
+                });
+            }
+        }
+        let expected = scopes.or(cluster.as_ref().map(|cluster| &cluster.scopes));
+        if let Some(expected) = expected.filter(|expected| **expected != look.scopes) {
+            let (found, expected) = (look.scopes.to_string(), expected.to_string());
+            return Err(of_node(probe, Refusal::OtherScopes { found, expected }));
         }
     }
     if cluster.is_some() {
@@ -159,7 +183,7 @@ fn may_finish(probes: &[Probe], cluster: &Cluster) -> bool {
 
 /// Unknown nodes among started ones, and the list makes the very same cluster: all were flushed, and one was claimed again.
 fn may_begin_again(probes: &[Probe], cluster: &Cluster) -> bool {
-    all_without_data(probes) && planned_cluster(probes).id == cluster.id
+    all_without_data(probes) && planned_cluster(probes, &cluster.scopes).id == cluster.id
 }
 
 /// A server that took a lost member's place, and that member itself: only one of them may be asked.
@@ -176,7 +200,7 @@ fn check_members(probes: &[Probe]) -> Result<(), ConnectError> {
 }
 
 /// A new cluster takes all N nodes, each empty or claimed before by this very list.
-fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
+fn check_fresh(probes: &[Probe], scopes: &Scopes) -> Result<(), ConnectError> {
     for probe in probes {
         match &probe.found {
             Ok(_) | Err(Refusal::Unreachable(_)) => {}
@@ -191,7 +215,7 @@ fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
     if !missing.is_empty() {
         return Err(ConnectError::NotAllThere(Failures(missing)));
     }
-    let cluster = planned_cluster(probes).id;
+    let cluster = planned_cluster(probes, scopes).id;
     for (probe, opened) in opened(probes) {
         if opened.look.is_unknown() && opened.look.keys > 0 {
             return Err(of_node(probe, Refusal::HoldsData { keys: opened.look.keys }));
@@ -211,24 +235,37 @@ pub fn member_id(run_id: &str) -> String {
     short_hash(&["node", run_id])
 }
 
-fn planned_cluster(probes: &[Probe]) -> Cluster {
+fn planned_cluster(probes: &[Probe], scopes: &Scopes) -> Cluster {
     let mut members: Vec<String> = opened(probes).map(|(_, opened)| member_id(&opened.info.run_id)).collect();
     members.sort();
     let mut parts = vec!["cluster"];
     parts.extend(members.iter().map(String::as_str));
+    let encoded = scopes.encode();
+    if !scopes.is_empty() {
+        parts.extend(["scopes", &encoded]);
+    }
     let id = short_hash(&parts);
     let members = members.into_iter().map(|id| Member { id, address: None }).collect();
-    Cluster { id, configuration: Configuration { members, ..Configuration::default() } }
+    let configuration = Configuration { members, ..Configuration::default() };
+    Cluster { id, configuration, scopes: scopes.clone() }
 }
 
-/// Claims every node, then starts every node: no node votes before all are claimed.
-async fn initialise(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
-    let cluster = planned_cluster(probes);
-    let members = cluster.configuration.members_text();
-    for probe in probes.iter_mut() {
-        let Ok(opened) = &mut probe.found else { continue };
+/// Claims every node, then starts every node: no node votes before all are claimed. The order is that of the nodes' ids, so that of two
+/// clients that would make different clusters of the same nodes, whatever the order of their lists, one gets all.
+async fn initialise(
+    surroundings: &dyn Surroundings,
+    probes: &mut [Probe],
+    scopes: &Scopes,
+) -> Result<Cluster, ConnectError> {
+    let cluster = planned_cluster(probes, scopes);
+    let (members, encoded) = (cluster.configuration.members_text(), scopes.encode());
+    let mut in_order: Vec<(String, &Probe)> =
+        opened(probes).map(|(probe, opened)| (member_id(&opened.info.run_id), probe)).collect();
+    in_order.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (id, probe) in in_order {
+        let Ok(opened) = &probe.found else { continue };
         let run_id = opened.info.run_id.clone();
-        let args = ["claim", &cluster.id, &member_id(&run_id), &members, &run_id];
+        let args = ["claim", &cluster.id, &id, &members, &run_id, &encoded];
         let answer = admit_call(&opened.connection, &args).await;
         let refusal = match answer {
             Ok((status, _)) if status == "OK" => continue,

@@ -7,12 +7,12 @@ use crate::sequence::{Sequence, evalsha, record, text};
 
 const CALLS: [&str; 14] = [
     "look",
-    "claim C N a,b R",
+    "claim C N a,b R 72713a,",
     "start C F",
     "readmit N S F R",
     "demote N F R",
     "rejoin N E S F",
-    "move C N a,b H F S L",
+    "move C N a,b H F S L ,",
     "epoch N E F",
     "promote N P R F G",
     "forget G",
