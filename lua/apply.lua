@@ -1,5 +1,5 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text expiry deadline state stream user
+-- USES    fence text age expiry deadline state stream user
 -- KEYS    1 record; 2.. every key that the commands name, each once
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies,
 --         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);
@@ -31,6 +31,7 @@ local exists, promised, accepted, settled = head[1], head[1] or '', head[2] or '
 local version, digest, multi = head[4] or '0', head[5] or '', head[7]
 if ballot <= promised then return {'NACK', promised} end -- I1
 if op_ms > now_ms + max_offset_ms then return {'AHEAD', as_text(now_ms)} end
+if not exists and older_than_purge_age(op_ms) then return {'EXPIRED', as_text(now_ms)} end
 
 local function states()
   if state_limit == 0 then return {} end

@@ -1,5 +1,5 @@
 -- settle: accept a history under a ballot, with the state that it produced where the node does not have it.
--- USES    fence text rebuild
+-- USES    fence text age rebuild
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta); 7 base digest (delta: the digest that the delta starts from);
 --         8 remembered ops, as snapshot gave them; 9 dirty ('1': remember here that another node missed this settle); 10 multi ('1' or '0');
@@ -12,6 +12,7 @@ local ballot, version, digest, mode, base, ops, dirty = ARGV[3], ARGV[4], ARGV[5
 local head = redis.call('HMGET', record, 'p', 'a', 'v', 'd')
 local promised, accepted, local_version, local_digest = head[1] or '', head[2] or '', head[3] or '0', head[4] or ''
 if ballot < promised then return {'NACK', promised} end -- I1
+if not head[1] and older_than_purge_age(time_of(ballot)) then return {'EXPIRED', as_text(now_ms)} end
 if ballot == accepted and ballot == promised and digest ~= local_digest then return {'CONFLICT', local_digest} end -- I3
 if (mode == 'confirm' and local_digest ~= digest) or (mode == 'delta' and local_digest ~= base) then
   return {'NEEDS_STATE', local_version, local_digest}

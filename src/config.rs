@@ -68,6 +68,9 @@ pub struct Config {
     pub repair_queue: usize,
     /// How many repairs run at once. Default 16.
     pub repairs_at_once: usize,
+    /// How old a deletion is before the nodes forget it; set when the cluster is initialised. At least twice `operation_timeout` and four
+    /// times `max_clock_offset`, of any client, and longer than a repair takes. Default 1 h.
+    pub purge_age: Duration,
     /// Where time, random numbers and connections come from. Default: this machine.
     pub surroundings: Arc<dyn Surroundings>,
 }
@@ -89,6 +92,7 @@ impl Default for Config {
             batch: 128,
             repair_queue: 10_000,
             repairs_at_once: 16,
+            purge_age: Duration::from_secs(3_600),
             surroundings: Arc::new(Machine),
         }
     }

@@ -66,6 +66,7 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
         batch,
         repair_queue,
         repairs_at_once,
+        purge_age,
         surroundings: _, // what simulations replace; nothing to set
     } = Config::default();
     assert_eq!(default_of("consistency"), format!("`{consistency:?}`"));
@@ -84,6 +85,7 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
     assert_eq!(default_of("batch"), batch.to_string());
     assert_eq!(default_of("repair_queue").replace(',', ""), repair_queue.to_string());
     assert_eq!(default_of("repairs_at_once"), repairs_at_once.to_string());
+    assert_eq!(default_of("purge_age"), in_words(purge_age));
 }
 
 #[test]

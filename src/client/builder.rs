@@ -6,7 +6,7 @@ use crate::command::{Scopes, Table};
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{ConnectError, Node, RemoteNode, Seat, form, probe_all, seat};
+use crate::node::{Cluster, ConnectError, Node, RemoteNode, Seat, form, probe_all, seat};
 use crate::protocol::Quorum;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -110,10 +110,11 @@ impl Builder {
         }
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
-        let cluster = form(&*config.surroundings, &mut probes, config.scopes.as_ref()).await?;
+        let cluster = form(&*config.surroundings, &mut probes, &config).await?;
         let configuration = cluster.configuration.clone();
         let probes = seat(probes, &configuration, &config).await?;
-        let scopes = cluster.scopes.clone();
+        check_purge_age(&cluster, &config)?;
+        let scopes = cluster.terms.scopes.clone();
         let starter = Starter { config: Arc::clone(&config), cluster, seats: Arc::default() };
         let start = |probe: crate::node::Probe| starter.node(probe.name, probe.client);
         let nodes: Vec<Arc<RemoteNode>> = probes.into_iter().map(start).collect();
@@ -137,14 +138,30 @@ impl Builder {
             return Err(ConnectError::List("the lower bound of hedge is above the upper one".into()).into());
         }
         // Ballots of two coordinators may differ by both their clocks' offsets from the nodes', at the op and at its retry.
-        let needed = self.config.operation_timeout.saturating_mul(2);
-        let needed = needed.saturating_add(self.config.max_clock_offset.saturating_mul(4));
-        if needed > self.config.retry_window {
+        if longest_op(&self.config) > self.config.retry_window {
             let text = "retry_window must be at least twice operation_timeout and four times max_clock_offset together, so that no retry outlives the memory of its op";
             return Err(ConnectError::List(text.into()).into());
         }
         Ok(())
     }
+}
+
+/// The longest that two coordinators' ballots of one op may be apart.
+fn longest_op(config: &Config) -> Duration {
+    let needed = config.operation_timeout.saturating_mul(2);
+    needed.saturating_add(config.max_clock_offset.saturating_mul(4))
+}
+
+/// What the nodes have forgotten must be out of reach of every op.
+fn check_purge_age(cluster: &Cluster, config: &Config) -> Result<(), ConnectError> {
+    let Ok(purge_age_ms) = cluster.terms.purge_age_ms.parse() else { return Ok(()) };
+    let (needed, purge_age) = (longest_op(config), Duration::from_millis(purge_age_ms));
+    if needed < purge_age {
+        return Ok(());
+    }
+    Err(ConnectError::List(format!(
+        "the cluster forgets deletions after {purge_age:?}, which must be more than twice operation_timeout and four times max_clock_offset together, here {needed:?}"
+    )))
 }
 
 fn check_quorum(nodes: &[Arc<RemoteNode>]) -> Result<(), ConnectError> {

@@ -165,9 +165,9 @@ pub(crate) async fn move_server(node: &Arc<RemoteNode>, id: &str, to: &Configura
     let opened = node.look().await?;
     let (epoch, flushed) = (to.first_epoch(), to.flushed.to_string());
     let (number, fence, members) = (epoch.0.to_string(), node.new_fence(epoch), to.members_text());
-    let (cluster, scopes) = (node.cluster(), node.cluster().scopes.encode());
-    let run_id = &opened.info.run_id;
-    let args = ["move", &cluster.id, id, &members, &number, &fence, run_id, &flushed, &scopes];
+    let (cluster, scopes) = (node.cluster(), node.cluster().terms.scopes.encode());
+    let (run_id, age) = (&opened.info.run_id, &cluster.terms.purge_age_ms);
+    let args = ["move", &cluster.id, id, &members, &number, &fence, run_id, &flushed, &scopes, age];
     let (status, words) = admit_call(&opened.connection, &args).await?;
     match status.as_str() {
         "OK" => Ok(()),

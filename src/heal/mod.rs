@@ -12,8 +12,11 @@
 
 mod dirty;
 mod members;
+mod purge;
 mod rejoin;
 mod sweep;
+
+pub use purge::PurgeSummary;
 
 use crate::client::{Client, Roster};
 use crate::config::Config;
@@ -93,6 +96,12 @@ impl Healer {
     /// One whole pass: brings back the nodes that do not vote, sweeps all registers of all nodes, drains the dirty sets.
     pub async fn once(&self, progress: &dyn Progress) -> Result<Summary, Error> {
         self.pass().await.run(progress).await
+    }
+
+    /// Lets go of deleted and expired registers that no node, late call or backup can bring back any more. While a node is away or
+    /// joining, nothing is let go.
+    pub async fn purge(&self) -> Result<PurgeSummary, Error> {
+        self.pass().await.purge().await
     }
 
     /// A pass over the newest generation that can be known.

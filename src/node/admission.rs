@@ -17,8 +17,17 @@ pub struct Cluster {
     pub id: String,
     /// Its nodes, as far as the client that connected could see.
     pub configuration: Configuration,
-    /// What makes keys one register; fixed when the cluster was initialised.
+    /// What was fixed when it was initialised.
+    pub terms: Terms,
+}
+
+/// What is fixed when a cluster is initialised, and the same for all its nodes and clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What makes keys one register.
     pub scopes: Scopes,
+    /// How old a tombstone is before it may go, in ms. Empty: nothing is purged.
+    pub purge_age_ms: String,
 }
 
 /// A new token of admission: the epoch, and what nobody can guess or repeat.
@@ -91,10 +100,10 @@ pub async fn admit(
 /// Under other scopes the same key would have another history.
 fn check_scopes(opened: &Opened, cluster: &Cluster) -> Result<(), Refusal> {
     let look = &opened.look;
-    if look.cluster != cluster.id || look.scopes == cluster.scopes {
+    if look.cluster != cluster.id || look.scopes == cluster.terms.scopes {
         return Ok(());
     }
-    Err(Refusal::OtherScopes { found: look.scopes.to_string(), expected: cluster.scopes.to_string() })
+    Err(Refusal::OtherScopes { found: look.scopes.to_string(), expected: cluster.terms.scopes.to_string() })
 }
 
 /// What has to change on the node before it can be asked, as a call of `admit.lua`.

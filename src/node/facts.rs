@@ -1,5 +1,6 @@
 //! What a server says of itself: INFO and the `look` of `admit.lua`.
 
+use super::admission::Terms;
 use super::configuration::{Configuration, Member};
 use super::error::Refusal;
 use crate::command::Scopes;
@@ -83,6 +84,8 @@ pub struct Look {
     pub scopes: Scopes,
     /// The generation in which everything was deleted last.
     pub flushed: u64,
+    /// How old a tombstone is before it may go, in ms; empty where nothing is purged.
+    pub purge_age_ms: String,
 }
 
 impl Look {
@@ -106,6 +109,7 @@ impl Look {
             now_us: integer(next()?)?,
             scopes: scopes(&text(next()?)?)?,
             flushed: integer(next()?)?,
+            purge_age_ms: text(next()?)?,
         })
     }
 
@@ -116,6 +120,11 @@ impl Look {
             members: self.members.clone(),
             flushed: self.flushed,
         }
+    }
+
+    /// What was fixed when its cluster was initialised.
+    pub fn terms(&self) -> Terms {
+        Terms { scopes: self.scopes.clone(), purge_age_ms: self.purge_age_ms.clone() }
     }
 
     /// Whether the server knows nothing of any cluster.

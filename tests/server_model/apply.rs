@@ -111,6 +111,9 @@ impl<'c, 's> Apply<'c, 's> {
         if self.op_ms > now_ms + self.call.number(10)? {
             return give_up(words!["AHEAD", as_text(now_ms)]);
         }
+        if !self.exists {
+            self.call.refuse_old(self.ballot)?;
+        }
         Ok(())
     }
 

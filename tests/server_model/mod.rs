@@ -19,6 +19,7 @@ mod commands;
 mod digest;
 mod fragments;
 mod pack;
+mod purge;
 mod read;
 mod remembered;
 mod reply;
@@ -116,6 +117,7 @@ fn evaluate(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
         Name::Stage => stage::run,
         Name::Digest => digest::run,
         Name::Admit => admit::run,
+        Name::Purge => purge::run,
     };
     match body(Call { session, keys, args }) {
         Ok(reply) | Err(End::Answer(reply)) => Ok(reply),

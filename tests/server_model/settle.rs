@@ -62,6 +62,9 @@ fn check_history(call: &mut Call<'_, '_>, mode: &[u8]) -> Ended<Reply> {
     if ballot < promised.as_slice() {
         return give_up(words!["NACK", promised]); // I1
     }
+    if head[0].is_none() {
+        call.refuse_old(ballot)?;
+    }
     if ballot == accepted && ballot == promised && digest != held {
         return give_up(words!["CONFLICT", held]); // I3
     }
