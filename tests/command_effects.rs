@@ -52,6 +52,7 @@ async fn run_plan(
         Plan::Read(call) | Plan::Write(call) => (run_call(connection, &call).await, call.unordered),
         Plan::Local(reply) => (Ok(reply), false),
         Plan::Walk(walk) => unreachable!("{walk:?}: tests/walks.rs"),
+        Plan::Block(block) => unreachable!("{block:?}: tests/blocking.rs"),
         Plan::Split(parts, join) => {
             let mut replies = Vec::new();
             for part in &parts {

@@ -147,6 +147,7 @@ async fn keys_are_where_the_server_finds_them() {
             Ok(Plan::Read(call) | Plan::Write(call)) => call.keys,
             Ok(Plan::Pick(pick)) => pick.read.keys,
             Ok(Plan::Split(parts, _)) => parts.into_iter().flat_map(|part| part.call.keys).collect(),
+            Ok(Plan::Block(block)) => block.keys().to_vec(),
             Ok(Plan::Local(_) | Plan::Walk(_)) => continue,
             Err(refusal) => panic!("{}: {refusal}", shown(&args)),
         };

@@ -5,7 +5,7 @@ use crate::command::Table;
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{ConnectError, Members, Node, RemoteNode, Seat, form, probe_all};
+use crate::node::{ConnectError, Listeners, Members, Node, RemoteNode, Seat, form, probe_all};
 use crate::protocol::Quorum;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,9 @@ impl Builder {
         let seen = nodes.iter().map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>).collect();
         let coordinator = Coordinator::start(seen, Arc::clone(&config));
         let consistency = config.consistency;
-        Ok(Client { inner: Arc::new(Inner { coordinator, nodes, table, config }), consistency })
+        let listeners = Listeners::start(&nodes);
+        let inner = Inner { coordinator, nodes, listeners, lines: Arc::default(), table, config };
+        Ok(Client { inner: Arc::new(inner), consistency })
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,7 +1,9 @@
 //! The public API: a client that looks like one Redis connection and is backed by all nodes.
 
+mod blocking;
 mod builder;
 mod connection;
+mod lines;
 mod pipeline;
 mod run;
 mod session;
@@ -17,7 +19,7 @@ use crate::command::Table;
 use crate::config::{Config, Consistency};
 use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
-use crate::node::{Node, RemoteNode, Seat};
+use crate::node::{Listeners, Node, RemoteNode, Seat};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -50,6 +52,8 @@ pub struct Client {
 struct Inner {
     coordinator: Arc<Coordinator>,
     nodes: Vec<Arc<RemoteNode>>,
+    listeners: Arc<Listeners>,
+    lines: Arc<lines::Lines>,
     table: Table,
     config: Arc<Config>,
 }
@@ -100,6 +104,7 @@ impl Client {
     pub async fn close(self) -> bool {
         let coordinator = &self.inner.coordinator;
         coordinator.close();
+        self.inner.listeners.stir();
         let deadline = Instant::now() + self.inner.config.operation_timeout;
         while !coordinator.is_idle() {
             if Instant::now() > deadline {

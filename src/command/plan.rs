@@ -50,6 +50,12 @@ pub(super) fn plan(
             return Err(Refusal::ReservedKey { key: shown(request.arg(*index)) });
         }
     }
+    if let Some(block) = row.block.map_or(Ok(None), |block| block(request, &indices))? {
+        return match elsewhere(request, &indices) {
+            Some((first, second)) if row.is_whole => Err(Refusal::cross_register(row.name, first, second)),
+            _ => Ok(Plan::Block(block)),
+        };
+    }
     match row.kind {
         Kind::Local(answer) => answer(table, request).map(Plan::Local),
         Kind::Pick(pick) => pick(request).map(Plan::Pick),
@@ -138,6 +144,7 @@ impl<'a> Draft<'a> {
             integer_reply: row.integer_reply,
             unordered: self.unordered,
             timed: self.timed,
+            wakes: row.wakes && self.access == Access::Write,
         })
     }
 }

@@ -19,10 +19,6 @@ const UNKNOWN_TO_US: &str =
 
 const REFUSED: &[(&[&str], &str)] = &[
     (
-        &["blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"],
-        "blocking commands are not supported yet: poll with the command that does not block",
-    ),
-    (
         &[
             "psubscribe",
             "publish",

@@ -49,6 +49,11 @@ impl Table {
                     transaction.access = Access::Write;
                     transaction.take(pick.on_each_node(args), &mut keys)?
                 }
+                // As in Redis: what is not there is not waited for.
+                Plan::Block(block) => {
+                    transaction.access = Access::Write;
+                    transaction.take(block.at_once()?, &mut keys)?
+                }
                 Plan::Walk(_) => return Err(Refusal::unsupported(name(args), WALK)),
                 Plan::Split(parts, _) => {
                     let mut calls = parts.iter().map(|part| &part.call);
@@ -121,6 +126,7 @@ impl Transaction {
         whole.hash_replies |= call.hash_replies;
         whole.unordered |= call.unordered;
         whole.timed |= call.timed;
+        whole.wakes |= call.wakes;
         whole.lowest_expiry_ms = lowest_expiry(whole.lowest_expiry_ms, call.lowest_expiry_ms);
         Ok(step)
     }

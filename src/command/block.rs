@@ -1,0 +1,305 @@
+//! Commands that wait until there is something to take: how often they are tried is the client's affair, what a try is stands here.
+//!
+//! A try is one op on the keys of one register. It takes from the first key that has something, in the order of the request, and
+//! where none has it leaves no version behind: nothing is written, so that waiting costs the others nothing.
+
+use super::call::Call;
+use super::fold::Fold;
+use super::key::Register;
+use super::plan::unique;
+use super::refusal::Refusal;
+use super::request::{Request, integer};
+use redis::{ServerError, Value};
+use std::time::Duration;
+
+/// KEYS: the keys in order. ARGV: how to count, how to take, how many (or empty), `1` where a key of another type only has nothing yet, `1` where
+/// the number of what is left is to be told.
+const TAKE: &str = "\
+for i = 1, #KEYS do
+  local key = KEYS[i]
+  local count = redis.pcall(ARGV[1], key)
+  if type(count) == 'table' then
+    if ARGV[4] ~= '1' then return count end
+  elseif count > 0 then
+    local words, taken = {ARGV[2], key, ARGV[3] ~= '' and ARGV[3] or nil}, nil
+    taken = redis.pcall(unpack(words))
+    if type(taken) == 'table' and taken.err then return taken end
+    local reply = {key, taken}
+    if ARGV[1] == 'ZCARD' and ARGV[3] == '' then reply = {key, taken[1], taken[2]} end
+    if ARGV[1] == 'ZCARD' and ARGV[3] ~= '' then
+      local rows = {}
+      for j = 1, #taken, 2 do rows[#rows + 1] = {taken[j], taken[j + 1]} end
+      reply = {key, rows}
+    end
+    if ARGV[5] == '1' then return {reply, redis.call(ARGV[1], key)} end
+    return reply
+  end
+end
+return false";
+
+/// KEYS: from, to. ARGV: as the last two above; the command, and the ends where it takes them.
+const MOVE: &str = "\
+local count = redis.pcall('LLEN', KEYS[1])
+if type(count) == 'table' then
+  if ARGV[1] == '1' then return false end
+  return count
+end
+if count == 0 then return false end
+local moved = redis.pcall(ARGV[3], KEYS[1], KEYS[2], unpack(ARGV, 4))
+if type(moved) == 'table' then return moved end
+if ARGV[2] == '1' then return {moved, redis.call('LLEN', KEYS[1])} end
+return moved";
+
+/// A command that waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// How long at most; none for ever.
+    pub timeout: Option<Duration>,
+    keys: Vec<Vec<u8>>,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum What {
+    /// The first key of a kind, counted and taken from by these commands.
+    Take {
+        count_by: &'static str,
+        take_by: &'static str,
+        at_most: Vec<u8>,
+    },
+    Move {
+        to: Vec<u8>,
+        command: Vec<Vec<u8>>,
+    },
+    /// The words up to STREAMS, an id for each key, and the group of XREADGROUP.
+    Read {
+        head: Vec<Vec<u8>>,
+        ids: Vec<Vec<u8>>,
+        group: Option<Vec<u8>>,
+    },
+}
+
+/// What a try took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// The reply to the caller.
+    pub reply: Value,
+    /// From which key, where only one was taken from and it has nothing left.
+    pub emptied: Option<usize>,
+}
+
+impl Block {
+    pub(super) fn take(
+        timeout: Option<Duration>,
+        keys: Vec<Vec<u8>>,
+        (count_by, take_by): (&'static str, &'static str),
+        at_most: Vec<u8>,
+    ) -> Block {
+        Block { timeout, keys, what: What::Take { count_by, take_by, at_most } }
+    }
+
+    pub(super) fn relocate(
+        timeout: Option<Duration>,
+        from: &[u8],
+        to: &[u8],
+        command: Vec<Vec<u8>>,
+    ) -> Block {
+        Block { timeout, keys: vec![from.to_vec()], what: What::Move { to: to.to_vec(), command } }
+    }
+
+    pub(super) fn read(
+        timeout: Option<Duration>,
+        keys: Vec<Vec<u8>>,
+        head: Vec<Vec<u8>>,
+        ids: Vec<Vec<u8>>,
+        group: Option<Vec<u8>>,
+    ) -> Block {
+        Block { timeout, keys, what: What::Read { head, ids, group } }
+    }
+
+    /// The keys that it waits for, in the order of the request; a place is an index of this list.
+    pub fn keys(&self) -> &[Vec<u8>] {
+        &self.keys
+    }
+
+    /// The registers that it waits for, in the order of their first mention, with the places of their keys.
+    pub fn registers(&self) -> Vec<(Register, Vec<usize>)> {
+        let mut all: Vec<(Register, Vec<usize>)> = Vec::new();
+        for (place, key) in self.keys.iter().enumerate() {
+            let register = Register::of(key);
+            match all.iter_mut().find(|(known, _)| *known == register) {
+                Some((_, places)) => places.push(place),
+                None => all.push((register, vec![place])),
+            }
+        }
+        all
+    }
+
+    /// Where it stands in line for a key: all that take the same things stand in the same. None where nothing is taken.
+    pub fn line(&self, place: usize) -> Option<Vec<u8>> {
+        let key = self.keys.get(place)?;
+        match &self.what {
+            What::Take { count_by, .. } => Some([count_by.as_bytes(), key].concat()),
+            What::Move { .. } => Some([b"LLEN", key.as_slice()].concat()),
+            What::Read { group: Some(group), .. } => {
+                Some([&group.len().to_be_bytes()[..], group, key].concat())
+            }
+            What::Read { group: None, .. } => None,
+        }
+    }
+
+    /// A try on these places, all of one register. In a `later` one a key of another type only has nothing yet, as for a client that
+    /// Redis has put to sleep.
+    pub fn call(&self, places: &[usize], later: bool) -> Call {
+        self.try_on(places, later, true)
+    }
+
+    /// The one try that there is inside of a transaction.
+    pub(super) fn at_once(&self) -> Result<Call, Refusal> {
+        if let [(_, first), (_, second), ..] = self.registers().as_slice() {
+            let key = |places: &[usize]| places.first().and_then(|place| self.keys.get(*place)).cloned();
+            let (first, second) = (key(first).unwrap_or_default(), key(second).unwrap_or_default());
+            return Err(Refusal::cross_register("exec", &first, &second));
+        }
+        Ok(self.try_on(&(0..self.keys.len()).collect::<Vec<_>>(), false, false))
+    }
+
+    fn try_on(&self, places: &[usize], later: bool, tells: bool) -> Call {
+        let chosen: Vec<&[u8]> =
+            places.iter().filter_map(|place| self.keys.get(*place)).map(Vec::as_slice).collect();
+        let flag = |set: bool| if set { b"1".to_vec() } else { Vec::new() };
+        let (mut keys, mut unordered, mut timed, mut wakes) =
+            (unique(chosen.iter().copied()), false, false, false);
+        let command = match &self.what {
+            What::Take { count_by, take_by, at_most } => {
+                unordered = *count_by == "ZCARD";
+                let how = [count_by.as_bytes().to_vec(), take_by.as_bytes().to_vec(), at_most.clone()];
+                script(TAKE, &keys, how.into_iter().chain([flag(later), flag(tells)]))
+            }
+            What::Move { to, command } => {
+                wakes = true;
+                let both = [keys.clone(), vec![to.clone()]].concat();
+                keys = unique(both.iter().map(Vec::as_slice));
+                script(MOVE, &both, [flag(later), flag(tells)].into_iter().chain(command.iter().cloned()))
+            }
+            What::Read { head, ids, .. } => {
+                timed = true;
+                unordered = ids.iter().any(|id| id == b"+");
+                let ids = places.iter().filter_map(|place| ids.get(*place)).cloned();
+                head.iter().cloned().chain(chosen.iter().map(|key| key.to_vec())).chain(ids).collect()
+            }
+        };
+        Call {
+            register: Register::of(keys.first().map_or(b"", Vec::as_slice)),
+            keys,
+            commands: vec![command],
+            lowest_expiry_ms: 0,
+            hash_replies: false,
+            fold: Fold::First,
+            integer_reply: false,
+            unordered,
+            timed,
+            wakes,
+        }
+    }
+
+    /// What a try's reply says; none if there was nothing.
+    pub fn taken(&self, reply: Value) -> Option<Taken> {
+        let (reply, left) = match (reply, &self.what) {
+            (Value::Nil, _) => return None,
+            (reply, What::Read { .. }) => return Some(Taken { reply, emptied: None }),
+            (Value::Array(fields), _) => {
+                let mut fields = fields.into_iter();
+                (fields.next().unwrap_or(Value::Nil), fields.next())
+            }
+            (reply, _) => (reply, None),
+        };
+        let emptied = match (&reply, &self.what) {
+            _ if left != Some(Value::Int(0)) => None,
+            (Value::Array(fields), What::Take { .. }) => match fields.first() {
+                Some(Value::BulkString(key)) => self.keys.iter().position(|known| known == key),
+                _ => None,
+            },
+            _ => Some(0),
+        };
+        Some(Taken { reply, emptied })
+    }
+
+    /// Whether an error of a later try ends the waiting; Redis lets a reader sleep on while its key is of another type.
+    pub fn is_ended_by(&self, error: &ServerError) -> bool {
+        let sleeps_on = matches!(self.what, What::Read { group: None, .. }) && error.code() == "WRONGTYPE";
+        !sleeps_on
+    }
+
+    /// The places whose id is `$`, what came before the call: it must be known before the first try.
+    pub fn unresolved(&self) -> Vec<usize> {
+        match &self.what {
+            What::Read { ids, group: None, .. } => {
+                (0..ids.len()).filter(|place| ids[*place] == b"$").collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The command that tells what `$` stands for.
+    pub fn last_id(&self, place: usize) -> Vec<Vec<u8>> {
+        let key = self.keys.get(place).cloned().unwrap_or_default();
+        vec![b"XINFO".to_vec(), b"STREAM".to_vec(), key]
+    }
+
+    /// Takes its reply.
+    pub fn resolve(&mut self, place: usize, told: Value) -> Result<(), ServerError> {
+        let id = match told {
+            Value::ServerError(error) if error.details().is_some_and(|text| text.contains("no such key")) => {
+                b"0-0".to_vec()
+            }
+            Value::ServerError(error) => return Err(error),
+            Value::Array(fields) => generated(fields).unwrap_or_else(|| b"0-0".to_vec()),
+            _ => b"0-0".to_vec(),
+        };
+        if let What::Read { ids, .. } = &mut self.what
+            && let Some(slot) = ids.get_mut(place)
+        {
+            *slot = id;
+        }
+        Ok(())
+    }
+}
+
+fn script(text: &str, keys: &[Vec<u8>], args: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let head = [b"EVAL".to_vec(), text.into(), keys.len().to_string().into_bytes()];
+    head.into_iter().chain(keys.iter().cloned()).chain(args).collect()
+}
+
+fn generated(fields: Vec<Value>) -> Option<Vec<u8>> {
+    let mut fields = fields.into_iter();
+    fields.find(|field| *field == Value::BulkString(b"last-generated-id".to_vec()))?;
+    match fields.next()? {
+        Value::BulkString(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// A time-out in seconds, as Redis reads it; 0 is for ever.
+pub(super) fn seconds(request: &Request<'_>, at: usize) -> Result<Option<Duration>, Refusal> {
+    let text = std::str::from_utf8(request.arg(at)).unwrap_or_default();
+    let seconds: f64 = match text.parse() {
+        Ok(seconds) if !f64::is_nan(seconds) => seconds,
+        _ => return Err(Refusal::invalid("timeout is not a float or out of range")),
+    };
+    if seconds * 1_000.0 >= i64::MAX as f64 {
+        return Err(Refusal::invalid("timeout is out of range"));
+    }
+    if seconds < 0.0 {
+        return Err(Refusal::invalid("timeout is negative"));
+    }
+    Ok((seconds > 0.0).then(|| Duration::from_millis((seconds * 1_000.0).ceil() as u64)))
+}
+
+/// A time-out in milliseconds.
+pub(super) fn milliseconds(request: &Request<'_>, at: usize) -> Result<Option<Duration>, Refusal> {
+    let ms = integer(request.arg(at))
+        .ok_or_else(|| Refusal::invalid("timeout is not an integer or out of range"))?;
+    let ms = u64::try_from(ms).map_err(|_| Refusal::invalid("timeout is negative"))?;
+    Ok((ms > 0).then(|| Duration::from_millis(ms)))
+}
