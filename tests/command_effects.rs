@@ -52,7 +52,12 @@ async fn run_plan(
         Plan::Read(call) | Plan::Write(call) => (run_call(connection, &call).await, call.unordered),
         Plan::Local(reply) => (Ok(reply), false),
         Plan::Walk(walk) => unreachable!("{walk:?}: tests/walks.rs"),
-        Plan::Block(block) => unreachable!("{block:?}: tests/blocking.rs"),
+        Plan::Publish(_) | Plan::Census(_) => unreachable!("tests/pubsub.rs"),
+        Plan::Block(block) => {
+            let places: Vec<usize> = (0..block.keys().len()).collect();
+            let tried = run_call(connection, &block.call(&places, false)).await;
+            (tried.map(|reply| block.taken(reply).map_or(Value::Nil, |taken| taken.reply)), false)
+        }
         Plan::Split(parts, join) => {
             let mut replies = Vec::new();
             for part in &parts {

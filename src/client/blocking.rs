@@ -99,7 +99,7 @@ impl Client {
     }
 
     /// How many nodes must be listened to: one of them holds whatever is committed.
-    fn ears_needed(&self) -> usize {
+    pub(super) fn ears_needed(&self) -> usize {
         let quorum = self.inner.coordinator.quorum();
         self.inner.nodes.len() + 1 - quorum.majority()
     }

@@ -1,5 +1,6 @@
 //! From a list of URLs to a client.
 
+use super::publish::Publisher;
 use super::{Client, Inner};
 use crate::command::Table;
 use crate::config::{Config, Consistency, Tls};
@@ -105,7 +106,9 @@ impl Builder {
         let coordinator = Coordinator::start(seen, Arc::clone(&config));
         let consistency = config.consistency;
         let listeners = Listeners::start(&nodes);
-        let inner = Inner { coordinator, nodes, listeners, lines: Arc::default(), table, config };
+        let publisher = Publisher::new(config.surroundings.random());
+        let (lines, exchange) = (Arc::default(), Arc::default());
+        let inner = Inner { coordinator, nodes, listeners, lines, exchange, publisher, table, config };
         Ok(Client { inner: Arc::new(inner), consistency })
     }
 

@@ -3,8 +3,11 @@
 mod blocking;
 mod builder;
 mod connection;
+mod exchange;
 mod lines;
 mod pipeline;
+mod publish;
+mod pubsub;
 mod run;
 mod session;
 mod transaction;
@@ -12,6 +15,8 @@ mod versions;
 mod walk;
 
 pub use builder::Builder;
+pub use exchange::{Delivery, Kind};
+pub use pubsub::{PubSub, PubSubSink, PubSubStream};
 pub use session::Session;
 pub use versions::{Applied, KeySnapshot};
 
@@ -54,6 +59,8 @@ struct Inner {
     nodes: Vec<Arc<RemoteNode>>,
     listeners: Arc<Listeners>,
     lines: Arc<lines::Lines>,
+    exchange: Arc<exchange::Exchange>,
+    publisher: publish::Publisher,
     table: Table,
     config: Arc<Config>,
 }

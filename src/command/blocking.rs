@@ -1,10 +1,11 @@
 //! The commands that block, one by one: their arguments, checked in Redis' order and refused in its words.
 
-use super::block::{Block, milliseconds, seconds};
+use super::block::Block;
 use super::plan::unique;
 use super::refusal::Refusal;
 use super::request::{Request, integer};
 use super::stream_read::{block_at, group, without_block};
+use super::timeout::{milliseconds, seconds};
 
 type Planned = Result<Option<Block>, Refusal>;
 

@@ -4,6 +4,7 @@ use super::block::Block;
 use super::fold::{Fold, Join};
 use super::key::Register;
 use super::pick::Pick;
+use super::publish::{Census, Publish};
 use super::walk::Walk;
 use redis::{ServerError, Value};
 
@@ -31,6 +32,10 @@ pub enum Plan {
     Walk(Walk),
     /// Tried until there is something to take.
     Block(Block),
+    /// A message to all who listen.
+    Publish(Publish),
+    /// Who listens.
+    Census(Census),
     /// The answer, without any node.
     Local(Value),
 }

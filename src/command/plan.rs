@@ -4,6 +4,7 @@ use super::call::{Access, Call, Plan};
 use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
 use super::fold::{Fold, Join};
 use super::key::{Register, is_reserved, shown};
+use super::publish;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::row::{KeyRule, Kind, Row};
@@ -57,6 +58,8 @@ pub(super) fn plan(
         };
     }
     match row.kind {
+        Kind::Publish => Ok(Plan::Publish(publish::publish(row, request))),
+        Kind::Census => publish::census(row, request).map(Plan::Census),
         Kind::Local(answer) => answer(table, request).map(Plan::Local),
         Kind::Pick(pick) => pick(request).map(Plan::Pick),
         Kind::Walk(walk) => walk(request).map(Plan::Walk),

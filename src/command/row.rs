@@ -50,6 +50,8 @@ pub(super) enum Kind {
     Pick(fn(&Request<'_>) -> Result<Pick, Refusal>),
     Walk(fn(&Request<'_>) -> Result<Walk, Refusal>),
     Local(Answer),
+    Publish,
+    Census,
 }
 
 #[derive(Debug, Clone, Copy)]

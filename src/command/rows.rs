@@ -30,7 +30,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 static ROWS: &[&[Row]] =
-    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO, STREAMS];
+    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO, STREAMS, PUBSUB];
 
 const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
 
@@ -44,6 +44,17 @@ const SCRIPTS: &[Row] = &[
     local("script|exists", u::exists),
     local("script|flush", u::flush),
     local("script|load", u::load),
+];
+
+/// Beside the protocol: what is published is stored nowhere.
+const PUBSUB: &[Row] = &[
+    row("publish", Kind::Publish, Access::Read),
+    row("pubsub|channels", Kind::Census, Access::Read),
+    row("pubsub|numpat", Kind::Census, Access::Read),
+    row("pubsub|numsub", Kind::Census, Access::Read),
+    row("pubsub|shardchannels", Kind::Census, Access::Read),
+    row("pubsub|shardnumsub", Kind::Census, Access::Read),
+    row("spublish", Kind::Publish, Access::Read),
 ];
 
 const KEYS: &[Row] = &[

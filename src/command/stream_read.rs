@@ -1,12 +1,12 @@
 //! XREAD and XREADGROUP: where their keys are, when they block, and XREAD on streams of several registers.
 
-use super::block::milliseconds;
 use super::call::{Access, Call, Part, Plan};
 use super::fold::{Fold, Join};
 use super::key::Register;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::timeout::milliseconds;
 use std::collections::BTreeMap;
 
 /// Ids for newer servers' XREAD: the last entry. Older ones refuse it, so replies may differ where states do not.

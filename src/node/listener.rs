@@ -167,9 +167,15 @@ impl Listeners {
     }
 
     fn leave(&self, topic: &Topic) {
-        if let Some(wanted) = self.wanted().get_mut(topic) {
-            wanted.users = wanted.users.saturating_sub(1);
-            wanted.idle_since = (wanted.users == 0).then(Instant::now);
+        let mut all = self.wanted();
+        let Some(wanted) = all.get_mut(topic) else { return };
+        wanted.users = wanted.users.saturating_sub(1);
+        wanted.idle_since = (wanted.users == 0).then(Instant::now);
+        // Who reads messages comes and goes seldom, and others are to see that nobody listens.
+        if wanted.users == 0 && wanted.line.hear.is_some() {
+            all.remove(topic);
+            drop(all);
+            self.tell(topic);
         }
     }
 }
@@ -182,15 +188,36 @@ pub struct Listening {
     listeners: Arc<Listeners>,
 }
 
+/// Looks at what becomes of a topic, without making anybody listen to it.
+#[derive(Clone, Debug)]
+pub struct Watching(watch::Receiver<Heard>);
+
 impl Listening {
+    /// To look at it while this may be dropped.
+    pub fn watch(&self) -> Watching {
+        Watching(self.heard.clone())
+    }
+
     /// What became of it so far.
     pub fn heard(&self) -> Heard {
         self.heard.borrow().clone()
     }
 
-    /// Waits until this holds. Never comes back where all connections are given up, as with their runtime.
+    /// As [`Watching::until`].
     pub async fn until(&self, holds: impl FnMut(&Heard) -> bool) {
-        if self.heard.clone().wait_for(holds).await.is_err() {
+        self.watch().until(holds).await;
+    }
+}
+
+impl Watching {
+    /// What became of it so far.
+    pub fn heard(&self) -> Heard {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until this holds. Never comes back where nobody listens any more.
+    pub async fn until(&self, holds: impl FnMut(&Heard) -> bool) {
+        if self.0.clone().wait_for(holds).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

@@ -19,7 +19,7 @@ pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
 pub use formation::{Probe, form, probe_all};
 pub use latency::Latency;
-pub use listener::{Hear, Heard, Listeners, Listening, Topic};
+pub use listener::{Hear, Heard, Listeners, Listening, Topic, Watching};
 pub use remote::{Members, RemoteNode};
 pub use session::{Opened, Session};
 

@@ -61,6 +61,8 @@ pub fn shown(table: &Table, line: &str, now_ms: u64) -> String {
         Ok(Plan::Pick(pick)) => format!("pick {}", call_text(&pick.read)),
         Ok(Plan::Split(parts, join)) => split_text(&parts, join),
         Ok(Plan::Walk(walk)) => format!("walk {walk:?}"),
+        Ok(Plan::Publish(publish)) => format!("{publish:?}"),
+        Ok(Plan::Census(census)) => format!("{census:?}"),
         Ok(Plan::Block(block)) => format!("block {block:?}"),
         Ok(Plan::Local(reply)) => format!("local {reply:?}"),
         Err(refusal) => refusal.to_string(),
@@ -89,7 +91,6 @@ fn call_text(call: &Call) -> String {
         (call.integer_reply, "integer"),
         (call.unordered, "unordered"),
         (call.timed, "timed"),
-        (call.wakes, "wakes"),
     ];
     for (_, flag) in flags.iter().filter(|(set, _)| *set) {
         line.push_str(&format!(" +{flag}"));

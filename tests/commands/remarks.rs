@@ -64,6 +64,7 @@ impl Seen {
             Plan::Pick(_) => self.is_pick = true,
             Plan::Walk(_) => self.is_walk = true,
             Plan::Block(_) => self.is_block = true,
+            Plan::Publish(_) | Plan::Census(_) => {}
             Plan::Split(parts, _) => {
                 self.is_split = true;
                 parts.iter().for_each(|part| self.call(&part.call));
