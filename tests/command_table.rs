@@ -57,13 +57,14 @@ async fn what_we_run_is_what_scripts_may_run() {
 /// A node gets the command that does not block, and publishing goes beside the scripts.
 fn runs_otherwise(name: &str) -> bool {
     let blocks = ["blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"];
-    is_another_form(name) || blocks.contains(&name) || name.starts_with("pubsub|")
+    is_another_form(name) || blocks.contains(&name)
 }
 
-/// What `tests/user_scripts.rs` and `tests/walks.rs` are about: it reaches the nodes in another form.
+/// What `tests/user_scripts.rs`, `tests/walks.rs` and `tests/pubsub.rs` are about: it reaches the nodes in another form.
 fn is_another_form(name: &str) -> bool {
     let walks = ["hscan", "keys", "randomkey", "scan", "sscan", "zscan"];
-    name.starts_with("eval") || name.starts_with("script|") || walks.contains(&name)
+    let others = ["eval", "publish", "pubsub|", "script|", "spublish"];
+    others.iter().any(|other| name.starts_with(other)) || walks.contains(&name)
 }
 
 async fn flagged(connection: &mut MultiplexedConnection, flag: &str) -> BTreeSet<String> {
@@ -153,7 +154,7 @@ async fn keys_are_where_the_server_finds_them() {
             Ok(Plan::Read(call) | Plan::Write(call)) => call.keys,
             Ok(Plan::Pick(pick)) => pick.read.keys,
             Ok(Plan::Split(parts, _)) => parts.into_iter().flat_map(|part| part.call.keys).collect(),
-            Ok(Plan::Block(block)) => block.keys().to_vec(),
+            Ok(Plan::Block(block)) => block.call(&(0..block.keys().len()).collect::<Vec<_>>(), false).keys,
             Ok(Plan::Local(_) | Plan::Walk(_) | Plan::Publish(_) | Plan::Census(_)) => continue,
             Err(refusal) => panic!("{}: {refusal}", shown(&args)),
         };

@@ -73,7 +73,12 @@ pub(super) fn census(row: &Row, request: &Request<'_>) -> Result<Census, Refusal
             let pattern = if request.len() == 3 { request.arg(2).to_vec() } else { b"*".to_vec() };
             Ok(Census::Channels { is_shard, pattern })
         }
-        name => Err(Refusal::Arity { name: name.to_owned() }),
+        _ => {
+            let name = String::from_utf8_lossy(request.arg(1));
+            let words =
+                format!("unknown subcommand or wrong number of arguments for '{name}'. Try PUBSUB HELP.");
+            Err(Refusal::Invalid(words))
+        }
     }
 }
 
