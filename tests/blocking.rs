@@ -483,3 +483,96 @@ async fn in_a_transaction_nothing_is_waited_for() {
     let error = pipeline.query_async::<Value>(&mut client.clone()).await.expect_err("two registers");
     assert!(error.to_string().contains("different registers"), "{error}");
 }
+
+#[tokio::test]
+async fn who_still_waits_when_the_client_closes_is_told_so() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let waiting = begin(&client, "BLPOP k 0");
+    until_asleep(&cluster, "k", 1).await;
+    client.close().await;
+    let ended = tokio::time::timeout(PATIENCE, waiting).await.expect("it still waits").expect("no panic");
+    assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn where_channels_are_forbidden_a_waiter_asks_now_and_then() {
+    let cluster = Cluster::start().await;
+    for node in cluster.iter() {
+        node.run::<()>(&["ACL", "SETUSER", "default", "resetchannels"]).await.expect("ACL SETUSER");
+    }
+    let (client, giver) = (cluster.client().await, cluster.client().await);
+    let waiting = begin(&client, "BLPOP k 0");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    run::<i64>(&giver, "RPUSH k v").await;
+    assert_eq!(reply(waiting).await, list(&["k", "v"]));
+}
+
+/// Takes elements until none has come for a while; and how often it is not known whether one was taken.
+async fn take_all(client: Client, key: &'static str) -> (Vec<u32>, usize) {
+    let (mut taken, mut unknown) = (Vec::new(), 0);
+    loop {
+        match try_run::<Option<(String, u32)>>(&client, &format!("BLPOP {key} 4")).await {
+            Ok(Some((_, element))) => taken.push(element),
+            Ok(None) => return (taken, unknown),
+            Err(Error::Indeterminate { .. }) => unknown += 1,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn under_faults_no_element_is_taken_twice_and_none_that_was_pushed_is_left_behind() {
+    let cluster = Cluster::durable(3).await;
+    let coordinators = cluster.coordinators(3).await;
+    let mut takers = Vec::new();
+    for taker in 0..9 {
+        takers.push(tokio::spawn(take_all(coordinators[taker % 3].client.clone(), "k")));
+    }
+    let giving = coordinators[0].client.clone();
+    let giver = tokio::spawn(async move {
+        let (mut pushed, mut unsure) = (BTreeSet::new(), BTreeSet::new());
+        for element in 0..600u32 {
+            match try_run::<i64>(&giving, &format!("RPUSH k {element}")).await {
+                Ok(_) => drop(pushed.insert(element)),
+                Err(Error::Indeterminate { .. }) => drop(unsure.insert(element)),
+                Err(error) => assert!(error.is_retryable(), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        (pushed, unsure)
+    });
+    for turn in 0..6 {
+        let node = turn % 3;
+        match turn {
+            0 | 3 => cluster[node].kill(),
+            1 | 4 => cluster[node].pause(),
+            _ => coordinators.iter().for_each(|coordinator| coordinator.links[node].cut()),
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        match turn {
+            0 | 3 => cluster[node].restart().await,
+            1 | 4 => cluster[node].resume(),
+            _ => coordinators.iter().for_each(|coordinator| coordinator.links[node].heal()),
+        }
+        for coordinator in &coordinators {
+            cluster.until_all_vote(&coordinator.client).await;
+        }
+    }
+    let (pushed, unsure) = giver.await.expect("the giver");
+    let (mut taken, mut lost_replies) = (Vec::new(), 0);
+    for taker in takers {
+        let (some, unknown) = taker.await.expect("a taker");
+        taken.extend(some);
+        lost_replies += unknown;
+    }
+    let distinct: BTreeSet<u32> = taken.iter().copied().collect();
+    assert_eq!(distinct.len(), taken.len(), "an element was taken twice");
+    assert!(distinct.iter().all(|element| pushed.contains(element) || unsure.contains(element)));
+    let missing: Vec<&u32> = pushed.difference(&distinct).collect();
+    assert!(
+        missing.len() <= lost_replies,
+        "{missing:?} were left behind, {lost_replies} replies are unknown"
+    );
+    assert_eq!(run::<i64>(&coordinators[0].client, "LLEN k").await, 0);
+}

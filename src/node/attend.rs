@@ -36,12 +36,27 @@ enum Left {
 
 type Changes = UnboundedReceiver<Topic>;
 
+/// When the task ends before its time, as with its runtime, nobody may rely on its subscriptions.
+struct Attended<'a> {
+    listeners: &'a Weak<Listeners>,
+    index: usize,
+}
+
+impl Drop for Attended<'_> {
+    fn drop(&mut self) {
+        if let Some(all) = self.listeners.upgrade() {
+            all.lost(self.index);
+        }
+    }
+}
+
 pub(super) async fn attend(
     listeners: Weak<Listeners>,
     node: Weak<RemoteNode>,
     index: usize,
     mut changes: Changes,
 ) {
+    let _attended = Attended { listeners: &listeners, index };
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(all) = listeners.upgrade() else { return };
