@@ -1,5 +1,5 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text expiry deadline state stream user wake
+-- USES    fence text expiry deadline state stream user take wake
 -- KEYS    1 record; 2.. every key that the commands name, each once
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies, w tell who waits: PUBLISH,
 --         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);
@@ -113,12 +113,15 @@ local near = lowest_expiry_ms > 0 and lowest_expiry_ms <= now_ms + 5 and command
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
   local argc, is_script = tonumber(ARGV[at]), ARGV[at + 1] == 'EVAL'
+  local taker = takers[ARGV[at + 1]]
   local timed = by_op and by_op[string.upper(ARGV[at + 1])]
   local reply, refused, changed
   if is_script then
     local seen
     reply, changed, seen, refused = run_user(at + 1, argc, op_ms, op .. ballot, read_only)
     seen_here = seen_here .. seen
+  elseif taker then
+    reply, changed = taker({unpack(ARGV, at + 1, at + argc)})
   elseif timed then
     local ran, later, unchanged
     ran, reply, later, unchanged = pcall(timed, {unpack(ARGV, at + 1, at + argc)}, as_text(op_ms), delivery_ms)

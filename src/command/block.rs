@@ -1,7 +1,8 @@
 //! Commands that wait until there is something to take: how often they are tried is the client's affair, what a try is stands here.
 //!
 //! A try is one op on the keys of one register. It takes from the first key that has something, in the order of the request, and
-//! where none has it leaves no version behind: nothing is written, so that waiting costs the others nothing.
+//! where none has it leaves no version behind: nothing is written, so that waiting costs the others nothing. Nodes know such tries as the
+//! commands TAKE and TAKEMOVE (`lua/lib/take.lua`).
 
 use super::call::Call;
 use super::fold::Fold;
@@ -10,44 +11,6 @@ use super::plan::unique;
 use super::refusal::Refusal;
 use redis::{ServerError, Value};
 use std::time::Duration;
-
-/// KEYS: the keys in order. ARGV: how to count, how to take, how many (or empty), `1` where a key of another type only has nothing yet, `1` where
-/// the number of what is left is to be told.
-const TAKE: &str = "\
-for i = 1, #KEYS do
-  local key = KEYS[i]
-  local count = redis.pcall(ARGV[1], key)
-  if type(count) == 'table' then
-    if ARGV[4] ~= '1' then return count end
-  elseif count > 0 then
-    local words, taken = {ARGV[2], key, ARGV[3] ~= '' and ARGV[3] or nil}, nil
-    taken = redis.pcall(unpack(words))
-    if type(taken) == 'table' and taken.err then return taken end
-    local reply = {key, taken}
-    if ARGV[1] == 'ZCARD' and ARGV[3] == '' then reply = {key, taken[1], taken[2]} end
-    if ARGV[1] == 'ZCARD' and ARGV[3] ~= '' then
-      local rows = {}
-      for j = 1, #taken, 2 do rows[#rows + 1] = {taken[j], taken[j + 1]} end
-      reply = {key, rows}
-    end
-    if ARGV[5] == '1' then return {reply, redis.call(ARGV[1], key)} end
-    return reply
-  end
-end
-return false";
-
-/// KEYS: from, to. ARGV: as the last two above; the command, and the ends where it takes them.
-const MOVE: &str = "\
-local count = redis.pcall('LLEN', KEYS[1])
-if type(count) == 'table' then
-  if ARGV[1] == '1' then return false end
-  return count
-end
-if count == 0 then return false end
-local moved = redis.pcall(ARGV[3], KEYS[1], KEYS[2], unpack(ARGV, 4))
-if type(moved) == 'table' then return moved end
-if ARGV[2] == '1' then return {moved, redis.call('LLEN', KEYS[1])} end
-return moved";
 
 /// A command that waits.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,14 +135,17 @@ impl Block {
         let command = match &self.what {
             What::Take { count_by, take_by, at_most } => {
                 unordered = *count_by == "ZCARD";
-                let how = [count_by.as_bytes().to_vec(), take_by.as_bytes().to_vec(), at_most.clone()];
-                script(TAKE, &keys, how.into_iter().chain([flag(later), flag(tells)]))
+                let how = [b"TAKE", count_by.as_bytes(), take_by.as_bytes(), at_most];
+                let how = how.into_iter().map(<[u8]>::to_vec).chain([flag(later), flag(tells)]);
+                how.chain(keys.iter().cloned()).collect()
             }
             What::Move { to, command } => {
                 wakes = true;
                 let both = [keys.clone(), vec![to.clone()]].concat();
                 keys = unique(both.iter().map(Vec::as_slice));
-                script(MOVE, &both, [flag(later), flag(tells)].into_iter().chain(command.iter().cloned()))
+                let (name, ends) = command.split_at(1);
+                let how = [b"TAKEMOVE".to_vec(), flag(later), flag(tells)];
+                how.into_iter().chain([name, &both, ends].concat()).collect()
             }
             What::Read { head, ids, .. } => {
                 timed = true;
@@ -263,11 +229,6 @@ impl Block {
         }
         Ok(())
     }
-}
-
-fn script(text: &str, keys: &[Vec<u8>], args: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
-    let head = [b"EVAL".to_vec(), text.into(), keys.len().to_string().into_bytes()];
-    head.into_iter().chain(keys.iter().cloned()).chain(args).collect()
 }
 
 fn generated(fields: Vec<Value>) -> Option<Vec<u8>> {
