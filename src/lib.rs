@@ -16,6 +16,8 @@ pub mod protocol;
 pub mod script;
 pub mod surroundings;
 
-pub use client::{Applied, Builder, Client, KeySnapshot, Session};
+pub use client::{
+    Applied, Builder, Client, Delivery, KeySnapshot, Kind, PubSub, PubSubSink, PubSubStream, Session,
+};
 pub use config::{Config, Consistency, Tls};
 pub use error::{Error, Outcome, outcome_of};

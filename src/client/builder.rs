@@ -1,12 +1,13 @@
 //! From a list of URLs to a client.
 
+use super::publish::Publisher;
 use super::roster::{Roster, Starter, follow};
 use super::{Client, Inner};
 use crate::command::{Scopes, Table};
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{Cluster, ConnectError, Node, RemoteNode, Seat, form, probe_all, seat};
+use crate::node::{Cluster, ConnectError, Listeners, Node, RemoteNode, Seat, form, probe_all, seat};
 use crate::protocol::Quorum;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -126,7 +127,13 @@ impl Builder {
         let roster = Arc::new(Roster { configuration, nodes });
         let coordinator = Coordinator::start(roster.view(), Arc::clone(&config));
         let consistency = config.consistency;
-        let inner = Arc::new(Inner { coordinator, roster: RwLock::new(roster), starter, table, config });
+        let listeners = Listeners::start(&roster.nodes);
+        let publisher = Publisher::new(config.surroundings.random());
+        let (lines, exchange) = (Arc::default(), Arc::default());
+        let roster = RwLock::new(roster);
+        let inner =
+            Inner { coordinator, roster, starter, listeners, lines, exchange, publisher, table, config };
+        let inner = Arc::new(inner);
         let occasions = inner.starter.seats.occasions();
         inner.catch_up().await;
         tokio::spawn(follow(Arc::downgrade(&inner), occasions));

@@ -5,6 +5,7 @@ use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
 use super::fold::{Fold, Join};
 use super::key::{is_reserved, shown};
 use super::local;
+use super::publish;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::row::{KeyRule, Kind, Row};
@@ -51,7 +52,17 @@ pub(super) fn plan(
             return Err(Refusal::ReservedKey { key: shown(request.arg(*index)) });
         }
     }
+    if let Some(block) = row.block.map_or(Ok(None), |block| block(request, &indices))? {
+        return match elsewhere(table, request, &indices) {
+            Some((first, second)) if row.is_whole => {
+                Err(Refusal::cross_register(table.scopes(), row.name, first, second))
+            }
+            _ => Ok(Plan::Block(block.within(table.scopes()))),
+        };
+    }
     match row.kind {
+        Kind::Publish => Ok(Plan::Publish(publish::publish(row, request))),
+        Kind::Census => publish::census(row, request).map(Plan::Census),
         Kind::Local(answer) => answer(table, request).map(Plan::Local),
         Kind::Ask => Ok(Plan::Ask(request.to_command())),
         Kind::Flush => local::flush(request).map(|()| Plan::Flush),
@@ -146,6 +157,7 @@ impl<'a> Draft<'a> {
             integer_reply: row.integer_reply,
             unordered: self.unordered,
             timed: self.timed,
+            wakes: row.wakes && self.access == Access::Write,
         })
     }
 }

@@ -114,6 +114,7 @@ pub(super) fn elements(table: &Table, request: &Request<'_>) -> Result<Walk, Ref
         integer_reply: false,
         unordered: true,
         timed: false,
+        wakes: false,
     };
     Ok(Walk::Elements { call: Box::new(call), cursor })
 }

@@ -5,12 +5,14 @@
 
 mod address;
 mod admission;
+mod attend;
 mod calls;
 mod configuration;
 mod error;
 mod facts;
 mod formation;
 mod latency;
+mod listener;
 mod remote;
 mod seating;
 mod seats;
@@ -24,6 +26,7 @@ pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
 pub use formation::{Probe, form, member_id, probe_all};
 pub use latency::Latency;
+pub use listener::{Hear, Heard, Listeners, Listening, Topic, Watching};
 pub use remote::RemoteNode;
 pub use seating::seat;
 pub use seats::Seats;

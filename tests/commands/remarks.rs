@@ -30,6 +30,7 @@ struct Seen {
     is_count: bool,
     is_asked: bool,
     is_flush: bool,
+    is_block: bool,
     is_split: bool,
     has_several_keys: bool,
     has_expiry: bool,
@@ -72,6 +73,8 @@ impl Seen {
             Plan::Walk(_) => self.is_walk = true,
             Plan::Ask(_) => self.is_asked = true,
             Plan::Flush => self.is_flush = true,
+            Plan::Block(_) => self.is_block = true,
+            Plan::Publish(_) | Plan::Census(_) => {}
             Plan::Split(parts, _) => {
                 self.is_split = true;
                 parts.iter().for_each(|part| self.call(&part.call));
@@ -103,6 +106,10 @@ impl Seen {
             (
                 self.is_flush,
                 "a new generation of the cluster: each node empties itself, at once or when it is back; the nodes delete as `lazyfree-lazy-user-flush` says",
+            ),
+            (
+                self.is_block,
+                "tried when a node tells that there may be something; keys of several registers are tried one after the other",
             ),
             (self.is_split, "keys of several registers are one call each: the whole is not atomic"),
             (self.has_several_keys && !self.is_split, "its keys must share a hash tag"),
