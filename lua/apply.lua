@@ -37,7 +37,7 @@ local function states()
   local all, total = {}, 0
   for i = 2, #KEYS do
     local key, form = KEYS[i], form_of(KEYS[i])
-    local elements, size = elements_within(key, form, state_limit - total)
+    local elements, size = elements_within(key, form, state_limit - total, state_limit)
     if not elements or total + size > state_limit then return {} end
     total = total + size
     all[i - 1] = {key, form, as_text(math.max(expiry_of(key), 0)), elements}
@@ -92,7 +92,7 @@ if expected ~= '*' and expected ~= digest or op_ms >= holds_until_ms then
   return ack('', digest, 'MISMATCH')
 end
 
-for i = 1, #due do redis.call('DEL', due[i]) end
+for i = 1, #due do redis.call('UNLINK', due[i]) end
 -- Integers are exact to 2^53 here; beyond it the value itself is read back as text.
 local function exact(reply, at)
   if type(reply) ~= 'number' or (reply < 9007199254740992 and reply > -9007199254740992) then return reply end
@@ -159,7 +159,7 @@ local fields, lost, alive = {}, {}, false
 for i = 2, #KEYS do
   local key, expiry = KEYS[i], expiry_of(KEYS[i])
   if expiry >= 0 and expiry <= op_ms then
-    redis.call('DEL', key)
+    redis.call('UNLINK', key)
     expiry = -2
   end
   if expiry ~= -2 then

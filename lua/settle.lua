@@ -75,7 +75,7 @@ local function build(command, key)
   end
 end
 local function store(key)
-  redis.call('DEL', key.name)
+  redis.call('UNLINK', key.name)
   if key.form == 'string' then redis.call('SET', key.name, ARGV[key.first])
   elseif key.form == 'list' then build('RPUSH', key)
   elseif key.form == 'hash' then build('HSET', key)
@@ -105,7 +105,7 @@ if mode == 'full' then
     local sort = string.sub(field, 1, 1)
     if sort == 'l' then redis.call('HDEL', record, field) end
     if sort == 'k' and not kept[field] then
-      redis.call('DEL', string.sub(field, 2))
+      redis.call('UNLINK', string.sub(field, 2))
       redis.call('HDEL', record, field)
     end
   end

@@ -4,7 +4,8 @@
 -- ARGV    1 fence; 2 deadline ms; 3 what (all, since, keys, streams, slice); 4 limit bytes of the answer;
 --         streams: as keys, but streams in the form `stream`; since: 5 digest that the other node is at; slice: 5 position ('0' first), 6 number of elements (bytes of a string)
 -- REPLY   {'SNAPSHOT', promised, accepted, settled, version, digest, ops, multi, mode, log, states} mode is full or delta; of each key {name, form, expiry ms, elements},
---         form 'large' with {form, length} where the key alone, or 'later' where the answer so far, reaches the limit
+--         form 'large' with {form, length} where the key alone reaches the limit or has more
+--         than 1000 elements, 'later' where the answer so far reaches the limit
 --         {'SLICE', version, digest, next position ('0' last), elements}
 --         {'ABSENT'} no record; {'LOST', key} the record lists a key that the server no longer has, or there is nothing to slice; {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
@@ -79,7 +80,7 @@ for i = 1, #names do
   else
     local elements, size
     if what == 'streams' and redis.call('TYPE', name).ok == 'stream' then form, elements, size = 'stream', elements_of_stream(name), 0
-    else elements, size = elements_within(name, form, limit) end
+    else elements, size = elements_within(name, form, limit, 1000) end
     states[i] = elements and {name, form, entry, elements} or {name, 'large', entry, {form, as_text(size)}}
     total = total + (elements and size or 0) + #name
   end

@@ -19,6 +19,7 @@ mod read;
 mod read_repair;
 mod repair;
 mod settle;
+mod stage;
 mod transfer;
 mod work;
 

@@ -17,7 +17,7 @@ pub use digest::{
     forget_call, mark_call, parse_dirty,
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
-pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, snapshot_call, stage_call};
+pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, is_staged, snapshot_call, stage_call};
 
 use include_dir::{Dir, include_dir};
 use std::sync::OnceLock;

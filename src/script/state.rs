@@ -162,23 +162,32 @@ pub fn snapshot_call(ticket: &Ticket<'_>, record: &[u8], want: &Want<'_>, limit:
     cmd
 }
 
-/// The `EVALSHA` of `stage` for one node: appends elements to a staging key, which is dropped after `ttl_ms` if nobody settles it.
+/// The `EVALSHA` of `stage` for one node: appends elements to a staging key, or writes bytes at their place in a string; it is dropped
+/// after `ttl_ms` if nobody settles it.
+#[allow(clippy::too_many_arguments)] // the script's own
 pub fn stage_call(
     ticket: &Ticket<'_>,
     record: &[u8],
     stage: &[u8],
     form: Form,
     first: bool,
+    place: Option<usize>,
     ttl_ms: u64,
     elements: &[Vec<u8>],
 ) -> Cmd {
     let room = elements.iter().map(|element| element.len() + 16).sum();
     let mut cmd = evalsha(Name::Stage, ticket, record, &[stage.to_vec()], room);
-    cmd.arg(form.as_str()).arg(if first { "1" } else { "0" }).arg(ttl_ms);
+    let place = place.map(|place| format!("@{place}")).unwrap_or_default();
+    cmd.arg(form.as_str()).arg(format!("{}{place}", u8::from(first))).arg(ttl_ms);
     for element in elements {
         cmd.arg(element.as_slice());
     }
     cmd
+}
+
+/// Whether a reply of `stage` says that the slice is in its place.
+pub fn is_staged(reply: Value) -> Result<bool, Malformed> {
+    Ok(text(next(&mut fields(reply)?)?)? == "STAGED")
 }
 
 pub(super) fn states(value: Value) -> Result<Vec<KeyState>, Malformed> {

@@ -148,7 +148,7 @@ fn snapshot_and_stage_are_encoded_as_the_contract_says() {
         let args = words(&format!("{FENCE} {NEVER} {rest}"));
         assert_is(&snapshot_call(&TICKET, &record, &want, 5), Name::Snapshot, &all, &args);
     }
-    let staged = stage_call(&TICKET, &record, b"stage", Form::Hash, true, 60, &words("f v"));
+    let staged = stage_call(&TICKET, &record, b"stage", Form::Hash, true, None, 60, &words("f v"));
     let args = words(&format!("{FENCE} {NEVER} hash 1 60 f v"));
     assert_is(&staged, Name::Stage, &[record, b"stage".to_vec()], &args);
 }

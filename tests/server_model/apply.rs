@@ -123,7 +123,7 @@ impl<'c, 's> Apply<'c, 's> {
         for key in self.call.user_keys() {
             let session = &mut *self.call.session;
             let form = session.form_of(key);
-            let (elements, size) = session.elements_within(key, form, limit - total)?;
+            let (elements, size) = session.elements_within(key, form, limit - total, limit)?;
             let Some(elements) = elements.filter(|_| total + size <= limit) else { return Ok(Vec::new()) };
             total += size;
             let expiry = as_text(session.expiry_of(key)?.max(0));

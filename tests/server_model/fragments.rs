@@ -123,12 +123,18 @@ impl Session<'_> {
     }
 
     /// lib/state.lua: the elements and their bytes, or the key's length where that is more than limit bytes.
-    pub fn elements_within(&mut self, key: &[u8], form: &str, limit: i64) -> Ended<(Option<Elements>, i64)> {
+    pub fn elements_within(
+        &mut self,
+        key: &[u8],
+        form: &str,
+        limit: i64,
+        most: i64,
+    ) -> Ended<(Option<Elements>, i64)> {
         let length = match length_command(form) {
             Some(command) => self.call_integer(&[command, key])?,
             None => 0,
         };
-        if length > limit {
+        if length > limit || form != "string" && length > most {
             return Ok((None, length));
         }
         let elements = self.elements_of(key, form)?;

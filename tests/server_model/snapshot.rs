@@ -134,7 +134,7 @@ fn states(call: &mut Call<'_, '_>, names: &[Vec<u8>]) -> Ended<Vec<Reply>> {
             states.push(words![name.clone(), "later", entry, Reply::Array(Vec::new())]);
             continue;
         }
-        let (elements, size) = call.session.elements_within(name, form, limit)?;
+        let (elements, size) = call.session.elements_within(name, form, limit, 1_000)?;
         total += name.len() as i64 + elements.as_ref().map_or(0, |_| size);
         states.push(match elements {
             Some(elements) => words![name.clone(), form, entry, Reply::strings(elements)],
