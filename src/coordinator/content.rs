@@ -23,11 +23,13 @@ impl Coordinator {
             source: node,
             dirty: false,
             whole: true,
+            loose: false,
             epoch: None,
         };
         let deadline = Instant::now() + self.config.operation_timeout;
         let record = register.record_key();
-        let mut snapshot = self.fetch(&goal, &record, None, deadline).await.ok()?;
+        let mut snapshot = self.fetch(&goal, &record, &[], deadline).await.ok()?;
+        self.complete(&goal, &record, &mut snapshot, deadline).await.ok()?;
         // In the DUMP of a stream each node has its own times at which it saw the consumers.
         self.spell_out(&goal, &record, &mut snapshot, deadline).await.ok()?;
         for state in snapshot.states.iter_mut().filter(|state| state.form == Form::Large) {

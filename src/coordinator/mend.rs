@@ -89,6 +89,7 @@ impl Coordinator {
             source,
             dirty: false,
             whole: rewrite,
+            loose: false,
             epoch: None,
         };
         let mut overtaken = false;

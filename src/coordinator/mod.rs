@@ -12,6 +12,7 @@ mod answers;
 mod attempt;
 mod commit;
 mod content;
+mod fill;
 mod journey;
 mod mend;
 mod queue;
@@ -48,6 +49,7 @@ pub struct Coordinator {
     sequence: AtomicU64,
     queues: queue::Queues,
     repairs: repair::RepairQueue,
+    fills: fill::Fills,
     closing: AtomicBool,
 }
 
@@ -73,6 +75,7 @@ impl Coordinator {
             sequence: AtomicU64::new(0),
             queues: queue::Queues::default(),
             repairs,
+            fills: fill::Fills::default(),
             closing: AtomicBool::new(false),
             config,
         });

@@ -169,8 +169,16 @@ impl Coordinator {
         let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
         let mended = match repair {
             Repair::Settle { register, ballot, position, source, targets } => {
-                let goal =
-                    Goal { register, ballot, position, source, dirty: false, whole: false, epoch: None };
+                let goal = Goal {
+                    register,
+                    ballot,
+                    position,
+                    source,
+                    dirty: false,
+                    whole: false,
+                    loose: false,
+                    epoch: None,
+                };
                 self.settle_on(&goal, &targets).await
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,

@@ -77,6 +77,7 @@ impl Attempt {
             source: plan.winner,
             dirty: self.dirty,
             whole: false,
+            loose: false,
             epoch: Some(self.epoch),
         };
         let deadline = self.deadline;
