@@ -7,9 +7,6 @@ use super::pack::unpack;
 use super::reply::{Reply, words};
 use std::collections::BTreeSet;
 
-/// More keys than one call takes.
-const MOST_KEYS: i64 = 5_000;
-
 /// The keys that are asked for, with the log entries that go along.
 struct Selection {
     mode: &'static str,
@@ -43,7 +40,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     };
     let Selection { mode, names, log } = match selection {
         Some(selection) => selection,
-        None if call.session.call_integer(&[b"HLEN", record])? > MOST_KEYS => {
+        None if call.session.call_integer(&[b"HLEN", record])? > call.session.most_keys => {
             Selection { mode: "many", names: Vec::new(), log: Vec::new() }
         }
         None => every_key(&mut call)?,
@@ -110,7 +107,7 @@ fn changed_since(call: &mut Call<'_, '_>, version: i64) -> Ended<Option<Selectio
         if wanted.is_empty() {
             return Ok(Some(selection));
         }
-        if selection.names.len() as i64 > MOST_KEYS {
+        if selection.names.len() as i64 > call.session.most_keys {
             return Ok(None);
         }
         for name in changed {
