@@ -102,7 +102,7 @@ if fence == '' or fence ~= ARGV[2] then return {'OTHER', 'fence', ''} end
 if what == 'forget' then
   if role ~= 'joining' then return {'OTHER', 'role', role} end
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(field, 1, 1) == 'k' then redis.call('DEL', string.sub(field, 2)) end
+    if string.sub(field, 1, 1) == 'k' then redis.call('UNLINK', string.sub(field, 2)) end
   end
   redis.call('DEL', KEYS[1])
   return {'OK'}

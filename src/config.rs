@@ -1,7 +1,7 @@
 //! Settings, with their defaults and what each is for.
 
 use crate::command::Scopes;
-use crate::surroundings::{Machine, Surroundings};
+use crate::surroundings::{Machine, Surroundings, time_for};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,11 +44,11 @@ pub struct Config {
     pub scopes: Option<Scopes>,
     /// Certificates for nodes with `rediss://` URLs.
     pub tls: Tls,
-    /// After how long an operation gives up. Default 5 s.
+    /// After how long an operation gives up. Default 5 s, and 1 s more for each 8 MiB that it sends, up to what `retry_window` allows.
     pub operation_timeout: Duration,
     /// After how long opening and admitting a connection gives up. Default 1 s.
     pub connect_timeout: Duration,
-    /// After how long a node's answer is no longer awaited. Default 2 s.
+    /// After how long a node's answer is no longer awaited. Default 2 s, and 1 s more for each 8 MiB that the command has.
     pub answer_timeout: Duration,
     /// Bounds of the hedge delay: how long a round waits for its slowest node once a majority has answered. The delay itself
     /// follows the nodes' recent latencies. Default 5 ms to 200 ms.
@@ -73,6 +73,15 @@ pub struct Config {
     pub purge_age: Duration,
     /// Where time, random numbers and connections come from. Default: this machine.
     pub surroundings: Arc<dyn Surroundings>,
+}
+
+impl Config {
+    /// How long an operation may take that sends so many bytes: no retry may outlive the memory of its op.
+    pub(crate) fn time_for(&self, bytes: usize) -> Duration {
+        let most =
+            (self.retry_window / 2).saturating_sub(self.max_clock_offset * 2).max(self.operation_timeout);
+        (self.operation_timeout + time_for(bytes)).min(most)
+    }
 }
 
 impl Default for Config {

@@ -57,6 +57,7 @@ impl Coordinator {
             source: committed.source,
             dirty: false,
             whole: false,
+            loose: false,
             epoch: None,
             view: Arc::clone(&attempt.view),
         };
@@ -122,6 +123,7 @@ impl Coordinator {
             source,
             dirty: false,
             whole: rewrite,
+            loose: false,
             epoch: None,
             view: Arc::clone(view),
         };

@@ -12,6 +12,7 @@ mod answers;
 mod attempt;
 mod commit;
 mod content;
+mod fill;
 mod journey;
 mod mend;
 mod queue;
@@ -19,6 +20,7 @@ mod read;
 mod read_repair;
 mod repair;
 mod settle;
+mod stage;
 mod transfer;
 mod view;
 mod work;
@@ -42,6 +44,7 @@ pub struct Coordinator {
     sequence: AtomicU64,
     queues: queue::Queues,
     repairs: repair::RepairQueue,
+    fills: fill::Fills,
     closing: AtomicBool,
 }
 
@@ -66,6 +69,7 @@ impl Coordinator {
             sequence: AtomicU64::new(0),
             queues: queue::Queues::default(),
             repairs,
+            fills: fill::Fills::default(),
             closing: AtomicBool::new(false),
             config,
         });

@@ -21,7 +21,7 @@ pub use parse::{Malformed, bytes, fields, integer, text};
 pub use purge::{
     Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page, purge_scan_call,
 };
-pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, snapshot_call, stage_call};
+pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, is_staged, snapshot_call, stage_call};
 
 use include_dir::{Dir, include_dir};
 use std::sync::OnceLock;

@@ -184,7 +184,12 @@ impl Sequence<'_> {
     pub async fn stage(&mut self, node: usize) -> Result<(), Difference> {
         let Made(form, elements) = &MADE[self.rng.below(6) as usize];
         let mut args = self.ticket(node);
-        args.extend(text(&[form, self.rng.pick(&["1", "1", "0"]), "600000"]));
+        let first = if *form == "string" {
+            self.rng.pick(&["1", "0", "1@3", "0@0"])
+        } else {
+            self.rng.pick(&["1", "1", "0"])
+        };
+        args.extend(text(&[form, first, "600000"]));
         args.extend(text(elements));
         let keys = [record(0), STAGE.into()];
         let reply = self.tell(node, &evalsha(Name::Stage, &keys, args)).await?;
