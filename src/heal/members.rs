@@ -104,7 +104,7 @@ impl Healer {
     /// Sweeps, decides and moves; false where another change was decided first.
     async fn change(&self, pass: &Pass, next: Configuration, progress: &dyn Progress) -> Result<bool, Error> {
         let before = pass.who_votes(&next)?;
-        pass.establish(progress).await?;
+        pass.establish(&next, progress).await?;
         if pass.who_votes(&next)? != before {
             progress.note("a node was admitted anew meanwhile: the sweep begins again");
             return Ok(false);
@@ -242,12 +242,18 @@ impl Pass {
     }
 
     /// Brings every register to all nodes that are there.
-    async fn establish(&self, progress: &dyn Progress) -> Result<(), Error> {
+    async fn establish(&self, next: &Configuration, progress: &dyn Progress) -> Result<(), Error> {
         let mut summary = self.empty_summary();
         let unfinished = |why| Error::NotApplied { why, failures: Default::default() };
         let found = self.sweep(&mut summary, progress).await?;
         if found.failed > 0 {
             return Err(unfinished("some registers could not be brought to all members; run it again"));
+        }
+        let stays = |place: &usize| self.id_of(&self.nodes()[*place]).is_some_and(|id| next.contains(&id));
+        let staying = self.roster.configuration.members.iter().filter(|member| next.contains(&member.id));
+        // One that was away for a moment votes all the time, and was not compared.
+        if found.nodes.iter().filter(|place| stays(place)).count() < staying.count() {
+            return Err(unfinished("a member was away during the sweep; run it again"));
         }
         let configuration = Register::from_id(Configuration::key());
         let mended = self.client.coordinator().mend(&configuration).await?;

@@ -25,6 +25,7 @@ use crate::error::{Error, Failures, NodeFailure};
 use crate::node::{Node, RemoteNode, Seat};
 use serde::Serialize;
 use std::sync::Arc;
+use sweep::Found;
 
 /// Hears how far a sweep is.
 pub trait Progress: Send + Sync {
@@ -140,14 +141,14 @@ impl Pass {
         }
         self.drain_dirty(&mut summary, progress).await;
         for _ in 1..PASSES {
-            if last.differing == 0 && self.all_vote() {
+            if self.is_whole(&last) {
                 break;
             }
             last = self.sweep(&mut summary, progress).await?;
         }
         summary.failed = last.failed;
         summary.away = self.away();
-        summary.complete = last.differing == 0 && last.failed == 0 && self.all_vote();
+        summary.complete = last.failed == 0 && self.is_whole(&last);
         Ok(summary)
     }
 
@@ -176,6 +177,11 @@ impl Pass {
     fn named_zeroes(&self) -> Vec<NodeRepairs> {
         let nodes = self.nodes().iter();
         nodes.map(|node| NodeRepairs { node: node.name().to_owned(), registers: 0 }).collect()
+    }
+
+    /// All nodes vote and were found identical. One that came back while the others were compared was not.
+    fn is_whole(&self, found: &Found) -> bool {
+        found.differing == 0 && found.nodes.len() == self.nodes().len() && self.all_vote()
     }
 
     fn all_vote(&self) -> bool {

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Found {
     /// The joining nodes that were compared with the others, by their place in the list.
     pub(super) joining: Vec<usize>,
+    /// All nodes that were compared.
+    pub(super) nodes: Vec<usize>,
     pub(super) seen: u64,
     pub(super) identical: u64,
     pub(super) differing: u64,
@@ -43,7 +45,11 @@ impl Pass {
     pub(super) async fn sweep(&self, summary: &mut Summary, progress: &dyn Progress) -> Result<Found, Error> {
         let swept = self.swept().await?;
         let joining = swept.nodes.iter().filter(|(_, _, joining)| *joining).map(|(place, ..)| *place);
-        let mut found = Found { joining: joining.collect(), ..Found::default() };
+        let mut found = Found {
+            joining: joining.collect(),
+            nodes: swept.nodes.iter().map(|(place, ..)| *place).collect(),
+            ..Found::default()
+        };
         for scanner in 0..swept.nodes.len() {
             let mut cursor = Some("0".to_owned());
             while let Some(from) = cursor {
