@@ -10,9 +10,18 @@
 //! 3. every register that any voter holds is copied to it, and what no voter holds is dropped;
 //! 4. it becomes a voter, if it is still the same server process with that same token.
 
+mod daemon;
 mod dirty;
+mod listing;
+mod pace;
 mod rejoin;
+mod settings;
+mod side;
+mod summary;
 mod sweep;
+
+pub use daemon::Daemon;
+pub use settings::Settings;
 
 use crate::client::{Client, Roster};
 use crate::config::Config;
@@ -21,6 +30,7 @@ use crate::error::{Error, Failures, NodeFailure};
 use crate::node::{Node, RemoteNode, Seat};
 use serde::Serialize;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Hears how far a sweep is.
 pub trait Progress: Send + Sync {
@@ -55,6 +65,8 @@ pub struct Summary {
     pub seen: u64,
     /// Registers that all nodes held alike at the first look.
     pub identical: u64,
+    /// Registers that did not, at that look; some of them only because a write was under way.
+    pub differing: u64,
     /// What each node was given.
     pub repaired: Vec<NodeRepairs>,
     /// Registers that could not be brought to all nodes.
@@ -73,6 +85,27 @@ pub struct Summary {
 #[derive(Clone, Debug)]
 pub struct Healer {
     client: Client,
+    settings: watch::Receiver<Settings>,
+    /// Told to stop: what is under way ends at the next register.
+    stop: watch::Receiver<bool>,
+}
+
+impl Client {
+    /// A healer that shares this client's connections and clock: `client.healer().run(Settings::default())`.
+    ///
+    /// ```no_run
+    /// # async fn example(client: anarchoredis::Client) {
+    /// use anarchoredis::heal::Settings;
+    /// let daemon = client.healer().run(Settings::default());
+    /// // ... as long as the application runs ...
+    /// daemon.stop().await;
+    /// # }
+    /// ```
+    pub fn healer(&self) -> Healer {
+        let (_, settings) = watch::channel(Settings::unlimited());
+        let (_, stop) = watch::channel(false);
+        Healer { client: self.clone(), settings, stop }
+    }
 }
 
 /// How often a pass is repeated while writes keep making registers differ.
@@ -86,19 +119,53 @@ impl Healer {
         S: Into<String>,
     {
         let client = Client::builder().nodes(nodes).config(config).even_without_quorum().connect().await?;
-        Ok(Healer { client })
+        Ok(client.healer())
+    }
+
+    /// Within these limits, for single passes; without them a pass goes as fast as the nodes answer.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Healer {
+        (_, self.settings) = watch::channel(settings);
+        self
+    }
+
+    /// The client that it works with.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// One whole pass: brings back the nodes that do not vote, sweeps all registers of all nodes, drains the dirty sets.
     pub async fn once(&self, progress: &dyn Progress) -> Result<Summary, Error> {
+        self.pass().await.run(progress).await
+    }
+
+    /// What a pass would find, and whom it would give what; changes nothing.
+    pub async fn look(&self, progress: &dyn Progress) -> Result<Summary, Error> {
+        let pass = Pass { dry_run: true, ..self.pass_here() };
+        let mut summary = pass.empty_summary();
+        let found = pass.sweep(&mut summary, progress).await?;
+        (summary.seen, summary.identical, summary.differing) = (found.seen, found.identical, found.differing);
+        summary.away = pass.away();
+        summary.complete = found.differing == 0 && pass.all_vote();
+        Ok(summary)
+    }
+
+    /// A pass over the newest generation that can be known.
+    async fn pass(&self) -> Pass {
         let inner = self.client.inner();
         inner.catch_up().await;
         // A change that was decided and that nobody has begun yet; without a majority there is no telling.
         if let Err(error) = self.client.follow_decision(&inner.roster().configuration).await {
             tracing::warn!(%error, "it is not known whether a change of the cluster was decided");
         }
-        let roster = inner.roster();
-        Pass { client: self.client.clone(), roster }.run(progress).await
+        self.pass_here()
+    }
+
+    /// A pass over the generation that the client is in.
+    fn pass_here(&self) -> Pass {
+        let roster = self.client.inner().roster();
+        let (settings, stop) = (self.settings.clone(), self.stop.clone());
+        Pass { client: self.client.clone(), roster, settings, stop, dry_run: false }
     }
 }
 
@@ -106,23 +173,18 @@ impl Healer {
 struct Pass {
     client: Client,
     roster: Arc<Roster>,
+    settings: watch::Receiver<Settings>,
+    stop: watch::Receiver<bool>,
+    /// Looks, and changes nothing.
+    dry_run: bool,
 }
 
 impl Pass {
     async fn run(&self, progress: &dyn Progress) -> Result<Summary, Error> {
-        let mut summary = Summary {
-            seen: 0,
-            identical: 0,
-            repaired: self.named_zeroes(),
-            failed: 0,
-            cleaned: 0,
-            rejoined: Vec::new(),
-            away: Vec::new(),
-            complete: false,
-        };
+        let mut summary = self.empty_summary();
         let rejoin = self.begin_rejoin(progress).await?;
         let mut last = self.sweep(&mut summary, progress).await?;
-        (summary.seen, summary.identical) = (last.seen, last.identical);
+        (summary.seen, summary.identical, summary.differing) = (last.seen, last.identical, last.differing);
         if let Some(rejoin) = rejoin {
             if last.failed > 0 {
                 progress.note(
@@ -147,6 +209,24 @@ impl Pass {
 
     fn nodes(&self) -> &[Arc<RemoteNode>] {
         &self.roster.nodes
+    }
+
+    fn empty_summary(&self) -> Summary {
+        Summary {
+            seen: 0,
+            identical: 0,
+            differing: 0,
+            repaired: self.named_zeroes(),
+            failed: 0,
+            cleaned: 0,
+            rejoined: Vec::new(),
+            away: Vec::new(),
+            complete: false,
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Whether the cluster was still in the generation of this pass.

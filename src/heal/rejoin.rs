@@ -27,7 +27,7 @@ fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
 }
 
 fn other_pass(what: &str) -> Refusal {
-    Refusal::Forbidden(format!("another heal pass is under way ({what}); run it again"))
+    Refusal::HealedByAnother(what.to_owned())
 }
 
 impl Pass {
@@ -131,7 +131,7 @@ impl Pass {
         let (status, words) =
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         if status != "OK" {
-            return Err(of_node(node, Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
+            return Err(of_node(node, other_pass(&format!("{status} {}", words.join(" ")))));
         }
         Ok(Joiner { place, node: id, run_id, fence })
     }

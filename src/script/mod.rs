@@ -9,6 +9,7 @@ mod call;
 mod digest;
 mod parse;
 mod state;
+mod summary;
 
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
@@ -18,6 +19,7 @@ pub use digest::{
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
 pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, snapshot_call, stage_call};
+pub use summary::{Compared, Mark, PARTS, Sums, marks_call, parse_marks, parse_sums, pick_call, sum_call};
 
 use include_dir::{Dir, include_dir};
 use std::sync::OnceLock;

@@ -199,8 +199,24 @@ impl Sequence<'_> {
 
     pub async fn page(&mut self, node: usize) -> Result<(), Difference> {
         let mut args = self.ticket(node);
-        let what = self.rng.pick(&["scan", "of", "dirty"]);
+        let what = self.rng.pick(&["scan", "of", "dirty", "sum", "marks", "pick"]);
         args.extend(text(&[what, "0", "1000"]));
+        match what {
+            "sum" => args.extend(text(&[self.rng.pick(&["d", "a"])])),
+            "marks" => {
+                let parts = self.rng.pick(&["0123456789abcdef", "02468ace", "f", ""]);
+                args.extend(text(&[self.rng.pick(&["d", "a"]), parts, self.rng.pick(&["1", "9", "17"])]));
+            }
+            "pick" => {
+                let mut mark = || {
+                    let record = record(self.rng.below(REGISTERS.len() as u64) as usize);
+                    let id = &record[16..record.len() - 1];
+                    sha1_smol::Sha1::from(id).hexdigest()[..8].to_owned()
+                };
+                args.push([mark(), mark()].concat().into_bytes());
+            }
+            _ => {}
+        }
         let records: Vec<_> = (0..REGISTERS.len()).map(record).collect();
         let keys = if what == "of" { records.as_slice() } else { &[] };
         self.tell(node, &evalsha(Name::Digest, keys, args)).await.map(|_| ())
