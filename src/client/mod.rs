@@ -22,6 +22,7 @@ use crate::config::{Config, Consistency};
 use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
 use crate::node::{Node, RemoteNode, Seat};
+use crate::telemetry::Telemetry;
 use roster::Starter;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -94,6 +95,23 @@ impl Client {
         let status =
             |node: &Arc<RemoteNode>| NodeStatus { address: node.name().to_owned(), seat: node.seat() };
         self.inner.roster().nodes.iter().map(status).collect()
+    }
+
+    /// What this client and its healers count, in Prometheus' text format; see [`telemetry::serve`](crate::telemetry::serve).
+    pub fn metrics(&self) -> String {
+        let roster = self.inner.roster();
+        let role = |node: &Arc<RemoteNode>| match node.seat() {
+            Seat::Voter(_) => "voter",
+            Seat::Joining => "joining",
+            Seat::Away(_) => "away",
+        };
+        let nodes = roster.nodes.iter().map(|node| (node.name(), role(node)));
+        self.telemetry().text(self.repairs().waiting, nodes)
+    }
+
+    /// The counters themselves.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.inner.coordinator.telemetry
     }
 
     /// What the background repair of this client has done.

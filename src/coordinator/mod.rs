@@ -19,6 +19,7 @@ mod read;
 mod read_repair;
 mod repair;
 mod settle;
+mod slices;
 mod transfer;
 mod view;
 mod work;
@@ -30,6 +31,7 @@ pub use work::{Done, Work};
 
 use crate::config::Config;
 use crate::protocol::{Ballot, BallotClock, CoordinatorId, OpId, Quorum};
+use crate::telemetry::Telemetry;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -43,6 +45,7 @@ pub struct Coordinator {
     queues: queue::Queues,
     repairs: repair::RepairQueue,
     closing: AtomicBool,
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -67,6 +70,7 @@ impl Coordinator {
             queues: queue::Queues::default(),
             repairs,
             closing: AtomicBool::new(false),
+            telemetry: Arc::default(),
             config,
         });
         tokio::spawn(repair::run(Arc::downgrade(&coordinator), jobs));

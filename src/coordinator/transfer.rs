@@ -8,8 +8,8 @@ use crate::command::Register;
 use crate::node::{CallError, Encode};
 use crate::protocol::{Ballot, Digest, Epoch, NodeIndex, Position, SettleAnswer};
 use crate::script::{
-    DigestPage, Form, KeyState, SettleCall, SettleMode, Slice, Snapshot, SnapshotReply, Ticket, Want,
-    digest_of_call, snapshot_call, stage_call,
+    DigestPage, Form, SettleCall, SettleMode, Snapshot, SnapshotReply, Ticket, Want, digest_of_call,
+    snapshot_call,
 };
 use redis::Value;
 use std::sync::Arc;
@@ -17,12 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Largest answer of one snapshot call, in bytes: what a node copies at a time.
-const SNAPSHOT_BYTES: usize = 1024 * 1024;
-/// Elements of a large collection that move at a time; bytes of a large string.
-const SLICE_ELEMENTS: usize = 1_000;
-const SLICE_BYTES: usize = 1024 * 1024;
-/// After how long an abandoned stage is dropped by the node itself.
-const STAGE_TTL_MS: u64 = 60_000;
+pub(super) const SNAPSHOT_BYTES: usize = 1024 * 1024;
 /// How long a repair may take in all: a key of a hundred million elements moves in slices.
 pub(super) const REPAIR_PATIENCE: Duration = Duration::from_secs(1_800);
 
@@ -124,6 +119,7 @@ impl Coordinator {
         }
         let states = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
         let snapshot = Snapshot { states, ..snapshot };
+        self.telemetry.moved.inc_by(snapshot.bytes() as u64);
         let mode = match known {
             Some(base) if snapshot.delta => SettleMode::Delta(&snapshot, base),
             _ => SettleMode::Full(&snapshot),
@@ -219,72 +215,12 @@ impl Coordinator {
         }
     }
 
-    /// Brings large keys over in slices and puts a pointer to the stage in their place.
-    async fn stage_large(
-        &self,
-        goal: &Goal,
-        record: &[u8],
-        states: Vec<KeyState>,
-        to: NodeIndex,
-        deadline: Instant,
-    ) -> Result<Vec<KeyState>, Stopped> {
-        let mut all = Vec::with_capacity(states.len());
-        for (place, state) in states.into_iter().enumerate() {
-            if state.form == Form::Large {
-                all.push(self.stage_key(goal, record, state, place, to, deadline).await?);
-            } else {
-                all.push(state);
-            }
-        }
-        Ok(all)
-    }
-
-    async fn stage_key(
-        &self,
-        goal: &Goal,
-        record: &[u8],
-        state: KeyState,
-        place: usize,
-        to: NodeIndex,
-        deadline: Instant,
-    ) -> Result<KeyState, Stopped> {
-        let [form, length] = state.elements.as_slice() else {
-            return Err(Stopped::Failed);
-        };
-        let form = large_form(form).ok_or(Stopped::Failed)?;
-        let stage = format!("anrcho_stage:{:016x}:{place}", self.config.surroundings.random()).into_bytes();
-        let key = [state.key.clone()];
-        let count = if form == Form::String { SLICE_BYTES } else { SLICE_ELEMENTS };
-        let mut position = Some("0".to_owned());
-        let mut first = true;
-        while let Some(from) = position {
-            let encode = |ticket: &Ticket<'_>| {
-                snapshot_call(ticket, record, &Want::Slice(&key, &from, count), SNAPSHOT_BYTES)
-            };
-            let slice = Slice::parse(self.call(goal, goal.source, &encode, deadline).await?)?
-                .ok_or(Stopped::Moved)?;
-            if slice.digest != goal.position.digest {
-                return Err(Stopped::Moved);
-            }
-            if !slice.elements.is_empty() {
-                let encode = |ticket: &Ticket<'_>| {
-                    stage_call(ticket, record, &stage, form, first, STAGE_TTL_MS, &slice.elements)
-                };
-                self.call(goal, to, &encode, deadline).await?;
-                first = false;
-            }
-            position = slice.next;
-        }
-        let elements = vec![stage, form.as_str().into(), length.clone()];
-        Ok(KeyState { form: Form::Staged, elements, ..state })
-    }
-
     /// Of a long transfer each call has as long as an operation may take, and no longer.
     fn left(&self, deadline: Instant) -> Duration {
         deadline.saturating_duration_since(Instant::now()).min(self.config.operation_timeout)
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         goal: &Goal,
         node: NodeIndex,
@@ -294,10 +230,4 @@ impl Coordinator {
         let view = &goal.view;
         view.node(node).send_in(view.generation(), encode, self.left(deadline)).await
     }
-}
-
-fn large_form(word: &[u8]) -> Option<Form> {
-    [Form::String, Form::List, Form::Hash, Form::Set, Form::Zset]
-        .into_iter()
-        .find(|form| form.as_str().as_bytes() == word)
 }

@@ -39,6 +39,7 @@ impl Pass {
                 }
             }
             summary.cleaned += 1;
+            self.client.telemetry().cleaned.inc();
         }
     }
 

@@ -12,7 +12,7 @@ const NOISE: Duration = Duration::from_micros(500);
 /// Looks at a node at rest, of which the middle one counts.
 const LOOKS: usize = 5;
 /// Pages between two looks at how a node is doing.
-const LOOK_EVERY: u32 = 8;
+const LOOK_EVERY: u32 = 2;
 /// The longest pause that slow answers cause before the next page: a sweep beside a load that never rests comes to its end too.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Time that was not used counts for later, up to this much.
@@ -39,7 +39,12 @@ impl Pace {
         }
         looks.sort();
         let quiet = looks.get(looks.len() / 2).copied().unwrap_or_default();
-        Pace { settings, paid: Instant::now(), quiet, pages: 0 }
+        Pace { quiet, ..Pace::of(settings) }
+    }
+
+    /// Of work that is on no node in particular.
+    pub(super) fn of(settings: watch::Receiver<Settings>) -> Pace {
+        Pace { settings, paid: Instant::now(), quiet: Duration::ZERO, pages: 0 }
     }
 
     /// Waits until so much may have been spent.

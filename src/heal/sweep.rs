@@ -53,6 +53,7 @@ impl Pass {
         } else {
             self.sweep_by_sums(&swept, &mut found, summary, progress).await?;
         }
+        self.client.telemetry().swept(found.seen, found.differing, found.failed);
         Ok(found)
     }
 
@@ -135,10 +136,14 @@ impl Pass {
             }
             return Ok(());
         }
+        let mut before = self.client.telemetry().moved.get();
         let mut mending = futures_util::stream::iter(differing)
             .map(|(register, held)| self.mend_one(swept, register, held))
             .buffer_unordered(AT_ONCE);
+        let (mut pace, moved) = (Pace::of(self.settings.clone()), &self.client.telemetry().moved);
         while let Some(repaired) = mending.next().await {
+            pace.spend(1, moved.get().saturating_sub(before)).await;
+            before = moved.get();
             match repaired {
                 Some(places) => places.into_iter().for_each(|place| summary.repaired[place].registers += 1),
                 None => found.failed += 1,

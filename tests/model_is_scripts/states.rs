@@ -199,27 +199,32 @@ impl Sequence<'_> {
 
     pub async fn page(&mut self, node: usize) -> Result<(), Difference> {
         let mut args = self.ticket(node);
-        let what = self.rng.pick(&["scan", "of", "dirty", "sum", "marks", "pick"]);
+        let what = self.rng.pick(&["scan", "of", "dirty"]);
         args.extend(text(&[what, "0", "1000"]));
-        match what {
-            "sum" => args.extend(text(&[self.rng.pick(&["d", "a"])])),
-            "marks" => {
-                let parts = self.rng.pick(&["0123456789abcdef", "02468ace", "f", ""]);
-                args.extend(text(&[self.rng.pick(&["d", "a"]), parts, self.rng.pick(&["1", "9", "17"])]));
-            }
-            "pick" => {
-                let mut mark = || {
-                    let record = record(self.rng.below(REGISTERS.len() as u64) as usize);
-                    let id = &record[16..record.len() - 1];
-                    sha1_smol::Sha1::from(id).hexdigest()[..8].to_owned()
-                };
-                args.push([mark(), mark()].concat().into_bytes());
-            }
-            _ => {}
-        }
         let records: Vec<_> = (0..REGISTERS.len()).map(record).collect();
         let keys = if what == "of" { records.as_slice() } else { &[] };
-        self.tell(node, &evalsha(Name::Digest, keys, args)).await.map(|_| ())
+        self.tell(node, &evalsha(Name::Digest, keys, args)).await?;
+        self.summaries(node, &records).await
+    }
+
+    async fn summaries(&mut self, node: usize, records: &[Vec<u8>]) -> Result<(), Difference> {
+        let mark = |record: &Vec<u8>| {
+            sha1_smol::Sha1::from(&record[16..record.len() - 1]).hexdigest()[..8].to_owned()
+        };
+        let picked: String = records.iter().take(2).map(mark).collect();
+        for summary in [
+            ["sum", "d", "", ""],
+            ["sum", "a", "", ""],
+            ["marks", "d", "0123456789abcdef", "25"],
+            ["marks", "a", "02468ace", "9"],
+            ["pick", &picked, "", ""],
+        ] {
+            let mut args = text(&[&self.fences[node], "99999999999999"]);
+            args.extend(text(&[summary[0], "0", "1000"]));
+            args.extend(text(&summary[1..]));
+            self.tell(node, &evalsha(Name::Digest, &[], args)).await?;
+        }
+        Ok(())
     }
 }
 

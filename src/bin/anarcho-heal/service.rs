@@ -3,8 +3,10 @@
 use super::flags::{File, Flags};
 use anarchoredis::Config;
 use anarchoredis::heal::{Daemon, Healer};
+use anarchoredis::telemetry::serve;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long it waits before it tries again to connect: nodes may be started after it.
@@ -20,10 +22,21 @@ struct Signals {
 /// Heals until SIGTERM or SIGINT.
 pub async fn run(flags: &Flags, file: File) -> Result<ExitCode, String> {
     let mut signals = Signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let listener = match file.metrics {
+        Some(address) => {
+            let wrong = |error| format!("cannot serve metrics at {address}: {error}");
+            Some(TcpListener::bind(address).await.map_err(wrong)?)
+        }
+        None => None,
+    };
     let Some(healer) = connect(&file, &mut signals).await else {
         return Ok(ExitCode::SUCCESS);
     };
     tracing::info!(nodes = file.nodes.len(), interval = ?file.settings.interval, "heals");
+    if let Some(listener) = listener {
+        let client = healer.client().clone();
+        tokio::spawn(serve(listener, move || client.metrics()));
+    }
     let daemon = healer.run(file.settings.clone());
     signals.obey(flags, &daemon).await;
     tracing::info!("ends what is under way");
