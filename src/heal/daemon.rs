@@ -15,6 +15,8 @@ use tokio::time::Instant;
 /// How long a pass that failed is not repeated: at first, and at last.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(120);
+/// Looks at a cluster that has lost its majority before it is recovered: a node that only restarts is still on its way.
+const LOOKS_BEFORE_RECOVERY: u32 = 3;
 
 /// A healer at work in the background. It stops when this is dropped, after what it is doing.
 #[derive(Debug)]
@@ -80,6 +82,8 @@ struct Chores {
     epoch: Epoch,
     /// Keys on the nodes that are being filled, at the last look.
     filled: Vec<u64>,
+    /// Looks in a row at which all nodes were there and too few of them voted.
+    lost_for: u32,
     /// What was complained of last, so that it is said once.
     complaint: String,
 }
@@ -95,6 +99,7 @@ impl Chores {
             rest: FIRST_REST,
             epoch: Epoch::default(),
             filled: Vec::new(),
+            lost_for: 0,
             complaint: String::new(),
         }
     }
@@ -125,6 +130,10 @@ impl Chores {
     /// One look at everything that may want doing.
     async fn look_around(&mut self) {
         let pass = self.healer.pass_here();
+        if pass.is_without_majority() {
+            return self.without_majority(&pass).await;
+        }
+        self.lost_for = 0;
         let wants_filling = pass.wants_rejoin();
         if wants_filling && self.another_is_at_work(&pass).await {
             self.yield_to_another("another healer is bringing a node back");
@@ -138,6 +147,31 @@ impl Chores {
         } else if pass.all_there() {
             // While a node is away its marks cannot be taken off; the pass that brings it back sweeps anyway.
             self.drain(&pass).await;
+        }
+    }
+
+    /// Too few vote: those that are missing may come back as they were. Where all are there, and stay so, none will.
+    async fn without_majority(&mut self, pass: &Pass) {
+        if !pass.all_answer() {
+            self.lost_for = 0;
+            return self
+                .tell_once(format!("too few nodes vote, and not all are there: {}", pass.away().join("; ")));
+        }
+        self.lost_for += 1;
+        if self.settings().strict {
+            let text = "so many nodes restarted at once that writes may be lost; none votes until an operator runs `anarcho-heal recover`";
+            return self.tell_once(text.into());
+        }
+        if self.lost_for < LOOKS_BEFORE_RECOVERY || Instant::now() < self.not_before {
+            return;
+        }
+        let fraction = self.healer.client.inner().surroundings().fraction();
+        tokio::time::sleep(FIRST_REST.mul_f64(fraction)).await;
+        let began = Instant::now();
+        match self.healer.recover(&Log).await {
+            Ok(summary) => self.report(&summary, began.elapsed()),
+            Err(error) if is_another_pass(&error) => self.yield_to_another("a recovery met another pass"),
+            Err(error) => self.complain(error.to_string()),
         }
     }
 
@@ -228,11 +262,15 @@ impl Chores {
 
     /// Says what is wrong, once: it is tried again, less and less often.
     fn complain(&mut self, what: String) {
+        self.tell_once(what);
+        self.yield_to_another("the last pass failed");
+    }
+
+    fn tell_once(&mut self, what: String) {
         if what != self.complaint {
             tracing::warn!("{what}");
             self.complaint = what;
         }
-        self.yield_to_another("the last pass failed");
     }
 }
 
@@ -253,9 +291,11 @@ impl Pass {
             Seat::Joining => true,
             Seat::Away(_) => node.refusal() == Some(Refusal::Emptied),
         };
-        let voters = self.nodes().iter().filter(|node| matches!(node.seat(), Seat::Voter(_))).count();
-        let majority = self.client.coordinator().quorum().majority();
-        voters >= majority && self.nodes().iter().any(waits)
+        !self.is_without_majority() && self.nodes().iter().any(waits)
+    }
+
+    fn is_without_majority(&self) -> bool {
+        self.voters() < self.client.coordinator().quorum().majority()
     }
 
     fn all_there(&self) -> bool {
