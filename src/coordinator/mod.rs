@@ -17,6 +17,7 @@ mod mend;
 mod queue;
 mod read;
 mod read_repair;
+mod recover;
 mod repair;
 mod settle;
 mod slices;

@@ -12,16 +12,23 @@
 
 mod daemon;
 mod dirty;
+mod explain;
 mod listing;
 mod pace;
+mod recover;
 mod rejoin;
 mod settings;
 mod side;
+mod status;
 mod summary;
 mod sweep;
+mod verify;
 
 pub use daemon::Daemon;
+pub use explain::{Explanation, KeyOnNode};
 pub use settings::Settings;
+pub use status::{NodeReport, Status};
+pub use verify::{Fault, Finding, Verified};
 
 use crate::client::{Client, Roster};
 use crate::config::Config;
@@ -141,7 +148,7 @@ impl Healer {
 
     /// What a pass would find, and whom it would give what; changes nothing.
     pub async fn look(&self, progress: &dyn Progress) -> Result<Summary, Error> {
-        let pass = Pass { dry_run: true, ..self.pass_here() };
+        let pass = Pass { purpose: Purpose::Look, ..self.pass_here() };
         let mut summary = pass.empty_summary();
         let found = pass.sweep(&mut summary, progress).await?;
         (summary.seen, summary.identical, summary.differing) = (found.seen, found.identical, found.differing);
@@ -165,7 +172,7 @@ impl Healer {
     fn pass_here(&self) -> Pass {
         let roster = self.client.inner().roster();
         let (settings, stop) = (self.settings.clone(), self.stop.clone());
-        Pass { client: self.client.clone(), roster, settings, stop, dry_run: false }
+        Pass { client: self.client.clone(), roster, settings, stop, purpose: Purpose::Heal }
     }
 }
 
@@ -175,8 +182,18 @@ struct Pass {
     roster: Arc<Roster>,
     settings: watch::Receiver<Settings>,
     stop: watch::Receiver<bool>,
-    /// Looks, and changes nothing.
-    dry_run: bool,
+    purpose: Purpose,
+}
+
+/// What is done about registers that differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// They are brought to all nodes.
+    Heal,
+    /// They are counted.
+    Look,
+    /// They are decided from what all nodes hold, since none votes.
+    Recover,
 }
 
 impl Pass {

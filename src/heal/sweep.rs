@@ -6,7 +6,7 @@
 
 use super::pace::Pace;
 use super::side::{PATIENCE, Side, keys_on};
-use super::{Pass, Progress, Summary};
+use super::{Pass, Progress, Purpose, Summary};
 use crate::command::Register;
 use crate::error::Error;
 use crate::node::{Node, Seat};
@@ -57,12 +57,12 @@ impl Pass {
         Ok(found)
     }
 
-    async fn swept(&self) -> Result<Swept, Error> {
+    pub(super) async fn swept(&self) -> Result<Swept, Error> {
         let mut nodes = Vec::new();
         let mut voters = 0;
         for (place, node) in self.nodes().iter().enumerate() {
             let joining = match node.seat() {
-                Seat::Voter(_) => false,
+                Seat::Voter(_) => self.purpose == Purpose::Recover,
                 Seat::Joining => true,
                 Seat::Away(_) => continue,
             };
@@ -71,7 +71,11 @@ impl Pass {
             let (node, run_id) = (Arc::clone(node), Arc::clone(&session.run_id));
             nodes.push(Side { place, node, joining, run_id, keys: 0 });
         }
-        if voters < self.client.coordinator().quorum().majority() {
+        let complete = match self.purpose {
+            Purpose::Heal | Purpose::Look => voters >= self.client.coordinator().quorum().majority(),
+            Purpose::Recover => nodes.len() == self.nodes().len(),
+        };
+        if !complete {
             return Err(self.no_quorum(voters));
         }
         let sizes = join_all(nodes.iter().map(|side| keys_on(&side.node))).await;
@@ -130,7 +134,7 @@ impl Pass {
         let differing = holdings.into_iter().filter(|(_, held)| !swept.is_identical(held));
         let differing: Vec<_> = differing.map(|(id, held)| (Register::from_id(id), held)).collect();
         found.differing += u64::try_from(differing.len()).unwrap_or(u64::MAX);
-        if self.dry_run {
+        if self.purpose == Purpose::Look {
             for (_, held) in &differing {
                 swept.lacking(held).for_each(|place| summary.repaired[place].registers += 1);
             }
@@ -157,10 +161,11 @@ impl Pass {
         if self.is_stopped() {
             return None;
         }
-        if swept.only_joining_hold(&held) {
-            return self.forget(swept, &register, &held).await;
-        }
-        let mended = self.client.coordinator().mend(&register).await;
+        let mended = match self.purpose {
+            Purpose::Recover => self.client.coordinator().recover(&register).await,
+            _ if swept.only_joining_hold(&held) => return self.forget(swept, &register, &held).await,
+            _ => self.client.coordinator().mend(&register).await,
+        };
         match mended {
             // A node that is away cannot be brought anything; it was counted as away. One that is swept must have got it: it
             // may be about to vote.

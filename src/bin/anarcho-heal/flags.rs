@@ -1,7 +1,7 @@
 //! Flags, and the file that says the same.
 
 use anarchoredis::heal::Settings;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +14,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Flags {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// A node's URL, such as redis://127.0.0.1:6379 or rediss://user:password@host; once for each node of the cluster, all of them.
     #[arg(long = "node", value_name = "URL", global = true)]
     nodes: Vec<String>,
@@ -40,6 +42,28 @@ pub struct Flags {
     pub json: bool,
 }
 
+/// What is asked for, where it is not to heal.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// How every node is, and what to do. Exit code 0: all nodes vote.
+    Status,
+    /// What every node holds of a key, what a read would decide by which rule, and what would be repaired. Changes nothing.
+    Explain {
+        /// The key.
+        key: String,
+    },
+    /// Compares all values of all nodes, not only their histories; finds what was changed behind the protocol's back, keys that no record
+    /// lists, and records whose keys are gone. Exit code 0: nothing is wrong any more.
+    Verify {
+        /// Put the value of a majority where another one is.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// After more nodes restarted at once than the loss of can be told: goes on with the newest that all nodes together hold. What was
+    /// acknowledged just before may be lost. Needs all nodes; refused while a majority votes.
+    Recover,
+}
+
 /// What the file of --config may say.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -56,7 +80,12 @@ pub struct File {
 impl Flags {
     /// Whether it runs until it is told to stop.
     pub fn is_service(&self) -> bool {
-        !self.once && !self.dry_run
+        !self.once && !self.dry_run && self.command.is_none()
+    }
+
+    /// Whether limits were given: single passes go as fast as the nodes answer without.
+    pub fn is_limited(&self) -> bool {
+        self.config.is_some()
     }
 
     /// The file, outranked by the flags.

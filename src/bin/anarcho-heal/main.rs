@@ -1,11 +1,12 @@
 //! `anarcho-heal`: keeps all nodes identical and says what it did. Flags, logging and output; the work is in `anarchoredis::heal`.
 
+mod answers;
 mod flags;
 mod once;
 mod service;
 
 use clap::Parser;
-use flags::Flags;
+use flags::{Command, Flags};
 use std::process::ExitCode;
 
 /// What was asked for cannot be done so.
@@ -24,8 +25,13 @@ async fn main() -> ExitCode {
     if file.nodes.is_empty() {
         return wrong_use("name the nodes: --node URL for each of them, or `nodes` in the file of --config");
     }
-    let ended =
-        if flags.is_service() { service::run(&flags, file).await } else { once::run(&flags, file).await };
+    let ended = match &flags.command {
+        _ if flags.is_service() => service::run(&flags, file).await,
+        Some(Command::Status) => answers::status(&flags, file).await,
+        Some(Command::Explain { key }) => answers::explain(&flags, file, key).await,
+        Some(Command::Verify { repair }) => answers::verify(&flags, file, *repair).await,
+        Some(Command::Recover) | None => once::run(&flags, file).await,
+    };
     match ended {
         Ok(code) => code,
         Err(text) => {

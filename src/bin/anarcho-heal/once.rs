@@ -1,6 +1,6 @@
 //! One pass, and what it came to.
 
-use super::flags::{File, Flags};
+use super::flags::{Command, File, Flags};
 use anarchoredis::Config;
 use anarchoredis::heal::{Healer, Progress, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,10 +8,11 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// A bar on a terminal; notes as lines on standard error.
-struct Bar(ProgressBar);
+pub struct Bar(ProgressBar);
 
 impl Bar {
-    fn new(shown: bool) -> Bar {
+    /// None to be seen where nobody looks.
+    pub fn new(shown: bool) -> Bar {
         if !shown {
             return Bar(ProgressBar::hidden());
         }
@@ -22,6 +23,13 @@ impl Bar {
             bar.set_style(style);
         }
         Bar(bar)
+    }
+}
+
+impl Bar {
+    /// Takes it away.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
     }
 }
 
@@ -42,8 +50,18 @@ pub async fn run(flags: &Flags, file: File) -> Result<ExitCode, String> {
     let bar = Bar::new(std::io::stderr().is_terminal() && !flags.json);
     let healer = Healer::connect(file.nodes, Config::default()).await;
     let healer = healer.map_err(|error| error.to_string())?;
-    let healed = if flags.dry_run { healer.look(&bar).await } else { healer.once(&bar).await };
-    bar.0.finish_and_clear();
+    let healer = if flags.is_limited() { healer.with_settings(file.settings) } else { healer };
+    let healed = match flags.command {
+        Some(Command::Recover) if flags.dry_run => {
+            return Err(
+                "nobody can tell beforehand what a recovery would find: --dry-run goes with --once".into()
+            );
+        }
+        Some(Command::Recover) => healer.recover(&bar).await,
+        _ if flags.dry_run => healer.look(&bar).await,
+        _ => healer.once(&bar).await,
+    };
+    bar.end();
     report(&healed.map_err(|error| error.to_string())?, flags)
 }
 
