@@ -15,6 +15,7 @@ pub mod node;
 pub mod protocol;
 pub mod script;
 pub mod surroundings;
+pub mod telemetry;
 
 pub use client::{
     Applied, Builder, Client, Delivery, KeySnapshot, Kind, PubSub, PubSubSink, PubSubStream, Session,

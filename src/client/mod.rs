@@ -28,7 +28,8 @@ use crate::command::Table;
 use crate::config::{Config, Consistency};
 use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
-use crate::node::{Listeners, Node, Seat};
+use crate::node::{Listeners, Node, RemoteNode, Seat};
+use crate::telemetry::Telemetry;
 use roster::Starter;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -102,11 +103,26 @@ impl Client {
 
     /// How each node is doing, in the order of the list that was given.
     pub fn nodes(&self) -> Vec<NodeStatus> {
-        let status = |node: &Arc<crate::node::RemoteNode>| NodeStatus {
-            address: node.name().to_owned(),
-            seat: node.seat(),
-        };
+        let status =
+            |node: &Arc<RemoteNode>| NodeStatus { address: node.name().to_owned(), seat: node.seat() };
         self.inner.roster().nodes.iter().map(status).collect()
+    }
+
+    /// What this client and its healers count, in Prometheus' text format; see [`telemetry::serve`](crate::telemetry::serve).
+    pub fn metrics(&self) -> String {
+        let roster = self.inner.roster();
+        let role = |node: &Arc<RemoteNode>| match node.seat() {
+            Seat::Voter(_) => "voter",
+            Seat::Joining => "joining",
+            Seat::Away(_) => "away",
+        };
+        let nodes = roster.nodes.iter().map(|node| (node.name(), role(node)));
+        self.telemetry().text(self.repairs().waiting, nodes)
+    }
+
+    /// The counters themselves.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.inner.coordinator.telemetry
     }
 
     /// What the background repair of this client has done.

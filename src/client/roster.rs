@@ -9,6 +9,7 @@ use crate::coordinator::View;
 use crate::node::{
     Cluster, Configuration, Member, Node, Refusal, RemoteNode, Seats, Session, admit_call, client_at,
 };
+use crate::surroundings::Surroundings;
 use futures_util::future::join_all;
 use std::sync::{Arc, PoisonError, Weak};
 use tokio::sync::watch;
@@ -95,6 +96,10 @@ pub(super) async fn follow(client: Weak<Inner>, mut occasions: watch::Receiver<u
 impl Inner {
     pub(crate) fn roster(&self) -> Arc<Roster> {
         Arc::clone(&self.roster.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn surroundings(&self) -> &dyn Surroundings {
+        &*self.config.surroundings
     }
 
     /// Goes on with the newest generation that a node is in, and brings the others there.

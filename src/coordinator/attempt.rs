@@ -200,6 +200,7 @@ impl Attempt {
     }
 
     fn note_missing(&mut self) {
+        self.coordinator.telemetry.hedges.inc();
         for index in self.view.indices() {
             if self.round.answer(index).is_none() {
                 self.view.node(index).missed();
@@ -218,6 +219,9 @@ impl Attempt {
                     reply,
                     &mut self.reasons[index.0],
                 );
+                if matches!(answer, ApplyAnswer::Nack { .. }) {
+                    self.coordinator.telemetry.nacks.inc();
+                }
                 self.tell_early(&answer);
                 self.round.on_answer(index, answer)
             }

@@ -9,11 +9,13 @@ use crate::error::Error;
 use crate::node::Seat;
 use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, Position, Retry, Rule};
 use crate::script::{Executed, Replies};
+use crate::telemetry::kind;
 use redis::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// What a decided round says, beside its reply.
 pub(super) struct Committed {
@@ -36,7 +38,8 @@ impl Coordinator {
         deadline: Instant,
         early: Option<oneshot::Sender<Done>>,
     ) -> Result<Done, Error> {
-        let (committed, attempt) = self.decide(work, false, deadline, early).await?;
+        let span = tracing::debug_span!("op", register = %work.register, access = ?work.access);
+        let (committed, attempt) = self.decide(work, false, deadline, early).instrument(span).await?;
         self.after(attempt, &committed);
         done(committed)
     }
@@ -67,6 +70,7 @@ impl Coordinator {
             let began = Instant::now();
             let ended = attempt.run().await;
             journey.longest = journey.longest.max(began.elapsed());
+            self.note_round(&attempt, &ended);
             early = attempt.early.take();
             match ended {
                 Ended::Decided(decided) => {
@@ -88,6 +92,23 @@ impl Coordinator {
                 }
             }
         }
+    }
+
+    fn note_round(&self, attempt: &Attempt, ended: &Ended) {
+        let kind = if attempt.work().access == Access::Read { kind::SLOW_READ } else { kind::WRITE };
+        let rule = match ended {
+            Ended::Decided(decided) => Some(decided.rule),
+            Ended::Retry(_) => {
+                self.telemetry.retries.inc();
+                None
+            }
+            Ended::OutOfTime => None,
+        };
+        self.telemetry.round(kind, rule);
+        if attempt.is_marked() {
+            self.telemetry.marked.inc();
+        }
+        tracing::debug!(ballot = %attempt.ballot, ?rule, "round ended");
     }
 
     /// What must be true before the next round: a higher ballot, a later time, a majority to ask, and a pause, so that two

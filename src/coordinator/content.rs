@@ -10,6 +10,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Coordinator {
+    /// The canonical text of what each node holds of a register at this position, in the order of the view; none where it is away,
+    /// has gone on, or lacks a key that its record lists.
+    pub async fn contents(&self, register: &Register, position: Position) -> Vec<Option<Vec<u8>>> {
+        let view = self.view();
+        let contents = view.indices().map(|index| self.content(&view, register, index, position));
+        futures_util::future::join_all(contents).await
+    }
+
     /// A canonical text of the values that a node holds at this position: equal texts, equal values. None where it cannot be had.
     pub(super) async fn content(
         &self,

@@ -88,7 +88,21 @@ impl Coordinator {
                 break;
             }
         }
+        self.note_mended(&last, &view);
         Ok(last)
+    }
+
+    fn note_mended(&self, mended: &Mended, view: &Arc<View>) {
+        if mended.generation != view.generation() {
+            return;
+        }
+        for (places, done) in [(&mended.repaired, true), (&mended.missed, false)] {
+            for place in places {
+                let node = view.node(NodeIndex(*place)).name();
+                self.telemetry.repair_requested(node);
+                self.telemetry.repair_ended(node, done);
+            }
+        }
     }
 
     /// Gives every node that lacks the decision what it lacks. Also says whether it is worth another try.

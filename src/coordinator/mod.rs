@@ -18,6 +18,7 @@ mod mend;
 mod queue;
 mod read;
 mod read_repair;
+mod recover;
 mod repair;
 mod settle;
 mod stage;
@@ -32,6 +33,7 @@ pub use work::{Done, Work};
 
 use crate::config::Config;
 use crate::protocol::{Ballot, BallotClock, CoordinatorId, OpId, Quorum};
+use crate::telemetry::Telemetry;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -46,6 +48,7 @@ pub struct Coordinator {
     repairs: repair::RepairQueue,
     fills: fill::Fills,
     closing: AtomicBool,
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -71,6 +74,7 @@ impl Coordinator {
             repairs,
             fills: fill::Fills::default(),
             closing: AtomicBool::new(false),
+            telemetry: Arc::default(),
             config,
         });
         tokio::spawn(repair::run(Arc::downgrade(&coordinator), jobs));

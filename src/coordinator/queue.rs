@@ -1,7 +1,7 @@
 //! One op in flight per register; what arrives meanwhile is queued and shares the next round.
 
 use super::{Coordinator, Done, Work};
-use crate::command::Register;
+use crate::command::{Access, Register};
 use crate::error::Error;
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap, RandomState};
@@ -175,7 +175,15 @@ impl Coordinator {
             rest.iter().for_each(|pending| whole.absorb(&pending.work));
             self.commit(&Arc::new(whole), deadline, None).await
         };
+        batch.iter().for_each(|pending| self.note_end(&pending.work, pending.deadline));
         hand_out(batch, result);
+    }
+
+    /// How long it took since it was asked for.
+    pub(super) fn note_end(&self, work: &Work, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let took = self.config.operation_timeout.saturating_sub(left);
+        if work.access == Access::Read { self.telemetry.read(took) } else { self.telemetry.wrote(took) }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::node::{CallError, Node};
 use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, ReadStep};
 use crate::script::{ReadCall, ReadReply};
+use crate::telemetry::kind;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::Value;
@@ -51,8 +52,13 @@ impl Coordinator {
         for _ in 0..READS {
             let mut reading = self.begin_read(&work, level, deadline);
             match self.run_read(&work, &mut reading, deadline).await {
-                ReadStep::Decided(decided) => return Ok(self.decided_read(&work, reading, decided)),
+                ReadStep::Decided(decided) => {
+                    self.telemetry.round(kind::READ, Some(decided.rule));
+                    self.note_end(&work, deadline);
+                    return Ok(self.decided_read(&work, reading, decided));
+                }
                 ReadStep::Disagree(disagreement) => {
+                    self.telemetry.round(kind::READ, None);
                     if let Some(above) = disagreement.above {
                         self.observe(above);
                     }
@@ -166,6 +172,7 @@ impl Coordinator {
                 }
                 () = &mut hedge, if begun && !hedged => {
                     hedged = true;
+                    self.telemetry.hedges.inc();
                     note_missing_reads(reading);
                     reading.round.on_hedge()
                 }

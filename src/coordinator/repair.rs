@@ -151,7 +151,11 @@ impl Coordinator {
     /// Asks for a repair. Never waits; what finds no room is marked dirty on the nodes.
     pub(super) fn request_repair(self: &Arc<Self>, repair: Repair) {
         let register = repair.register().clone();
+        if let Repair::Settle { targets, view, .. } = &repair {
+            targets.iter().for_each(|target| self.telemetry.repair_requested(view.node(*target).name()));
+        }
         if !self.repairs.take(repair) {
+            self.telemetry.overflowed.inc();
             let coordinator = Arc::clone(self);
             tokio::spawn(async move { coordinator.mark_dirty(&register).await });
         }
@@ -204,13 +208,14 @@ impl Coordinator {
         let deadline = Instant::now() + REPAIR_PATIENCE;
         let mut all = true;
         for target in targets {
-            if matches!(goal.view.node(*target).seat(), Seat::Away(_)) {
-                all = false;
-                continue;
-            }
-            let answer = self.transfer(goal, *target, deadline).await;
-            // A higher promise: another round is at work there, and repairs what it decides.
-            all &= matches!(answer, SettleAnswer::Accepted | SettleAnswer::Nack { .. });
+            let node = goal.view.node(*target);
+            let done = !matches!(node.seat(), Seat::Away(_)) && {
+                let answer = self.transfer(goal, *target, deadline).await;
+                // A higher promise: another round is at work there, and repairs what it decides.
+                matches!(answer, SettleAnswer::Accepted | SettleAnswer::Nack { .. })
+            };
+            self.telemetry.repair_ended(node.name(), done);
+            all &= done;
         }
         all
     }
@@ -218,6 +223,7 @@ impl Coordinator {
     /// Remembers on every node that answers that the register wants a healer.
     pub(super) async fn mark_dirty(&self, register: &Register) {
         let mark = self.next_ballot().to_string();
+        self.telemetry.marked.inc();
         for node in &self.view().nodes {
             let patience = self.config.answer_timeout;
             let calling = node.send(&|ticket| mark_call(ticket.fence, register.id(), &mark), patience);

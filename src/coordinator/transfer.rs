@@ -129,6 +129,7 @@ impl Coordinator {
         }
         let states = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
         let snapshot = Snapshot { states, ..snapshot };
+        self.telemetry.moved.inc_by(snapshot.bytes() as u64);
         let mode = match known {
             Some(base) if snapshot.delta => SettleMode::Delta(&snapshot, base),
             _ => SettleMode::Full(&snapshot),

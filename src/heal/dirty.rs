@@ -17,6 +17,9 @@ impl Pass {
     /// Mends every register that a node remembers as dirty, and takes it off once all nodes hold the same.
     pub(super) async fn drain_dirty(&self, summary: &mut Summary, progress: &dyn Progress) {
         for (id, marks) in self.dirty().await {
+            if self.is_stopped() {
+                return;
+            }
             let register = Register::from_id(id.clone());
             let Ok(mended) = self.client.coordinator().mend(&register).await else {
                 continue;
@@ -36,6 +39,7 @@ impl Pass {
                 }
             }
             summary.cleaned += 1;
+            self.client.telemetry().cleaned.inc();
         }
     }
 

@@ -10,13 +10,28 @@
 //! 3. every register that any voter holds is copied to it, and what no voter holds is dropped;
 //! 4. it becomes a voter, if it is still the same server process with that same token.
 
+mod daemon;
 mod dirty;
+mod explain;
+mod listing;
 mod members;
+mod pace;
 mod purge;
+mod recover;
 mod rejoin;
+mod settings;
+mod side;
+mod status;
+mod summary;
 mod sweep;
+mod verify;
 
+pub use daemon::Daemon;
+pub use explain::{Explanation, KeyOnNode};
 pub use purge::PurgeSummary;
+pub use settings::Settings;
+pub use status::{NodeReport, Status};
+pub use verify::{Fault, Finding, Verified};
 
 use crate::client::{Client, Roster};
 use crate::config::Config;
@@ -26,6 +41,7 @@ use crate::node::{Node, RemoteNode, Seat};
 use serde::Serialize;
 use std::sync::Arc;
 use sweep::Found;
+use tokio::sync::watch;
 
 /// Hears how far a sweep is.
 pub trait Progress: Send + Sync {
@@ -60,6 +76,8 @@ pub struct Summary {
     pub seen: u64,
     /// Registers that all nodes held alike at the first look.
     pub identical: u64,
+    /// Registers that did not, at that look; some of them only because a write was under way.
+    pub differing: u64,
     /// What each node was given.
     pub repaired: Vec<NodeRepairs>,
     /// Registers that could not be brought to all nodes.
@@ -78,6 +96,27 @@ pub struct Summary {
 #[derive(Clone, Debug)]
 pub struct Healer {
     client: Client,
+    settings: watch::Receiver<Settings>,
+    /// Told to stop: what is under way ends at the next register.
+    stop: watch::Receiver<bool>,
+}
+
+impl Client {
+    /// A healer that shares this client's connections and clock: `client.healer().run(Settings::default())`.
+    ///
+    /// ```no_run
+    /// # async fn example(client: anarchoredis::Client) {
+    /// use anarchoredis::heal::Settings;
+    /// let daemon = client.healer().run(Settings::default());
+    /// // ... as long as the application runs ...
+    /// daemon.stop().await;
+    /// # }
+    /// ```
+    pub fn healer(&self) -> Healer {
+        let (_, settings) = watch::channel(Settings::unlimited());
+        let (_, stop) = watch::channel(false);
+        Healer { client: self.clone(), settings, stop }
+    }
 }
 
 /// How often a pass is repeated while writes keep making registers differ.
@@ -91,7 +130,19 @@ impl Healer {
         S: Into<String>,
     {
         let client = Client::builder().nodes(nodes).config(config).even_without_quorum().connect().await?;
-        Ok(Healer { client })
+        Ok(client.healer())
+    }
+
+    /// Within these limits, for single passes; without them a pass goes as fast as the nodes answer.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Healer {
+        (_, self.settings) = watch::channel(settings);
+        self
+    }
+
+    /// The client that it works with.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// One whole pass: brings back the nodes that do not vote, sweeps all registers of all nodes, drains the dirty sets.
@@ -105,6 +156,17 @@ impl Healer {
         self.pass().await.purge().await
     }
 
+    /// What a pass would find, and whom it would give what; changes nothing.
+    pub async fn look(&self, progress: &dyn Progress) -> Result<Summary, Error> {
+        let pass = Pass { purpose: Purpose::Look, ..self.pass_here() };
+        let mut summary = pass.empty_summary();
+        let found = pass.sweep(&mut summary, progress).await?;
+        (summary.seen, summary.identical, summary.differing) = (found.seen, found.identical, found.differing);
+        summary.away = pass.away();
+        summary.complete = found.differing == 0 && pass.all_vote();
+        Ok(summary)
+    }
+
     /// A pass over the newest generation that can be known.
     async fn pass(&self) -> Pass {
         let inner = self.client.inner();
@@ -113,8 +175,14 @@ impl Healer {
         if let Err(error) = self.client.follow_decision(&inner.roster().configuration).await {
             tracing::warn!(%error, "it is not known whether a change of the cluster was decided");
         }
-        let roster = inner.roster();
-        Pass { client: self.client.clone(), roster }
+        self.pass_here()
+    }
+
+    /// A pass over the generation that the client is in.
+    fn pass_here(&self) -> Pass {
+        let roster = self.client.inner().roster();
+        let (settings, stop) = (self.settings.clone(), self.stop.clone());
+        Pass { client: self.client.clone(), roster, settings, stop, purpose: Purpose::Heal }
     }
 }
 
@@ -122,6 +190,20 @@ impl Healer {
 struct Pass {
     client: Client,
     roster: Arc<Roster>,
+    settings: watch::Receiver<Settings>,
+    stop: watch::Receiver<bool>,
+    purpose: Purpose,
+}
+
+/// What is done about registers that differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// They are brought to all nodes.
+    Heal,
+    /// They are counted.
+    Look,
+    /// They are decided from what all nodes hold, since none votes.
+    Recover,
 }
 
 impl Pass {
@@ -129,7 +211,7 @@ impl Pass {
         let mut summary = self.empty_summary();
         let rejoin = self.begin_rejoin(progress).await?;
         let mut last = self.sweep(&mut summary, progress).await?;
-        (summary.seen, summary.identical) = (last.seen, last.identical);
+        (summary.seen, summary.identical, summary.differing) = (last.seen, last.identical, last.differing);
         if let Some(rejoin) = rejoin {
             if last.failed > 0 {
                 progress.note(
@@ -160,6 +242,7 @@ impl Pass {
         Summary {
             seen: 0,
             identical: 0,
+            differing: 0,
             repaired: self.named_zeroes(),
             failed: 0,
             cleaned: 0,
@@ -167,6 +250,10 @@ impl Pass {
             away: Vec::new(),
             complete: false,
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Whether the cluster was still in the generation of this pass.

@@ -53,7 +53,7 @@ impl Pass {
             let mut cursor = Some("0".to_owned());
             while let Some(from) = cursor {
                 let scan = |ticket: &Ticket<'_>| purge_scan_call(ticket, &from, PAGE);
-                let Some((next, found)) = self.ask(scanner, epoch, &scan, purge_page).await else {
+                let Some((next, found)) = self.ask_voter(scanner, epoch, &scan, purge_page).await else {
                     return Ok(summary);
                 };
                 cursor = next;
@@ -76,7 +76,7 @@ impl Pass {
     }
 
     /// One node's answer, if it still votes under that epoch.
-    async fn ask<T>(
+    async fn ask_voter<T>(
         &self,
         place: usize,
         epoch: Epoch,
@@ -106,7 +106,7 @@ impl Pass {
         }
         let of = |ticket: &Ticket<'_>| purge_of_call(ticket, &records);
         let others: Vec<usize> = (0..nodes).filter(|other| *other != scanner).collect();
-        let asked = others.iter().map(|other| self.ask(*other, epoch, &of, purge_page));
+        let asked = others.iter().map(|other| self.ask_voter(*other, epoch, &of, purge_page));
         for (other, page) in others.iter().zip(join_all(asked).await) {
             for (id, verdict) in page?.1 {
                 if let Some(verdicts) = verdicts.get_mut(&id) {
@@ -151,7 +151,7 @@ impl Pass {
                 let record = register.record_key();
                 let drop = |ticket: &Ticket<'_>| purge_drop_call(ticket, &record, &tombstone);
                 let holders = (0..verdicts.len()).filter(|place| verdicts[*place] != Verdict::Nothing);
-                let dropping = holders.map(|place| self.ask(place, epoch, &drop, parse_purged));
+                let dropping = holders.map(|place| self.ask_voter(place, epoch, &drop, parse_purged));
                 let all = join_all(dropping).await.into_iter().all(|purged| purged == Some(Purged::Gone));
                 if all { Ended::Purged } else { Ended::Kept }
             }

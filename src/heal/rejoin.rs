@@ -8,7 +8,7 @@ use crate::protocol::{Epoch, Role};
 use std::sync::Arc;
 
 /// A node that is being filled.
-struct Joiner {
+pub(super) struct Joiner {
     place: usize,
     node: String,
     run_id: String,
@@ -18,8 +18,8 @@ struct Joiner {
 
 /// A rejoin under way.
 pub(super) struct Rejoin {
-    epoch: Epoch,
-    joiners: Vec<Joiner>,
+    pub(super) epoch: Epoch,
+    pub(super) joiners: Vec<Joiner>,
 }
 
 fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
@@ -27,7 +27,7 @@ fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
 }
 
 fn other_pass(what: &str) -> Refusal {
-    Refusal::Forbidden(format!("another heal pass is under way ({what}); run it again"))
+    Refusal::HealedByAnother(what.to_owned())
 }
 
 impl Pass {
@@ -74,7 +74,7 @@ impl Pass {
     }
 
     /// Above every epoch that a voter or a joining node holds.
-    async fn next_epoch(&self, joining: &[usize], newest: Epoch) -> Epoch {
+    pub(super) async fn next_epoch(&self, joining: &[usize], newest: Epoch) -> Epoch {
         let mut highest = newest;
         for place in joining {
             if let Ok(opened) = self.nodes()[*place].look().await {
@@ -102,7 +102,7 @@ impl Pass {
         }
     }
 
-    async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
+    pub(super) async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
         let opened = node.look().await?;
         if opened.look.role() != Role::Voter {
             return Err(Refusal::Forbidden("it does not vote any more; run it again".into()));
@@ -113,7 +113,7 @@ impl Pass {
     }
 
     /// Marks one node as joining, under the new epoch and with a token of this pass.
-    async fn enter(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
+    pub(super) async fn enter(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
         let node = &self.nodes()[place];
         let opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
         let (run_id, fence, number) =
@@ -131,7 +131,7 @@ impl Pass {
         let (status, words) =
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         if status != "OK" {
-            return Err(of_node(node, Refusal::Forbidden(format!("{status} {}", words.join(" ")))));
+            return Err(of_node(node, other_pass(&format!("{status} {}", words.join(" ")))));
         }
         Ok(Joiner { place, node: id, run_id, fence })
     }
@@ -213,7 +213,7 @@ impl Pass {
         )))
     }
 
-    async fn refresh_all(&self) {
+    pub(super) async fn refresh_all(&self) {
         let nodes = self.nodes();
         futures_util::future::join_all(nodes.iter().map(|node| node.refresh())).await;
     }

@@ -1,23 +1,28 @@
-//! The sweep: the same registers' digests on all nodes, page by page, in the union of all nodes' scans (P49).
+//! The sweep: finds the registers that the nodes do not hold alike, in the union of all nodes' keys (P49), and mends them.
+//!
+//! Where the nodes hold nearly the same, it compares sums of many registers before marks of single ones, and those before the
+//! registers themselves (`summary`): what it moves follows what differs. A node that is to be filled is given the whole list
+//! (`listing`).
 
-use super::{Pass, Progress, Summary};
+use super::pace::Pace;
+use super::side::{PATIENCE, Side, keys_on};
+use super::{Pass, Progress, Purpose, Summary};
 use crate::command::Register;
 use crate::error::Error;
-use crate::node::{Node, RemoteNode, Seat};
-use crate::script::{DigestPage, DigestRow, Held, digest_of_call, digest_scan_call, forget_call};
+use crate::node::{Node, Seat};
+use crate::script::{Compared, DigestPage, Held, digest_of_call, forget_call};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use redis::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Keys that a node looks at for one page.
-const PAGE: usize = 1_000;
+pub(super) const PAGE: usize = 1_000;
 /// Registers that are mended at a time.
 const AT_ONCE: usize = 16;
-/// How long a page may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-
+/// Registers that are compared at a time, where they are known by name.
+const BUNCH: usize = 512;
 /// What one sweep found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -32,147 +37,147 @@ pub(super) struct Found {
 }
 
 /// The nodes of a sweep: those that vote, and those that are being filled.
-struct Swept {
-    nodes: Vec<(usize, Arc<RemoteNode>, bool)>,
-    about: u64,
+pub(super) struct Swept {
+    pub(super) nodes: Vec<Side>,
 }
 
 /// What each node of the sweep holds of one register, in the order of `Swept::nodes`.
-type Holdings = Vec<Option<Held>>;
+pub(super) type Holdings = Vec<Option<Held>>;
 
 impl Pass {
     /// Compares every register on every node that is there, and mends what differs.
     pub(super) async fn sweep(&self, summary: &mut Summary, progress: &dyn Progress) -> Result<Found, Error> {
         let swept = self.swept().await?;
-        let joining = swept.nodes.iter().filter(|(_, _, joining)| *joining).map(|(place, ..)| *place);
+        let joining = swept.nodes.iter().filter(|side| side.joining).map(|side| side.place);
         let mut found = Found {
             joining: joining.collect(),
-            nodes: swept.nodes.iter().map(|(place, ..)| *place).collect(),
+            nodes: swept.nodes.iter().map(|side| side.place).collect(),
             ..Found::default()
         };
-        for scanner in 0..swept.nodes.len() {
-            let mut cursor = Some("0".to_owned());
-            while let Some(from) = cursor {
-                let page = self.page(&swept, scanner, &from).await?;
-                cursor = page.next;
-                let holdings = self.holdings(&swept, scanner, page.rows).await?;
-                self.judge(&swept, scanner, holdings, &mut found, summary).await;
-                let repaired = summary.repaired.iter().map(|node| node.registers).sum();
-                progress.compared(found.seen, swept.about.max(found.seen), repaired);
-            }
+        if swept.lacks_much() {
+            self.sweep_by_list(&swept, &mut found, summary, progress).await?;
+        } else {
+            self.sweep_by_sums(&swept, &mut found, summary, progress).await?;
         }
+        self.client.telemetry().swept(found.seen, found.differing, found.failed);
         Ok(found)
     }
 
-    async fn swept(&self) -> Result<Swept, Error> {
+    pub(super) async fn swept(&self) -> Result<Swept, Error> {
         let mut nodes = Vec::new();
         let mut voters = 0;
         for (place, node) in self.nodes().iter().enumerate() {
-            match node.seat() {
-                Seat::Voter(_) => {
-                    voters += 1;
-                    nodes.push((place, Arc::clone(node), false));
-                }
-                Seat::Joining => nodes.push((place, Arc::clone(node), true)),
-                Seat::Away(_) => {}
-            }
+            let joining = match node.seat() {
+                Seat::Voter(_) => self.purpose == Purpose::Recover,
+                Seat::Joining => true,
+                Seat::Away(_) => continue,
+            };
+            let Some(session) = node.session() else { continue };
+            voters += usize::from(!joining);
+            let (node, run_id) = (Arc::clone(node), Arc::clone(&session.run_id));
+            nodes.push(Side { place, node, joining, run_id, keys: 0 });
         }
-        if voters < self.client.coordinator().quorum().majority() {
+        let complete = match self.purpose {
+            Purpose::Heal | Purpose::Look => voters >= self.client.coordinator().quorum().majority(),
+            Purpose::Recover => nodes.len() == self.nodes().len(),
+        };
+        if !complete {
             return Err(self.no_quorum(voters));
         }
-        let sizes = join_all(nodes.iter().map(|(_, node, _)| async {
-            match node.send(&|_| redis::cmd("DBSIZE"), PATIENCE).await {
-                Ok(redis::Value::Int(keys)) => u64::try_from(keys).unwrap_or(0) / 2,
-                _ => 0,
-            }
-        }));
-        let about = sizes.await.into_iter().max().unwrap_or(0);
-        Ok(Swept { nodes, about })
+        let sizes = join_all(nodes.iter().map(|side| keys_on(&side.node))).await;
+        nodes.iter_mut().zip(sizes).for_each(|(side, keys)| side.keys = keys);
+        Ok(Swept { nodes })
     }
 
-    /// A node that does not answer makes the pass unfinished: nothing is concluded from silence.
-    async fn page(&self, swept: &Swept, scanner: usize, cursor: &str) -> Result<DigestPage, Error> {
-        let (_, node, _) = &swept.nodes[scanner];
-        let reply = node.send(&|ticket| digest_scan_call(ticket, cursor, PAGE), PATIENCE).await;
-        parsed(node, reply.map(DigestPage::parse))
+    pub(super) async fn pace(&self, side: &Side) -> Pace {
+        Pace::beside(&side.node, self.settings.clone()).await
     }
 
-    /// What every node holds of the registers of one node's page.
-    async fn holdings(
+    /// What the nodes hold of these registers.
+    pub(super) async fn holdings(
         &self,
         swept: &Swept,
-        scanner: usize,
-        rows: Vec<DigestRow>,
+        registers: &[Vec<u8>],
     ) -> Result<BTreeMap<Vec<u8>, Holdings>, Error> {
-        let mut holdings: BTreeMap<Vec<u8>, Holdings> = BTreeMap::new();
-        for row in rows {
-            holdings.entry(row.register).or_insert_with(|| vec![None; swept.nodes.len()])[scanner] = row.held;
-        }
-        if holdings.is_empty() {
-            return Ok(holdings);
-        }
+        let nothing = |id: &Vec<u8>| (id.clone(), vec![None; swept.nodes.len()]);
+        let mut holdings: BTreeMap<Vec<u8>, Holdings> = registers.iter().map(nothing).collect();
         let records: Vec<Vec<u8>> =
             holdings.keys().map(|id| Register::from_id(id.clone()).record_key()).collect();
-        let others: Vec<usize> = (0..swept.nodes.len()).filter(|other| *other != scanner).collect();
-        let asked = others
-            .iter()
-            .map(|other| swept.nodes[*other].1.send(&|ticket| digest_of_call(ticket, &records), PATIENCE));
-        for (other, reply) in others.iter().zip(join_all(asked).await) {
-            let page = parsed(&swept.nodes[*other].1, reply.map(DigestPage::parse))?;
-            for row in page.rows {
+        let encode = |ticket: &crate::script::Ticket<'_>| digest_of_call(ticket, &records);
+        let asked = swept.nodes.iter().map(|side| self.ask(side, &encode, DigestPage::parse));
+        for (place, page) in join_all(asked).await.into_iter().enumerate() {
+            for row in page?.rows {
                 if let Some(held) = holdings.get_mut(&row.register) {
-                    held[*other] = row.held;
+                    held[place] = row.held;
                 }
             }
         }
         Ok(holdings)
     }
 
-    async fn judge(
+    /// Compares registers that are known by name, and mends those that differ.
+    pub(super) async fn compare(
         &self,
         swept: &Swept,
-        scanner: usize,
+        registers: &[Vec<u8>],
+        found: &mut Found,
+        summary: &mut Summary,
+    ) -> Result<(), Error> {
+        for bunch in registers.chunks(BUNCH) {
+            let holdings = self.holdings(swept, bunch).await?;
+            self.judge(swept, holdings, found, summary).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn judge(
+        &self,
+        swept: &Swept,
         holdings: BTreeMap<Vec<u8>, Holdings>,
         found: &mut Found,
         summary: &mut Summary,
-    ) {
-        let mut differing = Vec::new();
-        for (id, held) in holdings {
-            // What an earlier node of the list holds was seen in that node's scan.
-            if held[..scanner].iter().any(Option::is_some) {
-                continue;
-            }
-            found.seen += 1;
-            if swept.is_identical(&held) {
-                found.identical += 1;
-            } else {
-                differing.push((Register::from_id(id), held));
-            }
-        }
+    ) -> Result<(), Error> {
+        let differing = holdings.into_iter().filter(|(_, held)| !swept.is_identical(held));
+        let differing: Vec<_> = differing.map(|(id, held)| (Register::from_id(id), held)).collect();
         found.differing += u64::try_from(differing.len()).unwrap_or(u64::MAX);
+        if self.purpose == Purpose::Look {
+            for (_, held) in &differing {
+                swept.lacking(held).for_each(|place| summary.repaired[place].registers += 1);
+            }
+            return Ok(());
+        }
+        let mut before = self.client.telemetry().moved.get();
         let mut mending = futures_util::stream::iter(differing)
             .map(|(register, held)| self.mend_one(swept, register, held))
             .buffer_unordered(AT_ONCE);
+        let (mut pace, moved) = (Pace::of(self.settings.clone()), &self.client.telemetry().moved);
         while let Some(repaired) = mending.next().await {
+            pace.spend(1, moved.get().saturating_sub(before)).await;
+            before = moved.get();
             match repaired {
                 Some(places) => places.into_iter().for_each(|place| summary.repaired[place].registers += 1),
                 None => found.failed += 1,
             }
         }
+        Ok(())
     }
 
     /// Brings one register to all nodes of the sweep; none where that failed.
     async fn mend_one(&self, swept: &Swept, register: Register, held: Holdings) -> Option<Vec<usize>> {
-        if swept.only_joining_hold(&held) {
-            return self.forget(swept, &register, &held).await;
+        if self.is_stopped() {
+            return None;
         }
-        let mended = self.client.coordinator().mend(&register).await;
+        let mended = match self.purpose {
+            Purpose::Recover => self.client.coordinator().recover(&register).await,
+            _ if swept.only_joining_hold(&held) => return self.forget(swept, &register, &held).await,
+            _ => self.client.coordinator().mend(&register).await,
+        };
         match mended {
             // A node that is away cannot be brought anything; it was counted as away. One that is swept must have got it: it
             // may be about to vote.
             Ok(mended)
                 if self.is_of_this(&mended)
-                    && swept.nodes.iter().all(|(place, ..)| !mended.missed.contains(place)) =>
+                    && swept.nodes.iter().all(|side| !mended.missed.contains(&side.place)) =>
             {
                 Some(mended.repaired)
             }
@@ -187,20 +192,40 @@ impl Pass {
     /// What no voter has, a joining node must not bring back (P08).
     async fn forget(&self, swept: &Swept, register: &Register, held: &Holdings) -> Option<Vec<usize>> {
         let mut places = Vec::new();
-        for ((place, node, _), _) in swept.nodes.iter().zip(held).filter(|(_, held)| held.is_some()) {
+        for (side, _) in swept.nodes.iter().zip(held).filter(|(_, held)| held.is_some()) {
             let record = register.record_key();
-            let reply = node.send(&|ticket| forget_call(ticket.fence, &record), PATIENCE).await.ok()?;
-            if !matches!(reply, redis::Value::Array(words) if words.first() == Some(&redis::Value::BulkString(b"OK".to_vec())))
+            let reply = side.node.send(&|ticket| forget_call(ticket.fence, &record), PATIENCE).await.ok()?;
+            if !matches!(reply, Value::Array(words) if words.first() == Some(&Value::BulkString(b"OK".to_vec())))
             {
                 return None;
             }
-            places.push(*place);
+            places.push(side.place);
         }
         Some(places)
+    }
+
+    /// DBSIZE of each node that is being filled.
+    pub(super) async fn keys_on_joining(&self) -> Vec<u64> {
+        let joining = self.nodes().iter().filter(|node| node.seat() == Seat::Joining);
+        join_all(joining.map(keys_on)).await
     }
 }
 
 impl Swept {
+    /// About how many registers there are: with each goes a key.
+    pub(super) fn about(&self) -> u64 {
+        self.nodes.iter().map(|side| side.keys / 2).max().unwrap_or(0)
+    }
+
+    pub(super) fn compared(&self) -> Compared {
+        if self.nodes.iter().any(|side| side.joining) { Compared::Ballots } else { Compared::Digests }
+    }
+
+    /// A node that came back empty, or nearly.
+    fn lacks_much(&self) -> bool {
+        self.nodes.iter().any(|side| side.joining && side.keys < self.about())
+    }
+
     /// Equal histories on all nodes. A joining node must also have taken the newest settle and promised the highest ballot:
     /// what it promised before it lost its memory is gone.
     fn is_identical(&self, held: &Holdings) -> bool {
@@ -209,27 +234,20 @@ impl Swept {
         let newest = held.iter().flatten().map(|held| held.accepted).max().flatten();
         let highest = held.iter().flatten().map(|held| held.promised).max().flatten();
         let keeps = |held: &Held| held.accepted == newest && held.promised == highest;
-        let joining = self.nodes.iter().zip(held).filter(|((_, _, joining), _)| *joining);
-        equal && joining.into_iter().all(|(_, held)| held.as_ref().is_some_and(keeps))
+        let joining = self.nodes.iter().zip(held).filter(|(side, _)| side.joining);
+        equal && joining.into_iter().all(|(_, held)| held.as_ref().is_none_or(keeps))
     }
 
     fn only_joining_hold(&self, held: &Holdings) -> bool {
-        self.nodes.iter().zip(held).all(|((_, _, joining), held)| *joining || held.is_none())
+        self.nodes.iter().zip(held).all(|(side, held)| side.joining || held.is_none())
     }
-}
 
-fn parsed<T>(
-    node: &Arc<RemoteNode>,
-    reply: Result<Result<T, crate::script::Malformed>, crate::node::CallError>,
-) -> Result<T, Error> {
-    let reason = match reply {
-        Ok(Ok(page)) => return Ok(page),
-        Ok(Err(malformed)) => malformed.to_string(),
-        Err(error) => error.to_string(),
-    };
-    let failure = crate::error::NodeFailure { node: node.name().to_owned(), reason };
-    Err(Error::NotApplied {
-        why: "a node stopped answering, so the sweep is unfinished",
-        failures: crate::error::Failures(vec![failure]),
-    })
+    /// The nodes that do not hold what would win, by their place in the list; of a slow read, as far as it can be told beforehand.
+    fn lacking<'a>(&'a self, held: &'a Holdings) -> impl Iterator<Item = usize> + 'a {
+        let rank = |held: &Held| (held.accepted, held.version, held.digest);
+        let votes = self.nodes.iter().zip(held).filter(|(side, _)| !side.joining);
+        let winner = votes.filter_map(|(_, held)| held.as_ref().map(rank)).max();
+        let lacks = move |held: &Option<Held>| held.as_ref().map(rank) != winner;
+        self.nodes.iter().zip(held).filter(move |(_, held)| lacks(held)).map(|(side, _)| side.place)
+    }
 }

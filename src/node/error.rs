@@ -97,6 +97,9 @@ pub enum Refusal {
         "it and {0} both say that they are the same member of the cluster; one replaced the other: leave the replaced one out"
     )]
     SameMember(String),
+    /// Another healer changed its admission meanwhile.
+    #[error("another heal pass is under way ({0}); run it again")]
+    HealedByAnother(String),
     /// A right is missing, or a command was renamed.
     #[error("it does not allow what nodes need: {0}; give the user these rights, or undo the renaming")]
     Forbidden(String),

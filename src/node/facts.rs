@@ -21,6 +21,8 @@ pub struct Info {
     cluster_mode: bool,
     /// Whether it keeps an append-only file.
     pub appends: bool,
+    /// Bytes of memory that it uses.
+    pub used_memory: u64,
 }
 
 impl Info {
@@ -36,6 +38,7 @@ impl Info {
             policy: field("maxmemory_policy"),
             cluster_mode: field("cluster_enabled") == "1",
             appends: field("aof_enabled") == "1",
+            used_memory: field("used_memory").parse().unwrap_or(0),
         }
     }
 

@@ -70,7 +70,7 @@ pub fn digest_of_call(ticket: &Ticket<'_>, records: &[Vec<u8>]) -> Cmd {
     cmd
 }
 
-fn open(value: Value) -> Result<(Option<String>, Vec<Value>), Malformed> {
+pub(super) fn open(value: Value) -> Result<(Option<String>, Vec<Value>), Malformed> {
     let mut items = fields(value)?;
     let status = text(next(&mut items)?)?;
     if status != "PAGE" {

@@ -10,6 +10,7 @@ mod digest;
 mod parse;
 mod purge;
 mod state;
+mod summary;
 
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
@@ -22,6 +23,7 @@ pub use purge::{
     Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page, purge_scan_call,
 };
 pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, is_staged, snapshot_call, stage_call};
+pub use summary::{Compared, Mark, PARTS, Sums, marks_call, parse_marks, parse_sums, pick_call, sum_call};
 
 use include_dir::{Dir, include_dir};
 use std::sync::OnceLock;

@@ -47,12 +47,22 @@ fn script_answer(words: &[Vec<u8>], mut items: Vec<Value>) -> Vec<Value> {
             items[9] = in_order(items[9].clone(), 1);
             items[10] = in_order(map(items[10].clone(), state), 1);
         }
+        "PAGE" if words[5] == b"marks" => items[2] = marks_in_order(words, &items[2]),
         "PAGE" => items[2] = in_order(items[2].clone(), 1),
         "AHEAD" | "EXPIRED" => items[1] = Value::Nil,
         "NODE" => items[9] = Value::Nil,
         _ => {}
     }
     items
+}
+
+/// The marks of registers, in the order in which the server scans them.
+fn marks_in_order(words: &[Vec<u8>], page: &Value) -> Value {
+    let Value::Array(items) = page else { return page.clone() };
+    let [Value::BulkString(packed)] = items.as_slice() else { return page.clone() };
+    let mut marks: Vec<&[u8]> = packed.chunks(if words[8] == b"a" { 12 } else { 8 }).collect();
+    marks.sort_unstable();
+    Value::Array(vec![Value::BulkString(marks.concat())])
 }
 
 /// The commands of an apply or a read: the words behind the last number of commands that fits.

@@ -208,7 +208,28 @@ impl Sequence<'_> {
         args.extend(text(&[what, "0", "1000"]));
         let records: Vec<_> = (0..REGISTERS.len()).map(record).collect();
         let keys = if what == "of" { records.as_slice() } else { &[] };
-        self.tell(node, &evalsha(Name::Digest, keys, args)).await.map(|_| ())
+        self.tell(node, &evalsha(Name::Digest, keys, args)).await?;
+        self.summaries(node, &records).await
+    }
+
+    async fn summaries(&mut self, node: usize, records: &[Vec<u8>]) -> Result<(), Difference> {
+        let mark = |record: &Vec<u8>| {
+            sha1_smol::Sha1::from(&record[16..record.len() - 1]).hexdigest()[..8].to_owned()
+        };
+        let picked: String = records.iter().take(2).map(mark).collect();
+        for summary in [
+            ["sum", "d", "", ""],
+            ["sum", "a", "", ""],
+            ["marks", "d", "0123456789abcdef", "25"],
+            ["marks", "a", "02468ace", "9"],
+            ["pick", &picked, "", ""],
+        ] {
+            let mut args = text(&[&self.fences[node], "99999999999999"]);
+            args.extend(text(&[summary[0], "0", "1000"]));
+            args.extend(text(&summary[1..]));
+            self.tell(node, &evalsha(Name::Digest, &[], args)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,109 @@
+//! One pass, and what it came to.
+
+use super::flags::{Command, File, Flags};
+use anarchoredis::Config;
+use anarchoredis::heal::{Healer, Progress, Summary};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// A bar on a terminal; notes as lines on standard error.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// None to be seen where nobody looks.
+    pub fn new(shown: bool) -> Bar {
+        if !shown {
+            return Bar(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new(0);
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} registers, {per_sec}, {eta} left, {msg}")
+        {
+            bar.set_style(style);
+        }
+        Bar(bar)
+    }
+}
+
+impl Bar {
+    /// Takes it away.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn compared(&self, seen: u64, about: u64, repaired: u64) {
+        self.0.set_length(about);
+        self.0.set_position(seen);
+        self.0.set_message(format!("{repaired} repaired"));
+    }
+
+    fn note(&self, line: &str) {
+        self.0.suspend(|| eprintln!("{line}"));
+    }
+}
+
+/// Connects, makes one pass, and reports.
+pub async fn run(flags: &Flags, file: File) -> Result<ExitCode, String> {
+    let bar = Bar::new(std::io::stderr().is_terminal() && !flags.json);
+    let healer = Healer::connect(file.nodes, Config::default()).await;
+    let healer = healer.map_err(|error| error.to_string())?;
+    let healer = if flags.is_limited() { healer.with_settings(file.settings) } else { healer };
+    let healed = match flags.command {
+        Some(Command::Recover) if flags.dry_run => {
+            return Err(
+                "nobody can tell beforehand what a recovery would find: --dry-run goes with --once".into()
+            );
+        }
+        Some(Command::Recover) => healer.recover(&bar).await,
+        _ if flags.dry_run => healer.look(&bar).await,
+        _ => healer.once(&bar).await,
+    };
+    bar.end();
+    report(&healed.map_err(|error| error.to_string())?, flags)
+}
+
+fn report(summary: &Summary, flags: &Flags) -> Result<ExitCode, String> {
+    if flags.json {
+        println!("{}", serde_json::to_string(summary).map_err(|error| error.to_string())?);
+    } else {
+        print_table(summary, flags.dry_run);
+    }
+    Ok(if summary.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn verdict(summary: &Summary, dry_run: bool) -> &'static str {
+    match (summary.complete, summary.away.is_empty()) {
+        (true, _) => "all nodes are identical",
+        (false, false) => {
+            "NOT all nodes take part; what the others hold is safe. Start the missing ones and run it again"
+        }
+        (false, true) if dry_run => "the nodes are NOT all identical; nothing was changed",
+        (false, true) => "the nodes are NOT all identical yet; run it again",
+    }
+}
+
+fn print_table(summary: &Summary, dry_run: bool) {
+    println!("registers seen       {:>10}", summary.seen);
+    println!("identical at once    {:>10}", summary.identical);
+    println!("differing            {:>10}", summary.differing);
+    for node in &summary.repaired {
+        println!(
+            "{}             {:>10}  {}",
+            if dry_run { "to give " } else { "repaired" },
+            node.registers,
+            node.node
+        );
+    }
+    println!("dirty marks cleaned  {:>10}", summary.cleaned);
+    println!("failed               {:>10}", summary.failed);
+    for node in &summary.rejoined {
+        println!("votes again          {node}");
+    }
+    for node in &summary.away {
+        println!("does not vote        {node}");
+    }
+    println!("{}", verdict(summary, dry_run));
+}

@@ -1,0 +1,104 @@
+//! Decides a register without a vote, from what all nodes hold: only where so many of them may have forgotten something that no vote
+//! can be had. Whoever calls it has seen to it that nobody votes meanwhile.
+
+use super::transfer::{Goal, REPAIR_PATIENCE};
+use super::view::View;
+use super::{Coordinator, Mended};
+use crate::command::Register;
+use crate::error::{Error, Failures, NodeFailure};
+use crate::protocol::{Ballot, NodeIndex, Position, SettleAnswer};
+use crate::script::{DigestPage, Held, digest_of_call};
+use futures_util::future::join_all;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// How often a register is decided anew because a node has promised a higher ballot meanwhile.
+const TRIES: usize = 5;
+
+impl Coordinator {
+    /// Settles the history with the highest (accepted, version, digest) of all nodes on all nodes, under a ballot above all that any
+    /// of them remembers to have promised. Repeated after an interruption it finds its own settle the highest.
+    pub async fn recover(&self, register: &Register) -> Result<Mended, Error> {
+        let mut failures = Vec::new();
+        for _ in 0..TRIES {
+            let view = self.view();
+            let held = self.held_by_all(&view, register).await?;
+            let promised = held.iter().flatten().filter_map(|held| held.promised.max(held.accepted));
+            promised.for_each(|ballot| self.observe(ballot));
+            let rank = |held: &Held| (held.accepted, held.version, held.digest);
+            let ranked =
+                held.iter().enumerate().filter_map(|(place, held)| Some((rank(held.as_ref()?), place)));
+            let (generation, ballot) = (view.generation(), self.next_ballot());
+            let Some(((_, version, digest), source)) = ranked.max() else {
+                return Ok(Mended { position: None, generation, repaired: Vec::new(), missed: Vec::new() });
+            };
+            let position = Position { version, digest };
+            let lacks = |held: &Option<Held>| {
+                held.is_none_or(|held| (held.version, held.digest) != (version, digest))
+            };
+            let repaired = (0..held.len()).filter(|place| lacks(&held[*place])).collect();
+            failures = self.settle_on_all(&view, register, ballot, position, NodeIndex(source)).await;
+            if failures.is_empty() {
+                let position = Some(position);
+                return Ok(Mended { position, generation, repaired, missed: Vec::new() });
+            }
+        }
+        Err(Error::NotApplied {
+            why: "a register could not be settled on all nodes",
+            failures: Failures(failures),
+        })
+    }
+
+    /// Unreachable is not absent: without an answer of every node nothing is decided.
+    async fn held_by_all(&self, view: &Arc<View>, register: &Register) -> Result<Vec<Option<Held>>, Error> {
+        let records = [register.record_key()];
+        let asked = view.nodes.iter().map(|node| async {
+            let encode = |ticket: &crate::script::Ticket<'_>| digest_of_call(ticket, &records);
+            let reply = node.send_in(view.generation(), &encode, self.config.answer_timeout).await;
+            let failed = |reason: String| NodeFailure { node: node.name().to_owned(), reason };
+            let page = DigestPage::parse(reply.map_err(|error| failed(error.to_string()))?);
+            let rows = page.map_err(|error| failed(error.to_string()))?.rows;
+            rows.into_iter().next().map(|row| row.held).ok_or_else(|| failed("an empty answer".into()))
+        });
+        let (held, failed): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().partition(Result::is_ok);
+        let failures: Vec<NodeFailure> = failed.into_iter().filter_map(Result::err).collect();
+        if failures.is_empty() {
+            return Ok(held.into_iter().filter_map(Result::ok).collect());
+        }
+        Err(Error::NotApplied { why: "not every node said what it holds", failures: Failures(failures) })
+    }
+
+    async fn settle_on_all(
+        &self,
+        view: &Arc<View>,
+        register: &Register,
+        ballot: Ballot,
+        position: Position,
+        source: NodeIndex,
+    ) -> Vec<NodeFailure> {
+        let goal = Goal {
+            register: register.clone(),
+            ballot,
+            position,
+            source,
+            dirty: false,
+            whole: false,
+            loose: false,
+            epoch: None,
+            view: Arc::clone(view),
+        };
+        let deadline = Instant::now() + REPAIR_PATIENCE;
+        let mut failures = Vec::new();
+        for index in view.indices() {
+            let answer = self.transfer(&goal, index, deadline).await;
+            if let SettleAnswer::Nack { promised } = answer {
+                self.observe(promised);
+            }
+            if answer != SettleAnswer::Accepted {
+                let node = view.node(index).name().to_owned();
+                failures.push(NodeFailure { node, reason: format!("{answer:?}") });
+            }
+        }
+        failures
+    }
+}

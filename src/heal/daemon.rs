@@ -1,0 +1,312 @@
+//! The healer that runs by itself: every second it drains the dirty sets and looks who does not vote; every interval it sweeps.
+//!
+//! Any number of them may run at once. A pass that meets another one's token ends with an error; its healer then lets the other one
+//! work, for a time that doubles and is random, so that two of them do not undo each other's passes for ever.
+
+use super::{Healer, Pass, Progress, Settings, Summary};
+use crate::error::Error;
+use crate::node::{ConnectError, Node, Refusal, Seat};
+use crate::protocol::Epoch;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// How long a pass that failed is not repeated: at first, and at last.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(120);
+/// Looks at a cluster that has lost its majority before it is recovered: a node that only restarts is still on its way.
+const LOOKS_BEFORE_RECOVERY: u32 = 3;
+
+/// A healer at work in the background. It stops when this is dropped, after what it is doing.
+#[derive(Debug)]
+pub struct Daemon {
+    settings: watch::Sender<Settings>,
+    stop: watch::Sender<bool>,
+    last: watch::Receiver<Option<Summary>>,
+    task: JoinHandle<()>,
+}
+
+impl Daemon {
+    /// Goes on with these settings, at once.
+    pub fn set(&self, settings: Settings) {
+        self.settings.send_replace(settings);
+    }
+
+    /// What the last whole pass came to, and notice of the next one.
+    pub fn last(&self) -> watch::Receiver<Option<Summary>> {
+        self.last.clone()
+    }
+
+    /// Ends what is under way at the next register, and says when that is done. A node that was being filled stays without a vote;
+    /// the next healer goes on with it.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // It ends by itself; a task that was cancelled has ended too.
+        let _ = self.task.await;
+    }
+}
+
+/// Says in the log what was done.
+struct Log;
+
+impl Progress for Log {
+    fn compared(&self, _seen: u64, _about: u64, _repaired: u64) {}
+
+    fn note(&self, line: &str) {
+        tracing::info!("{line}");
+    }
+}
+
+impl Healer {
+    /// Heals until it is told to stop.
+    pub fn run(&self, settings: Settings) -> Daemon {
+        let (settings, read) = watch::channel(settings);
+        let (stop, stopped) = watch::channel(false);
+        let (tell, last) = watch::channel(None);
+        let healer = Healer { client: self.client.clone(), settings: read, stop: stopped };
+        let task = tokio::spawn(Chores::new(healer, tell).work());
+        Daemon { settings, stop, last, task }
+    }
+}
+
+/// What there is to do, and since when.
+struct Chores {
+    healer: Healer,
+    tell: watch::Sender<Option<Summary>>,
+    next_sweep: Instant,
+    /// No pass before this: another healer is at work, or the last one failed.
+    not_before: Instant,
+    rest: Duration,
+    /// The newest epoch among the voters at the last look; who moves it began a pass.
+    epoch: Epoch,
+    /// Keys on the nodes that are being filled, at the last look.
+    filled: Vec<u64>,
+    /// Looks in a row at which all nodes were there and too few of them voted.
+    lost_for: u32,
+    /// What was complained of last, so that it is said once.
+    complaint: String,
+}
+
+impl Chores {
+    fn new(healer: Healer, tell: watch::Sender<Option<Summary>>) -> Chores {
+        let now = Instant::now();
+        Chores {
+            healer,
+            tell,
+            next_sweep: now,
+            not_before: now,
+            rest: FIRST_REST,
+            epoch: Epoch::default(),
+            filled: Vec::new(),
+            lost_for: 0,
+            complaint: String::new(),
+        }
+    }
+
+    async fn work(mut self) {
+        let (mut settings, mut stop) = (self.healer.settings.clone(), self.healer.stop.clone());
+        let (mut at, mut settable) = (Instant::now(), true);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return,
+                changed = settings.changed(), if settable => {
+                    settable = changed.is_ok();
+                    self.next_sweep = self.next_sweep.min(Instant::now() + self.settings().interval);
+                }
+                () = tokio::time::sleep_until(at) => {
+                    self.look_around().await;
+                    at = Instant::now() + self.settings().drain_every;
+                }
+            }
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        self.healer.settings.borrow().clone()
+    }
+
+    /// One look at everything that may want doing.
+    async fn look_around(&mut self) {
+        let pass = self.healer.pass_here();
+        if pass.is_without_majority() {
+            return self.without_majority(&pass).await;
+        }
+        self.lost_for = 0;
+        let wants_filling = pass.wants_rejoin();
+        if wants_filling && self.another_is_at_work(&pass).await {
+            self.yield_to_another("another healer is bringing a node back");
+        }
+        let now = Instant::now();
+        if now < self.not_before {
+            return;
+        }
+        if wants_filling || now >= self.next_sweep {
+            self.heal(wants_filling).await;
+        } else if pass.all_there() {
+            // While a node is away its marks cannot be taken off; the pass that brings it back sweeps anyway.
+            self.drain(&pass).await;
+        }
+    }
+
+    /// Too few vote: those that are missing may come back as they were. Where all are there, and stay so, none will.
+    async fn without_majority(&mut self, pass: &Pass) {
+        if !pass.all_answer() {
+            self.lost_for = 0;
+            return self
+                .tell_once(format!("too few nodes vote, and not all are there: {}", pass.away().join("; ")));
+        }
+        self.lost_for += 1;
+        if self.settings().strict {
+            let text = "so many nodes restarted at once that writes may be lost; none votes until an operator runs `anarcho-heal recover`";
+            return self.tell_once(text.into());
+        }
+        if self.lost_for < LOOKS_BEFORE_RECOVERY || Instant::now() < self.not_before {
+            return;
+        }
+        let fraction = self.healer.client.inner().surroundings().fraction();
+        tokio::time::sleep(FIRST_REST.mul_f64(fraction)).await;
+        let began = Instant::now();
+        match self.healer.recover(&Log).await {
+            Ok(summary) => self.report(&summary, began.elapsed()),
+            Err(error) if is_another_pass(&error) => self.yield_to_another("a recovery met another pass"),
+            Err(error) => self.complain(error.to_string()),
+        }
+    }
+
+    /// Whether someone has begun a pass since the last look, or goes on with one.
+    async fn another_is_at_work(&mut self, pass: &Pass) -> bool {
+        let newest = pass.newest_epoch();
+        let began = self.epoch != Epoch::default() && newest > self.epoch;
+        self.epoch = self.epoch.max(newest);
+        let filled = pass.keys_on_joining().await;
+        let goes_on = filled.len() == self.filled.len()
+            && filled.iter().zip(&self.filled).any(|(now, then)| now > then);
+        self.filled = filled;
+        began || (goes_on && Instant::now() < self.not_before)
+    }
+
+    fn yield_to_another(&mut self, why: &str) {
+        tracing::debug!(why, "lets it work");
+        let fraction = self.healer.client.inner().surroundings().fraction();
+        self.not_before = self.not_before.max(Instant::now() + self.rest.mul_f64(1.0 + fraction));
+        self.rest = (self.rest * 2).min(LONGEST_REST);
+    }
+
+    async fn heal(&mut self, filling: bool) {
+        // Healers that were started together see the same node come back in the same second.
+        if filling {
+            let fraction = self.healer.client.inner().surroundings().fraction();
+            tokio::time::sleep(FIRST_REST.mul_f64(fraction)).await;
+            let pass = self.healer.pass_here();
+            if !pass.wants_rejoin() || self.another_is_at_work(&pass).await {
+                return self.yield_to_another("another healer was quicker");
+            }
+        }
+        let began = Instant::now();
+        let healed = self.healer.once(&Log).await;
+        self.epoch = self.healer.pass_here().newest_epoch();
+        self.next_sweep = Instant::now() + self.settings().interval;
+        match healed {
+            Ok(summary) => {
+                self.report(&summary, began.elapsed());
+                self.after_pass(&summary).await;
+                self.tell.send_replace(Some(summary));
+            }
+            Err(error) if is_another_pass(&error) => self.yield_to_another("a pass met another one"),
+            Err(error) => self.complain(error.to_string()),
+        }
+    }
+
+    /// What is due after each whole pass. Purging belongs here: it may follow a pass that found all nodes alike.
+    async fn after_pass(&mut self, summary: &Summary) {
+        if summary.complete {
+            self.rest = FIRST_REST;
+        }
+    }
+
+    async fn drain(&mut self, pass: &Pass) {
+        let mut summary = pass.empty_summary();
+        pass.drain_dirty(&mut summary, &Log).await;
+        if summary.cleaned > 0 {
+            tracing::info!(
+                registers = summary.cleaned,
+                "brought registers to all nodes that had missed a write"
+            );
+        }
+    }
+
+    fn report(&mut self, summary: &Summary, took: Duration) {
+        let repaired: u64 = summary.repaired.iter().map(|node| node.registers).sum();
+        let seconds = format!("{:.1}", took.as_secs_f64());
+        tracing::info!(
+            registers = summary.seen,
+            differing = summary.differing,
+            repaired,
+            failed = summary.failed,
+            seconds,
+            "{}",
+            if summary.complete { "swept: all nodes are identical" } else { "swept" }
+        );
+        if summary.complete || summary.away.is_empty() {
+            self.complaint.clear();
+        } else {
+            self.complain(format!("not all nodes take part: {}", summary.away.join("; ")));
+        }
+        if !summary.complete && summary.away.is_empty() {
+            // A node that was not promoted, or registers that could not be mended: soon again, but not at once.
+            self.yield_to_another("the last pass is not complete");
+        }
+    }
+
+    /// Says what is wrong, once: it is tried again, less and less often.
+    fn complain(&mut self, what: String) {
+        self.tell_once(what);
+        self.yield_to_another("the last pass failed");
+    }
+
+    fn tell_once(&mut self, what: String) {
+        if what != self.complaint {
+            tracing::warn!("{what}");
+            self.complaint = what;
+        }
+    }
+}
+
+/// Told so, or dropped.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn is_another_pass(error: &Error) -> bool {
+    matches!(error, Error::Connect(ConnectError::Node { refusal: Refusal::HealedByAnother(_), .. }))
+}
+
+impl Pass {
+    /// Whether a node waits for its vote, and a majority votes that could give it back.
+    fn wants_rejoin(&self) -> bool {
+        let waits = |node: &std::sync::Arc<crate::node::RemoteNode>| match node.seat() {
+            Seat::Voter(_) => false,
+            Seat::Joining => true,
+            Seat::Away(_) => node.refusal() == Some(Refusal::Emptied),
+        };
+        !self.is_without_majority() && self.nodes().iter().any(waits)
+    }
+
+    fn is_without_majority(&self) -> bool {
+        self.voters() < self.client.coordinator().quorum().majority()
+    }
+
+    fn all_there(&self) -> bool {
+        !self.nodes().iter().any(|node| matches!(node.seat(), Seat::Away(_)))
+    }
+
+    fn newest_epoch(&self) -> Epoch {
+        let epochs = self.nodes().iter().filter_map(|node| match node.seat() {
+            Seat::Voter(epoch) => Some(epoch),
+            _ => None,
+        });
+        epochs.max().unwrap_or_default()
+    }
+}

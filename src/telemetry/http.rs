@@ -1,0 +1,55 @@
+//! `/metrics`, and nothing else.
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// How long a request's head may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What to wait after a connection that could not be taken: descriptors may be short.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Shows this text at `/metrics` until the runtime ends: `serve(listener, move || client.metrics())`.
+pub async fn serve(listener: TcpListener, text: impl Fn() -> String + Send + Sync + 'static) {
+    let text = Arc::new(text);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        let text = Arc::clone(&text);
+        tokio::spawn(async move {
+            let answering = service_fn(move |request| {
+                let answer = answer(&request, &*text);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            // Whoever asked may have left.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(stream), answering)
+                .await;
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, text: &dyn Fn() -> String) -> Response<Full<Bytes>> {
+    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+    let (status, body) = match (reads, request.uri().path()) {
+        (true, "/metrics") => (StatusCode::OK, text()),
+        (true, _) => (StatusCode::NOT_FOUND, "there is /metrics\n".to_owned()),
+        (false, _) => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
