@@ -83,7 +83,7 @@ pub struct Telemetry {
     /// Registers that could not be brought to all nodes.
     pub unmended: Counter,
     swept_at: Gauge,
-    /// Tombstones that all nodes together hold, as of the last count.
+    /// Tombstones that are old enough to go and that the last purge kept.
     pub tombstones: Gauge,
     /// Tombstones that were purged.
     pub purged: Counter,
@@ -171,7 +171,7 @@ impl Default for Telemetry {
             tombstones: add(
                 r,
                 "tombstones_held",
-                "Records of deleted and expired registers, at the last count",
+                "Records of deleted and expired registers that were old enough and stayed, at the last purge",
                 Gauge::default(),
             ),
             purged: add(

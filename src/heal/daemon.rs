@@ -219,10 +219,21 @@ impl Chores {
         }
     }
 
-    /// What is due after each whole pass. Purging belongs here: it may follow a pass that found all nodes alike.
+    /// What is due after each whole pass.
     async fn after_pass(&mut self, summary: &Summary) {
-        if summary.complete {
-            self.rest = FIRST_REST;
+        if !summary.complete {
+            return;
+        }
+        self.rest = FIRST_REST;
+        match self.healer.purge().await {
+            Ok(purge) if purge.purged + purge.settled > 0 => tracing::info!(
+                purged = purge.purged,
+                settled = purge.settled,
+                kept = purge.kept,
+                "let go of deleted and expired registers"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "nothing was purged"),
         }
     }
 

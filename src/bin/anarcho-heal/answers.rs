@@ -2,8 +2,8 @@
 
 use super::flags::{File, Flags};
 use super::once::Bar;
-use anarchoredis::Config;
 use anarchoredis::heal::{Explanation, Healer, Status, Verified};
+use anarchoredis::{Client, Config};
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -37,6 +37,17 @@ fn role_cell(role: &str) -> Cell {
         _ => Color::Red,
     };
     Cell::new(role).fg(color)
+}
+
+/// Starts a new cluster, or finds the one that the nodes are.
+pub async fn init(file: File, scopes: &[String]) -> Result<ExitCode, String> {
+    let mut builder = Client::builder().nodes(file.nodes);
+    for scope in scopes {
+        builder = builder.scope(scope.as_bytes());
+    }
+    let client = builder.connect().await.map_err(|error| error.to_string())?;
+    show_status(&client.healer().status().await);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How every node is.

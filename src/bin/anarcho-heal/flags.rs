@@ -62,6 +62,39 @@ pub enum Command {
     /// After more nodes restarted at once than the loss of can be told: goes on with the newest that all nodes together hold. What was
     /// acknowledged just before may be lost. Needs all nodes; refused while a majority votes.
     Recover,
+    /// Adds, removes or replaces a member while clients work. Run again after an interruption, it goes on where it stopped.
+    Node {
+        #[command(subcommand)]
+        change: Change,
+    },
+    /// Starts a new cluster of the listed, empty nodes; clients do so as well at their first connect.
+    Init {
+        /// Keys that begin so are one register, such as `rq:`; '' makes the whole database one. Fixed for the cluster's life.
+        #[arg(long = "scope", value_name = "PREFIX")]
+        scopes: Vec<String>,
+    },
+}
+
+/// What becomes of the members.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Change {
+    /// An empty server becomes a member, is filled, and votes.
+    Add {
+        /// Its URL, as all clients can reach it.
+        url: String,
+    },
+    /// A member, there or not, is none any more. The others must all vote.
+    Remove {
+        /// Its id (see `status`) or its address, host:port.
+        member: String,
+    },
+    /// A member is removed and an empty server added in its place.
+    Replace {
+        /// The id or address of the one that goes.
+        member: String,
+        /// The URL of the one that comes.
+        url: String,
+    },
 }
 
 /// What the file of --config may say.

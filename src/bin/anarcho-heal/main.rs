@@ -30,7 +30,8 @@ async fn main() -> ExitCode {
         Some(Command::Status) => answers::status(&flags, file).await,
         Some(Command::Explain { key }) => answers::explain(&flags, file, key).await,
         Some(Command::Verify { repair }) => answers::verify(&flags, file, *repair).await,
-        Some(Command::Recover) | None => once::run(&flags, file).await,
+        Some(Command::Init { scopes }) => answers::init(file, scopes).await,
+        Some(Command::Recover | Command::Node { .. }) | None => once::run(&flags, file).await,
     };
     match ended {
         Ok(code) => code,

@@ -1,6 +1,6 @@
 //! One pass, and what it came to.
 
-use super::flags::{Command, File, Flags};
+use super::flags::{Change, Command, File, Flags};
 use anarchoredis::Config;
 use anarchoredis::heal::{Healer, Progress, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -51,13 +51,22 @@ pub async fn run(flags: &Flags, file: File) -> Result<ExitCode, String> {
     let healer = Healer::connect(file.nodes, Config::default()).await;
     let healer = healer.map_err(|error| error.to_string())?;
     let healer = if flags.is_limited() { healer.with_settings(file.settings) } else { healer };
-    let healed = match flags.command {
+    let config = Config::default();
+    let healed = match &flags.command {
         Some(Command::Recover) if flags.dry_run => {
             return Err(
                 "nobody can tell beforehand what a recovery would find: --dry-run goes with --once".into()
             );
         }
         Some(Command::Recover) => healer.recover(&bar).await,
+        Some(Command::Node { .. }) if flags.dry_run => {
+            return Err("a change of members cannot be tried: --dry-run goes with --once".into());
+        }
+        Some(Command::Node { change: Change::Add { url } }) => healer.add(url, &config, &bar).await,
+        Some(Command::Node { change: Change::Remove { member } }) => healer.remove(member, &bar).await,
+        Some(Command::Node { change: Change::Replace { member, url } }) => {
+            healer.replace(member, url, &config, &bar).await
+        }
         _ if flags.dry_run => healer.look(&bar).await,
         _ => healer.once(&bar).await,
     };
