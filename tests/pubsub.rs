@@ -281,7 +281,7 @@ async fn what_cannot_be_carried_by_a_majority_is_an_error_that_says_what_became_
     cluster.until_not_voting(&client, 0).await;
     cluster.until_not_voting(&client, 1).await;
     let error = try_run::<i64>(&client, "PUBLISH news m").await.expect_err("one node of three");
-    assert!(matches!(error, Error::Indeterminate { .. }), "{error}");
+    assert!(matches!(error, Error::HalfPublished { carried: 1, needed: 2, .. }), "{error}");
     cluster[2].kill();
     cluster.until_not_voting(&client, 2).await;
     let error = try_run::<i64>(&client, "PUBLISH news m").await.expect_err("no node");
@@ -302,4 +302,53 @@ async fn subscribing_as_a_command_says_where_messages_come_from_and_scripts_do_n
         .await
         .expect_err("a script");
     assert!(error.to_string().contains("is refused in scripts"), "{error}");
+}
+
+/// The control of "once": what makes two copies one message is the envelope alone.
+#[tokio::test]
+async fn a_copy_is_known_by_its_envelope_and_what_has_none_is_not_heard() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let mut stream = subscriber(&client, "news").await;
+    let listened = async || {
+        let mut all = true;
+        for server in cluster.iter() {
+            let (_, ears): (String, u64) =
+                server.run(&["PUBSUB", "NUMSUB", "anrcho_pub:news"]).await.expect("NUMSUB");
+            all &= ears == 1;
+        }
+        all
+    };
+    eventually("all nodes are listened to", PATIENCE, listened).await;
+    for server in cluster.iter() {
+        for message in [
+            "no envelope",
+            "00000000000000ab-0000000000000001 once",
+            "00000000000000ab-0000000000000003 later",
+            "00000000000000ab-0000000000000002 twice?",
+            "00000000000000ac-0000000000000001 another publisher's",
+        ] {
+            server.run::<i64>(&["PUBLISH", "anrcho_pub:news", message]).await.expect("PUBLISH");
+        }
+    }
+    run::<i64>(&client, "PUBLISH news end").await;
+    assert_eq!(until_end(&mut stream).await, ["once", "later", "twice?", "another publisher's"]);
+}
+
+#[tokio::test]
+async fn thousands_of_channels_are_subscribed_to_at_once() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let mut pubsub = client.pubsub();
+    let channels: Vec<String> = (0..3_000).map(|number| format!("channel:{number}")).collect();
+    pubsub.subscribe(&channels).await.expect("SUBSCRIBE");
+    let (sink, mut stream) = pubsub.split();
+    assert_eq!(sink.names(Kind::Channel).len(), 3_000);
+    for number in [0, 1_500, 2_999] {
+        assert_eq!(run::<i64>(&client, &format!("PUBLISH channel:{number} m")).await, 1);
+        assert_eq!(next(&mut stream).await.channel, format!("channel:{number}").into_bytes());
+    }
+    drop(stream);
+    let gone = async || run::<Vec<String>>(&client, "PUBSUB CHANNELS").await.is_empty();
+    eventually("nobody listens any more", PATIENCE, gone).await;
 }

@@ -171,6 +171,7 @@ impl Desk {
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     desks: Mutex<HashMap<Topic, Desk>>,
+    swept: Mutex<Option<Instant>>,
 }
 
 impl Exchange {
@@ -179,11 +180,21 @@ impl Exchange {
     }
 
     pub(super) fn join(&self, topic: &Topic, outbox: &Arc<Outbox>) {
+        self.sweep();
         let mut desks = self.desks();
-        desks.retain(|_, desk| desk.idle_since.is_none_or(|since| since.elapsed() < FORGETS_AFTER));
         let desk = desks.entry(topic.clone()).or_default();
         desk.idle_since = None;
         desk.outboxes.push(Arc::clone(outbox));
+    }
+
+    /// Forgets what was heard on topics that nobody wants any more; looks at most as often as that may be due.
+    fn sweep(&self) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_none_or(|swept| swept.elapsed() >= FORGETS_AFTER / 4) {
+            *swept = Some(Instant::now());
+            self.desks()
+                .retain(|_, desk| desk.idle_since.is_none_or(|since| since.elapsed() < FORGETS_AFTER));
+        }
     }
 
     pub(super) fn leave(&self, topic: &Topic, outbox: &Arc<Outbox>) {

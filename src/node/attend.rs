@@ -79,7 +79,14 @@ pub(super) async fn attend(
         };
         pause = FIRST_PAUSE;
         let (sink, stream) = pubsub.split();
-        let control = Control { listeners: &listeners, index, sink, held: HashSet::new(), idle_since: None };
+        let control = Control {
+            listeners: &listeners,
+            index,
+            sink,
+            held: HashSet::new(),
+            idle_since: None,
+            was_refused: false,
+        };
         let left = tokio::select! {
             left = control.run(&mut changes) => left,
             () = hear(&listeners, index, stream) => Left::Broken,
@@ -132,6 +139,7 @@ struct Control<'a> {
     /// What the node has confirmed.
     held: HashSet<Topic>,
     idle_since: Option<Instant>,
+    was_refused: bool,
 }
 
 impl Control<'_> {
@@ -159,9 +167,16 @@ impl Control<'_> {
                     if let Some(left) = self.look().await {
                         return left;
                     }
+                    changed = self.missing();
                 }
             }
         }
+    }
+
+    /// What was refused: the user may be allowed to meanwhile.
+    fn missing(&self) -> Vec<Topic> {
+        let wanted = self.listeners.upgrade().map(|all| all.topics()).unwrap_or_default();
+        wanted.into_iter().filter(|topic| !self.held.contains(topic)).collect()
     }
 
     /// Asks whether the node is still there; leaves when nothing is listened to for long.
@@ -217,7 +232,9 @@ impl Control<'_> {
         };
         if let Err(error) = answered {
             // The user may not: nobody is told that the subscription is there, and who waits asks now and then.
-            tracing::warn!(%error, "a node refuses a subscription");
+            if !std::mem::replace(&mut self.was_refused, true) {
+                tracing::warn!(%error, "a node refuses a subscription");
+            }
             return (!error.is_connection_dropped() && !error.is_unrecoverable_error()).then_some(());
         }
         let all = self.listeners.upgrade()?;
