@@ -17,7 +17,8 @@ pub mod script;
 pub mod surroundings;
 
 pub use client::{
-    Applied, Builder, Client, Delivery, KeySnapshot, Kind, PubSub, PubSubSink, PubSubStream, Session,
+    Applied, Builder, Client, Delivery, KeySnapshot, PubSub, PubSubSink, PubSubStream, Session,
+    SubscriptionKind,
 };
 pub use config::{Config, Consistency, Tls};
 pub use error::{Error, Outcome, outcome_of};

@@ -6,7 +6,7 @@ mod workload;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anarchoredis::{Client, Delivery, Error, Kind, PubSubStream};
+use anarchoredis::{Client, Delivery, Error, PubSubStream, SubscriptionKind};
 use futures_util::StreamExt;
 use harness::{Version, eventually};
 use redis::{AsyncCommands, Value};
@@ -164,7 +164,7 @@ async fn a_channel_and_a_pattern_that_matches_it_bring_a_message_each() {
     pubsub.punsubscribe("news:*").await.expect("PUNSUBSCRIBE");
     pubsub.unsubscribe("news:a").await.expect("UNSUBSCRIBE");
     let (sink, mut stream) = pubsub.split();
-    assert_eq!(sink.names(Kind::Channel), [b"news:b".to_vec()]);
+    assert_eq!(sink.names(SubscriptionKind::Channel), [b"news:b".to_vec()]);
     run::<i64>(&client, "PUBLISH news:a unheard").await;
     run::<i64>(&client, "PUBLISH news:b heard").await;
     assert_eq!(next(&mut stream).await.payload, b"heard");
@@ -175,16 +175,19 @@ async fn sharded_channels_are_others_than_those_of_the_same_name() {
     let cluster = Cluster::start().await;
     let client = cluster.client().await;
     let (sink, mut stream) = client.pubsub().split();
-    assert_eq!(sink.add(Kind::Channel, b"c").await.expect("SUBSCRIBE"), 1);
-    assert_eq!(sink.add(Kind::Pattern, b"d*").await.expect("PSUBSCRIBE"), 2);
-    assert_eq!(sink.add(Kind::Shard, b"c").await.expect("SSUBSCRIBE"), 1);
+    assert_eq!(sink.add(SubscriptionKind::Channel, b"c").await.expect("SUBSCRIBE"), 1);
+    assert_eq!(sink.add(SubscriptionKind::Pattern, b"d*").await.expect("PSUBSCRIBE"), 2);
+    assert_eq!(sink.add(SubscriptionKind::Shard, b"c").await.expect("SSUBSCRIBE"), 1);
     run::<i64>(&client, "SPUBLISH c sharded").await;
     run::<i64>(&client, "PUBLISH c plain").await;
     let kinds =
         [next(&mut stream).await, next(&mut stream).await].map(|delivery| (delivery.kind, delivery.payload));
-    assert_eq!(kinds, [(Kind::Shard, b"sharded".to_vec()), (Kind::Channel, b"plain".to_vec())]);
-    assert_eq!(sink.remove(Kind::Channel, b"c"), 1);
-    assert_eq!(sink.remove(Kind::Shard, b"c"), 0);
+    assert_eq!(
+        kinds,
+        [(SubscriptionKind::Shard, b"sharded".to_vec()), (SubscriptionKind::Channel, b"plain".to_vec())]
+    );
+    assert_eq!(sink.remove(SubscriptionKind::Channel, b"c"), 1);
+    assert_eq!(sink.remove(SubscriptionKind::Shard, b"c"), 0);
 }
 
 #[tokio::test]
@@ -223,8 +226,8 @@ async fn pubsub_tells_who_listens_and_never_of_those_who_wait() {
         streams.push(subscriber(client, channel).await);
     }
     let (sink, _stream) = clients[0].pubsub().split();
-    sink.add(Kind::Pattern, b"a*").await.expect("PSUBSCRIBE");
-    sink.add(Kind::Shard, b"s").await.expect("SSUBSCRIBE");
+    sink.add(SubscriptionKind::Pattern, b"a*").await.expect("PSUBSCRIBE");
+    sink.add(SubscriptionKind::Shard, b"s").await.expect("SSUBSCRIBE");
     let waiter = clients[0].clone();
     let waiting = tokio::spawn(async move { waiter.run(&words("BLPOP k 0")).await });
     let all_there = async || {
@@ -343,7 +346,7 @@ async fn thousands_of_channels_are_subscribed_to_at_once() {
     let channels: Vec<String> = (0..3_000).map(|number| format!("channel:{number}")).collect();
     pubsub.subscribe(&channels).await.expect("SUBSCRIBE");
     let (sink, mut stream) = pubsub.split();
-    assert_eq!(sink.names(Kind::Channel).len(), 3_000);
+    assert_eq!(sink.names(SubscriptionKind::Channel).len(), 3_000);
     for number in [0, 1_500, 2_999] {
         assert_eq!(run::<i64>(&client, &format!("PUBLISH channel:{number} m")).await, 1);
         assert_eq!(next(&mut stream).await.channel, format!("channel:{number}").into_bytes());

@@ -15,7 +15,7 @@ mod versions;
 mod walk;
 
 pub use builder::Builder;
-pub use exchange::{Delivery, Kind};
+pub use exchange::{Delivery, SubscriptionKind};
 pub use pubsub::{PubSub, PubSubSink, PubSubStream};
 pub use session::Session;
 pub use versions::{Applied, KeySnapshot};

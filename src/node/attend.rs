@@ -60,6 +60,8 @@ pub(super) async fn attend(
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(all) = listeners.upgrade() else { return };
+        // What is wanted is asked for anew with each connection; while there is none, news must not pile up.
+        while changes.try_recv().is_ok() {}
         all.sweep();
         let is_idle = all.topics().is_empty();
         drop(all);
@@ -144,6 +146,7 @@ struct Control<'a> {
 
 impl Control<'_> {
     async fn run(mut self, changes: &mut Changes) -> Left {
+        // First the news, then what is wanted: whatever comes in between is in both.
         while changes.try_recv().is_ok() {}
         let Some(all) = self.listeners.upgrade() else { return Left::Over };
         let mut changed = all.topics();
