@@ -51,8 +51,8 @@ impl Client {
         })
     }
 
-    /// A plain command to a node; one that hangs is not asked.
-    fn tell(&self, node: &Arc<RemoteNode>, cmd: &Cmd) -> Calling {
+    /// Asks a node; not one that hangs.
+    fn ask(&self, node: &Arc<RemoteNode>, cmd: &Cmd) -> Calling {
         match node.seat() {
             Seat::Away(reason) => Box::pin(std::future::ready(Err(CallError::NotSent(reason)))),
             Seat::Voter(_) | Seat::Joining => node.send(&|_| cmd.clone(), self.inner.config.answer_timeout),
@@ -70,7 +70,10 @@ impl Client {
         cmd.arg(publish.channel.as_slice()).arg(text);
         let calls = FuturesUnordered::new();
         for (index, node) in self.inner.nodes.iter().enumerate() {
-            let mut calling = self.tell(node, &cmd);
+            // A task that has used up its turn would be sent away without a place in the connection's line.
+            // And one that only seems to hang must not lack what the others carry: then messages could overtake each other.
+            let calling = node.send(&|_| cmd.clone(), self.inner.config.answer_timeout);
+            let mut calling: Calling = Box::pin(tokio::task::unconstrained(calling));
             let carrying = match calling.as_mut().poll(context) {
                 Poll::Ready(reply) => Carrying::Over(reply),
                 Poll::Pending => Carrying::Under(calling),
@@ -127,7 +130,7 @@ impl Client {
         for word in census.command() {
             cmd.arg(word);
         }
-        let asking = self.inner.nodes.iter().map(|node| self.tell(node, &cmd));
+        let asking = self.inner.nodes.iter().map(|node| self.ask(node, &cmd));
         let mut asking: FuturesUnordered<_> =
             asking.enumerate().map(|(index, asking)| async move { (index, asking.await) }).collect();
         let needed = self.inner.coordinator.quorum().majority();
