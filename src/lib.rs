@@ -18,7 +18,8 @@ pub mod surroundings;
 pub mod telemetry;
 
 pub use client::{
-    Applied, Builder, Client, Delivery, KeySnapshot, Kind, PubSub, PubSubSink, PubSubStream, Session,
+    Applied, Builder, Client, Delivery, KeySnapshot, PubSub, PubSubSink, PubSubStream, Session,
+    SubscriptionKind,
 };
 pub use config::{Config, Consistency, Tls};
 pub use error::{Error, Outcome, outcome_of};

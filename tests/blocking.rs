@@ -576,3 +576,23 @@ async fn under_faults_no_element_is_taken_twice_and_none_that_was_pushed_is_left
     );
     assert_eq!(run::<i64>(&coordinators[0].client, "LLEN k").await, 0);
 }
+
+#[tokio::test]
+async fn with_five_nodes_any_two_may_die_while_somebody_waits() {
+    let cluster = Cluster::durable(5).await;
+    let (client, giver) = (cluster.client().await, cluster.client().await);
+    for (one, other) in [(0, 1), (2, 3), (4, 0)] {
+        let key = format!("k:{one}");
+        let waiting = begin(&client, &format!("BLPOP {key} 0"));
+        eventually("all listen", PATIENCE, async || ears(&cluster, &key).await == [1; 5]).await;
+        until_asleep(&cluster, &key, 1).await;
+        cluster[one].kill();
+        cluster[other].pause();
+        run::<i64>(&giver, &format!("RPUSH {key} v")).await;
+        assert_eq!(reply(waiting).await, list(&[&key, "v"]));
+        cluster[one].restart().await;
+        cluster[other].resume();
+        cluster.until_all_vote(&giver).await;
+        cluster.until_all_vote(&client).await;
+    }
+}

@@ -6,7 +6,7 @@ mod workload;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anarchoredis::{Client, Delivery, Error, Kind, PubSubStream};
+use anarchoredis::{Client, Delivery, Error, PubSubStream, SubscriptionKind};
 use futures_util::StreamExt;
 use harness::{Version, eventually};
 use redis::{AsyncCommands, Value};
@@ -164,7 +164,7 @@ async fn a_channel_and_a_pattern_that_matches_it_bring_a_message_each() {
     pubsub.punsubscribe("news:*").await.expect("PUNSUBSCRIBE");
     pubsub.unsubscribe("news:a").await.expect("UNSUBSCRIBE");
     let (sink, mut stream) = pubsub.split();
-    assert_eq!(sink.names(Kind::Channel), [b"news:b".to_vec()]);
+    assert_eq!(sink.names(SubscriptionKind::Channel), [b"news:b".to_vec()]);
     run::<i64>(&client, "PUBLISH news:a unheard").await;
     run::<i64>(&client, "PUBLISH news:b heard").await;
     assert_eq!(next(&mut stream).await.payload, b"heard");
@@ -175,16 +175,19 @@ async fn sharded_channels_are_others_than_those_of_the_same_name() {
     let cluster = Cluster::start().await;
     let client = cluster.client().await;
     let (sink, mut stream) = client.pubsub().split();
-    assert_eq!(sink.add(Kind::Channel, b"c").await.expect("SUBSCRIBE"), 1);
-    assert_eq!(sink.add(Kind::Pattern, b"d*").await.expect("PSUBSCRIBE"), 2);
-    assert_eq!(sink.add(Kind::Shard, b"c").await.expect("SSUBSCRIBE"), 1);
+    assert_eq!(sink.add(SubscriptionKind::Channel, b"c").await.expect("SUBSCRIBE"), 1);
+    assert_eq!(sink.add(SubscriptionKind::Pattern, b"d*").await.expect("PSUBSCRIBE"), 2);
+    assert_eq!(sink.add(SubscriptionKind::Shard, b"c").await.expect("SSUBSCRIBE"), 1);
     run::<i64>(&client, "SPUBLISH c sharded").await;
     run::<i64>(&client, "PUBLISH c plain").await;
     let kinds =
         [next(&mut stream).await, next(&mut stream).await].map(|delivery| (delivery.kind, delivery.payload));
-    assert_eq!(kinds, [(Kind::Shard, b"sharded".to_vec()), (Kind::Channel, b"plain".to_vec())]);
-    assert_eq!(sink.remove(Kind::Channel, b"c"), 1);
-    assert_eq!(sink.remove(Kind::Shard, b"c"), 0);
+    assert_eq!(
+        kinds,
+        [(SubscriptionKind::Shard, b"sharded".to_vec()), (SubscriptionKind::Channel, b"plain".to_vec())]
+    );
+    assert_eq!(sink.remove(SubscriptionKind::Channel, b"c"), 1);
+    assert_eq!(sink.remove(SubscriptionKind::Shard, b"c"), 0);
 }
 
 #[tokio::test]
@@ -223,8 +226,8 @@ async fn pubsub_tells_who_listens_and_never_of_those_who_wait() {
         streams.push(subscriber(client, channel).await);
     }
     let (sink, _stream) = clients[0].pubsub().split();
-    sink.add(Kind::Pattern, b"a*").await.expect("PSUBSCRIBE");
-    sink.add(Kind::Shard, b"s").await.expect("SSUBSCRIBE");
+    sink.add(SubscriptionKind::Pattern, b"a*").await.expect("PSUBSCRIBE");
+    sink.add(SubscriptionKind::Shard, b"s").await.expect("SSUBSCRIBE");
     let waiter = clients[0].clone();
     let waiting = tokio::spawn(async move { waiter.run(&words("BLPOP k 0")).await });
     let all_there = async || {
@@ -281,7 +284,7 @@ async fn what_cannot_be_carried_by_a_majority_is_an_error_that_says_what_became_
     cluster.until_not_voting(&client, 0).await;
     cluster.until_not_voting(&client, 1).await;
     let error = try_run::<i64>(&client, "PUBLISH news m").await.expect_err("one node of three");
-    assert!(matches!(error, Error::Indeterminate { .. }), "{error}");
+    assert!(matches!(error, Error::HalfPublished { carried: 1, needed: 2, .. }), "{error}");
     cluster[2].kill();
     cluster.until_not_voting(&client, 2).await;
     let error = try_run::<i64>(&client, "PUBLISH news m").await.expect_err("no node");
@@ -302,4 +305,53 @@ async fn subscribing_as_a_command_says_where_messages_come_from_and_scripts_do_n
         .await
         .expect_err("a script");
     assert!(error.to_string().contains("is refused in scripts"), "{error}");
+}
+
+/// The control of "once": what makes two copies one message is the envelope alone.
+#[tokio::test]
+async fn a_copy_is_known_by_its_envelope_and_what_has_none_is_not_heard() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let mut stream = subscriber(&client, "news").await;
+    let listened = async || {
+        let mut all = true;
+        for server in cluster.iter() {
+            let (_, ears): (String, u64) =
+                server.run(&["PUBSUB", "NUMSUB", "anrcho_pub:news"]).await.expect("NUMSUB");
+            all &= ears == 1;
+        }
+        all
+    };
+    eventually("all nodes are listened to", PATIENCE, listened).await;
+    for server in cluster.iter() {
+        for message in [
+            "no envelope",
+            "00000000000000ab-0000000000000001 once",
+            "00000000000000ab-0000000000000003 later",
+            "00000000000000ab-0000000000000002 twice?",
+            "00000000000000ac-0000000000000001 another publisher's",
+        ] {
+            server.run::<i64>(&["PUBLISH", "anrcho_pub:news", message]).await.expect("PUBLISH");
+        }
+    }
+    run::<i64>(&client, "PUBLISH news end").await;
+    assert_eq!(until_end(&mut stream).await, ["once", "later", "twice?", "another publisher's"]);
+}
+
+#[tokio::test]
+async fn thousands_of_channels_are_subscribed_to_at_once() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let mut pubsub = client.pubsub();
+    let channels: Vec<String> = (0..3_000).map(|number| format!("channel:{number}")).collect();
+    pubsub.subscribe(&channels).await.expect("SUBSCRIBE");
+    let (sink, mut stream) = pubsub.split();
+    assert_eq!(sink.names(SubscriptionKind::Channel).len(), 3_000);
+    for number in [0, 1_500, 2_999] {
+        assert_eq!(run::<i64>(&client, &format!("PUBLISH channel:{number} m")).await, 1);
+        assert_eq!(next(&mut stream).await.channel, format!("channel:{number}").into_bytes());
+    }
+    drop(stream);
+    let gone = async || run::<Vec<String>>(&client, "PUBSUB CHANNELS").await.is_empty();
+    eventually("nobody listens any more", PATIENCE, gone).await;
 }

@@ -30,7 +30,7 @@ const UNREAD_BYTES: usize = 32 * 1024 * 1024;
 
 /// What somebody subscribes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum SubscriptionKind {
     /// One channel: SUBSCRIBE.
     Channel,
     /// All channels whose names match: PSUBSCRIBE.
@@ -43,7 +43,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Of which kind the subscription is.
-    pub kind: Kind,
+    pub kind: SubscriptionKind,
     /// The pattern, where it is one of those.
     pub pattern: Option<Vec<u8>>,
     /// The channel that it was published on.
@@ -56,9 +56,9 @@ impl Delivery {
     /// As redis-rs has it.
     pub fn into_msg(self) -> Option<Msg> {
         let kind = match self.kind {
-            Kind::Channel => PushKind::Message,
-            Kind::Pattern => PushKind::PMessage,
-            Kind::Shard => PushKind::SMessage,
+            SubscriptionKind::Channel => PushKind::Message,
+            SubscriptionKind::Pattern => PushKind::PMessage,
+            SubscriptionKind::Shard => PushKind::SMessage,
         };
         let fields = self.pattern.into_iter().chain([self.channel, self.payload]);
         Msg::from_owned_value(Value::Push { kind, data: fields.map(Value::BulkString).collect() })
@@ -171,6 +171,7 @@ impl Desk {
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     desks: Mutex<HashMap<Topic, Desk>>,
+    swept: Mutex<Option<Instant>>,
 }
 
 impl Exchange {
@@ -179,11 +180,21 @@ impl Exchange {
     }
 
     pub(super) fn join(&self, topic: &Topic, outbox: &Arc<Outbox>) {
+        self.sweep();
         let mut desks = self.desks();
-        desks.retain(|_, desk| desk.idle_since.is_none_or(|since| since.elapsed() < FORGETS_AFTER));
         let desk = desks.entry(topic.clone()).or_default();
         desk.idle_since = None;
         desk.outboxes.push(Arc::clone(outbox));
+    }
+
+    /// Forgets what was heard on topics that nobody wants any more; looks at most as often as that may be due.
+    fn sweep(&self) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_none_or(|swept| swept.elapsed() >= FORGETS_AFTER / 4) {
+            *swept = Some(Instant::now());
+            self.desks()
+                .retain(|_, desk| desk.idle_since.is_none_or(|since| since.elapsed() < FORGETS_AFTER));
+        }
     }
 
     pub(super) fn leave(&self, topic: &Topic, outbox: &Arc<Outbox>) {
@@ -218,9 +229,9 @@ impl Hear for Exchange {
             return;
         }
         let kind = match (is_pattern, is_shard) {
-            (true, _) => Kind::Pattern,
-            (false, true) => Kind::Shard,
-            (false, false) => Kind::Channel,
+            (true, _) => SubscriptionKind::Pattern,
+            (false, true) => SubscriptionKind::Shard,
+            (false, false) => SubscriptionKind::Channel,
         };
         let pattern = is_pattern.then(|| of_node(false, &topic.name).unwrap_or_default().to_vec());
         let delivery = Delivery { kind, pattern, channel: channel.to_vec(), payload: payload.to_vec() };

@@ -18,7 +18,7 @@ mod versions;
 mod walk;
 
 pub use builder::Builder;
-pub use exchange::{Delivery, Kind};
+pub use exchange::{Delivery, SubscriptionKind};
 pub use pubsub::{PubSub, PubSubSink, PubSubStream};
 pub(crate) use roster::{Roster, move_server};
 pub use session::Session;

@@ -1,19 +1,19 @@
 //! PUBLISH: every node that can be reached carries the message; PUBSUB asks all of them.
 //!
 //! It is answered once a majority carries it. A subscriber listens to at least N-M+1 nodes, so one of them carries it to that subscriber while their
-//! connection lasts. Carried by some and not by a majority, or by none for certain: `INDETERMINATE`, it may have been heard; sent to none: `NOQUORUM`. It is never sent
+//! connection lasts. Carried by some and not by a majority, or by none for certain: `HalfPublished`, it may have been heard; sent to none: `NOQUORUM`. It is never sent
 //! again by itself: a message is heard at most once, as in Redis.
 
 use super::{Client, Result};
 use crate::command::{Census, Publish};
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{CallError, Calling, Node};
+use crate::node::{CallError, Calling, Node, RemoteNode, Seat};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{Cmd, Value};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
@@ -45,7 +45,18 @@ impl Client {
         let client = self.clone();
         // The message goes to every node, whoever still waits for the reply.
         tokio::spawn(async move { client.collect(calls, answer).await });
-        answered.await.unwrap_or_else(|_| Err(Error::Indeterminate { failures: Failures::default() }))
+        answered.await.unwrap_or_else(|_| {
+            let needed = self.inner.coordinator.quorum().majority();
+            Err(Error::HalfPublished { needed, carried: 0, failures: Failures::default() })
+        })
+    }
+
+    /// Asks a node; not one that hangs.
+    fn ask(&self, node: &Arc<RemoteNode>, cmd: &Cmd) -> Calling {
+        match node.seat() {
+            Seat::Away(reason) => Box::pin(std::future::ready(Err(CallError::NotSent(reason)))),
+            Seat::Voter(_) | Seat::Joining => node.send(&|_| cmd.clone(), self.inner.config.answer_timeout),
+        }
     }
 
     /// Hands the message to each node's connection at once: no other message of this publisher comes between.
@@ -55,15 +66,15 @@ impl Client {
         *sequence += 1;
         let mut text = format!("{:016x}-{:016x} ", publisher.id, *sequence).into_bytes();
         text.extend_from_slice(&publish.message);
-        let roster = self.inner.roster();
+        let mut cmd = redis::cmd("PUBLISH");
+        cmd.arg(publish.channel.as_slice()).arg(text);
         let calls = FuturesUnordered::new();
+        let roster = self.inner.roster();
         for node in roster.nodes.iter() {
-            let encode = |_: &crate::script::Ticket<'_>| {
-                let mut cmd = redis::cmd("PUBLISH");
-                cmd.arg(publish.channel.as_slice()).arg(text.as_slice());
-                cmd
-            };
-            let mut calling = node.send(&encode, self.inner.config.answer_timeout);
+            // A task that has used up its turn would be sent away without a place in the connection's line.
+            // And one that only seems to hang must not lack what the others carry: then messages could overtake each other.
+            let calling = node.send(&|_| cmd.clone(), self.inner.config.answer_timeout);
+            let mut calling: Calling = Box::pin(tokio::task::unconstrained(calling));
             let carrying = match calling.as_mut().poll(context) {
                 Poll::Ready(reply) => Carrying::Over(reply),
                 Poll::Pending => Carrying::Under(calling),
@@ -108,7 +119,7 @@ impl Client {
         if let Some(answer) = answer {
             let failures = Failures(failures);
             let error = match carried > 0 || may_be_heard {
-                true => Error::Indeterminate { failures },
+                true => Error::HalfPublished { needed, carried, failures },
                 false => Error::NoQuorum { needed, reached: 0, failures },
             };
             let _ = answer.send(Err(error));
@@ -117,15 +128,12 @@ impl Client {
 
     /// What a majority knows of who listens.
     pub(super) async fn census(&self, census: &Census) -> Result<Value> {
-        let words = census.command();
-        let encode = |_: &crate::script::Ticket<'_>| {
-            words.iter().fold(Cmd::new(), |mut cmd, word| {
-                cmd.arg(word.as_slice());
-                cmd
-            })
-        };
+        let mut cmd = Cmd::new();
+        for word in census.command() {
+            cmd.arg(word);
+        }
         let roster = self.inner.roster();
-        let asking = roster.nodes.iter().map(|node| node.send(&encode, self.inner.config.answer_timeout));
+        let asking = roster.nodes.iter().map(|node| self.ask(node, &cmd));
         let mut asking: FuturesUnordered<_> =
             asking.enumerate().map(|(index, asking)| async move { (index, asking.await) }).collect();
         let needed = self.inner.coordinator.quorum().majority();

@@ -1,7 +1,7 @@
 //! Subscribers: what redis-rs' `aio::PubSub` is to one server, over all nodes.
 
 use super::exchange::{Exchange, Inbox, Outbox, mailbox};
-use super::{Client, Delivery, Kind};
+use super::{Client, Delivery, SubscriptionKind};
 use crate::command::on_node;
 use crate::error::{Error, Failures};
 use crate::node::{Hear, Listening, Topic};
@@ -67,11 +67,11 @@ pub struct PubSubStream {
 struct Subscriptions {
     client: Client,
     outbox: Arc<Outbox>,
-    all: Mutex<BTreeMap<(Kind, Vec<u8>), Listening>>,
+    all: Mutex<BTreeMap<(SubscriptionKind, Vec<u8>), Listening>>,
 }
 
 impl Subscriptions {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<(Kind, Vec<u8>), Listening>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(SubscriptionKind, Vec<u8>), Listening>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -87,14 +87,17 @@ impl Subscriptions {
     }
 }
 
-fn topic(kind: Kind, name: &[u8]) -> Topic {
-    Topic { is_pattern: kind == Kind::Pattern, name: on_node(kind == Kind::Shard, name) }
+fn topic(kind: SubscriptionKind, name: &[u8]) -> Topic {
+    Topic {
+        is_pattern: kind == SubscriptionKind::Pattern,
+        name: on_node(kind == SubscriptionKind::Shard, name),
+    }
 }
 
 impl PubSubSink {
     /// Subscribes to one more, and answers how many subscriptions there are then, as Redis counts them: channels and patterns together, sharded channels
     /// apart. Comes back when enough nodes have confirmed it that no message published from then on is missed.
-    pub async fn add(&self, kind: Kind, name: &[u8]) -> Result<usize, Error> {
+    pub async fn add(&self, kind: SubscriptionKind, name: &[u8]) -> Result<usize, Error> {
         let subscriptions = &self.subscriptions;
         let client = &subscriptions.client;
         let topic = topic(kind, name);
@@ -117,7 +120,7 @@ impl PubSubSink {
     }
 
     /// Takes a subscription back, and answers how many there are then.
-    pub fn remove(&self, kind: Kind, name: &[u8]) -> usize {
+    pub fn remove(&self, kind: SubscriptionKind, name: &[u8]) -> usize {
         if self.subscriptions.all().remove(&(kind, name.to_vec())).is_some() {
             self.subscriptions.exchange().leave(&topic(kind, name), &self.subscriptions.outbox);
         }
@@ -125,17 +128,21 @@ impl PubSubSink {
     }
 
     /// The names of this kind that are subscribed to.
-    pub fn names(&self, kind: Kind) -> Vec<Vec<u8>> {
+    pub fn names(&self, kind: SubscriptionKind) -> Vec<Vec<u8>> {
         let all = self.subscriptions.all();
         all.keys().filter(|(other, _)| *other == kind).map(|(_, name)| name.clone()).collect()
     }
 
-    fn count(&self, kind: Kind) -> usize {
-        let is_shard = kind == Kind::Shard;
-        self.subscriptions.all().keys().filter(|(other, _)| (*other == Kind::Shard) == is_shard).count()
+    fn count(&self, kind: SubscriptionKind) -> usize {
+        let is_shard = kind == SubscriptionKind::Shard;
+        self.subscriptions
+            .all()
+            .keys()
+            .filter(|(other, _)| (*other == SubscriptionKind::Shard) == is_shard)
+            .count()
     }
 
-    async fn add_all(&self, kind: Kind, names: impl ToRedisArgs) -> RedisResult<()> {
+    async fn add_all(&self, kind: SubscriptionKind, names: impl ToRedisArgs) -> RedisResult<()> {
         let names = names.to_redis_args();
         let adding = names.iter().map(|name| self.add(kind, name));
         for added in futures_util::future::join_all(adding).await {
@@ -144,7 +151,7 @@ impl PubSubSink {
         Ok(())
     }
 
-    fn remove_all(&self, kind: Kind, names: impl ToRedisArgs) -> RedisResult<()> {
+    fn remove_all(&self, kind: SubscriptionKind, names: impl ToRedisArgs) -> RedisResult<()> {
         let named = names.to_redis_args();
         let named = if named.is_empty() { self.names(kind) } else { named };
         for name in &named {
@@ -160,32 +167,32 @@ macro_rules! subscribing {
         impl $type {
             /// Subscribes to channels. Fails where too few nodes confirm it within the operation's time-out; it is asked for further, until it is taken back.
             pub async fn subscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
-                self.$sink().add_all(Kind::Channel, channels).await
+                self.$sink().add_all(SubscriptionKind::Channel, channels).await
             }
 
             /// Takes subscriptions to channels back; all of them where none is named.
             pub async fn unsubscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
-                self.$sink().remove_all(Kind::Channel, channels)
+                self.$sink().remove_all(SubscriptionKind::Channel, channels)
             }
 
             /// Subscribes to all channels that match a pattern.
             pub async fn psubscribe(&mut self, patterns: impl ToRedisArgs) -> RedisResult<()> {
-                self.$sink().add_all(Kind::Pattern, patterns).await
+                self.$sink().add_all(SubscriptionKind::Pattern, patterns).await
             }
 
             /// Takes subscriptions to patterns back; all of them where none is named.
             pub async fn punsubscribe(&mut self, patterns: impl ToRedisArgs) -> RedisResult<()> {
-                self.$sink().remove_all(Kind::Pattern, patterns)
+                self.$sink().remove_all(SubscriptionKind::Pattern, patterns)
             }
 
             /// Subscribes to sharded channels.
             pub async fn ssubscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
-                self.$sink().add_all(Kind::Shard, channels).await
+                self.$sink().add_all(SubscriptionKind::Shard, channels).await
             }
 
             /// Takes subscriptions to sharded channels back; all of them where none is named.
             pub async fn sunsubscribe(&mut self, channels: impl ToRedisArgs) -> RedisResult<()> {
-                self.$sink().remove_all(Kind::Shard, channels)
+                self.$sink().remove_all(SubscriptionKind::Shard, channels)
             }
         }
     };

@@ -60,6 +60,8 @@ pub(super) async fn attend(
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(all) = listeners.upgrade() else { return };
+        // What is wanted is asked for anew with each connection; while there is none, news must not pile up.
+        while changes.try_recv().is_ok() {}
         all.sweep();
         let is_idle = all.topics().is_empty();
         drop(all);
@@ -79,7 +81,14 @@ pub(super) async fn attend(
         };
         pause = FIRST_PAUSE;
         let (sink, stream) = pubsub.split();
-        let control = Control { listeners: &listeners, index, sink, held: HashSet::new(), idle_since: None };
+        let control = Control {
+            listeners: &listeners,
+            index,
+            sink,
+            held: HashSet::new(),
+            idle_since: None,
+            was_refused: false,
+        };
         let left = tokio::select! {
             left = control.run(&mut changes) => left,
             () = hear(&listeners, index, stream) => Left::Broken,
@@ -132,10 +141,12 @@ struct Control<'a> {
     /// What the node has confirmed.
     held: HashSet<Topic>,
     idle_since: Option<Instant>,
+    was_refused: bool,
 }
 
 impl Control<'_> {
     async fn run(mut self, changes: &mut Changes) -> Left {
+        // First the news, then what is wanted: whatever comes in between is in both.
         while changes.try_recv().is_ok() {}
         let Some(all) = self.listeners.upgrade() else { return Left::Over };
         let mut changed = all.topics();
@@ -159,9 +170,16 @@ impl Control<'_> {
                     if let Some(left) = self.look().await {
                         return left;
                     }
+                    changed = self.missing();
                 }
             }
         }
+    }
+
+    /// What was refused: the user may be allowed to meanwhile.
+    fn missing(&self) -> Vec<Topic> {
+        let wanted = self.listeners.upgrade().map(|all| all.topics()).unwrap_or_default();
+        wanted.into_iter().filter(|topic| !self.held.contains(topic)).collect()
     }
 
     /// Asks whether the node is still there; leaves when nothing is listened to for long.
@@ -217,7 +235,9 @@ impl Control<'_> {
         };
         if let Err(error) = answered {
             // The user may not: nobody is told that the subscription is there, and who waits asks now and then.
-            tracing::warn!(%error, "a node refuses a subscription");
+            if !std::mem::replace(&mut self.was_refused, true) {
+                tracing::warn!(%error, "a node refuses a subscription");
+            }
             return (!error.is_connection_dropped() && !error.is_unrecoverable_error()).then_some(());
         }
         let all = self.listeners.upgrade()?;

@@ -73,3 +73,55 @@ async fn an_op_whose_user_may_not_publish_succeeds_all_the_same() {
     })
     .await;
 }
+
+/// A try as a blocking command makes it, on keys of register `t`.
+fn take(number: u64, words_of_it: &str, keys: &[&str]) -> Apply {
+    let keys: Vec<Bytes> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+    let mut command: Vec<Bytes> =
+        words_of_it.split(' ').map(|word| word.replace('-', "").into_bytes()).collect();
+    command.extend(keys.iter().cloned());
+    Apply { user_keys: Some(keys), ..Apply::of("t", number, vec![command]) }
+}
+
+#[tokio::test]
+async fn a_try_takes_from_the_first_key_that_has_something() {
+    on_each_version(async |node| {
+        node.op("t", 1, "RPUSH {t}l a b c d;ZADD {t}z 1 x 2 y").await;
+        for (number, words_of_it, keys, expected) in [
+            (2, "TAKE LLEN LPOP - - -", &["{t}none", "{t}l", "{t}z"][..], "[{t}l a]"),
+            (3, "TAKE LLEN RPOP 2 - 1", &["{t}l"], "[[{t}l [d c]] 1]"),
+            (4, "TAKE ZCARD ZPOPMIN - - 1", &["{t}z"], "[[{t}z x 1] 1]"),
+            (5, "TAKE ZCARD ZPOPMAX 9 - -", &["{t}z"], "[{t}z [[y 2]]]"),
+            (6, "TAKEMOVE - 1 LMOVE", &["{t}l", "{t}m"], "!"),
+            (7, "TAKEMOVE - 1 RPOPLPUSH", &["{t}l", "{t}m"], "[b 0]"),
+        ] {
+            let done = node.apply(&take(number, words_of_it, keys)).await.to_string();
+            assert!(done.contains(&format!(" [{expected}")), "{words_of_it}: {done}");
+        }
+        assert_eq!(node.line("LRANGE {t}m 0 -1").await, "[b]");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_try_in_vain_changes_nothing_but_the_promise() {
+    on_each_version(async |node| {
+        let tries = [
+            ("TAKE LLEN LPOP - - 1", &["{t}none"][..]),
+            ("TAKE LLEN LPOP - 1 -", &["{t}string"]),
+            ("TAKEMOVE - - RPOPLPUSH", &["{t}none", "{t}m"]),
+            ("TAKEMOVE 1 - RPOPLPUSH", &["{t}string", "{t}m"]),
+        ];
+        assert_eq!(node.apply(&take(1, tries[0].0, tries[0].1)).await.to_string(), "[ABSENT [nil]]");
+        let before = node.op("t", 2, "SET {t}string v").await;
+        for (number, (words_of_it, keys)) in (3..).zip(tries) {
+            let done = node.apply(&take(number, words_of_it, keys)).await;
+            assert_eq!(done.digest(), before.digest(), "{words_of_it}");
+            assert!(done.to_string().contains(" [nil] "), "{words_of_it}: {done}");
+        }
+        let wrong = node.apply(&take(9, "TAKE LLEN LPOP - - -", &["{t}none", "{t}string"])).await;
+        assert!(wrong.to_string().contains("!WRONGTYPE"), "{wrong}");
+        assert_eq!(wrong.digest(), before.digest());
+    })
+    .await;
+}
