@@ -13,6 +13,7 @@ mod attempt;
 mod commit;
 mod content;
 mod fill;
+mod hold;
 mod journey;
 mod mend;
 mod queue;
@@ -50,6 +51,7 @@ pub struct Coordinator {
     queues: queue::Queues,
     repairs: repair::RepairQueue,
     fills: fill::Fills,
+    holds: hold::Holds,
     closing: AtomicBool,
 }
 
@@ -76,6 +78,7 @@ impl Coordinator {
             queues: queue::Queues::default(),
             repairs,
             fills: fill::Fills::default(),
+            holds: hold::Holds::default(),
             closing: AtomicBool::new(false),
             config,
         });

@@ -170,7 +170,7 @@ impl Coordinator {
         let mended = match repair {
             Repair::Settle { register, ballot, position, source, targets } => {
                 let goal = Goal {
-                    register,
+                    register: register.clone(),
                     ballot,
                     position,
                     source,
@@ -179,7 +179,10 @@ impl Coordinator {
                     loose: false,
                     epoch: None,
                 };
+                // Overtaken by a later op, which may not be the last: one more decision, and the ops after it wait.
                 self.settle_on(&goal, &targets).await
+                    || self.are_there(&targets)
+                        && self.mend(&register).await.is_ok_and(|mended| mended.is_complete())
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
             Repair::Rewrite { register } => {
@@ -193,6 +196,10 @@ impl Coordinator {
             self.mark_dirty(&register).await;
         }
         self.repairs.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn are_there(&self, nodes: &[NodeIndex]) -> bool {
+        !nodes.iter().any(|node| matches!(self.node(*node).seat(), Seat::Away(_)))
     }
 
     /// Settles the goal on each target that can be reached; says whether all of them hold it now, or a later ballot.
