@@ -73,6 +73,12 @@ impl Fills {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a fill of one of the nodes has not come to its end.
+    pub(super) fn wait_for_a_settle(&self, register: &Register, nodes: &[NodeIndex]) -> bool {
+        let all = self.lock();
+        nodes.iter().any(|node| all.contains_key(&(register.clone(), *node)))
+    }
+
     /// None where one is under way.
     fn begin(&self, place: (Register, NodeIndex)) -> Option<Turn<'_>> {
         let before = self.lock().insert(place.clone(), Stage::UnderWay);

@@ -179,9 +179,9 @@ impl Coordinator {
                     loose: false,
                     epoch: None,
                 };
-                // Overtaken by a later op, which may not be the last: one more decision, and the ops after it wait.
+                // All is there but the settle, and a later op overtook it: one more decision, and the ops after it wait.
                 self.settle_on(&goal, &targets).await
-                    || self.are_there(&targets)
+                    || self.fills.wait_for_a_settle(&register, &targets)
                         && self.mend(&register).await.is_ok_and(|mended| mended.is_complete())
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
@@ -196,10 +196,6 @@ impl Coordinator {
             self.mark_dirty(&register).await;
         }
         self.repairs.under_way.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn are_there(&self, nodes: &[NodeIndex]) -> bool {
-        !nodes.iter().any(|node| matches!(self.node(*node).seat(), Seat::Away(_)))
     }
 
     /// Settles the goal on each target that can be reached; says whether all of them hold it now, or a later ballot.
