@@ -3,11 +3,11 @@
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta, reset, fill); 7 base digest (delta: the digest that the delta starts from;
 --         reset, fill and the delta that ends them: a token of 32 hex digits in its place);
---         8 remembered ops, as snapshot gave them; 9 dirty ('1': remember here that another node missed this settle); 10 multi ('1' or '0');
+--         8 remembered ops, as snapshot gave them (reset: the token of a fill that its coordinator gave up for this one); 9 dirty ('1': remember here that another node missed this settle); 10 multi ('1' or '0');
 --         11 number of log entries; then the entries, as snapshot gave them; then the number of keys; then of each: name, form, expiry ms, number of elements, elements.
 --         A confirmation and a reset end with ARGV[9]. A reset under the ballot of a settle that a majority without this node has taken: the
 --         node forgets its history and what it accepted, not what it promised, and does not run or read anything until a delta ends it;
---         fills bring keys meanwhile, under no ballot, and no other reset succeeds for 20 s after one
+--         fills bring keys meanwhile, under no ballot, and no other coordinator's reset succeeds for 20 s after one
 -- REPLY   {'SETTLED'} {'NACK', promised} {'NEEDS_STATE', version, digest} {'CONFLICT', digest} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}: nothing changed but with SETTLED
 -- ERRORS  none of its own
 local record = KEYS[1]
@@ -17,7 +17,7 @@ local promised, accepted, local_version, local_digest = head[1] or '', head[2] o
 if not head[1] and older_than_purge_age(time_of(ballot)) then return {'EXPIRED', as_text(now_ms)} end
 local filling = head[5] and string.sub(head[5], 1, 32)
 if mode == 'reset' then
-  if ballot <= accepted or filling and filling ~= base and tonumber(string.sub(head[5], 33)) > now_ms - 20000 then return {'NACK', promised} end
+  if ballot <= accepted or filling and filling ~= ops and tonumber(string.sub(head[5], 33)) > now_ms - 20000 then return {'NACK', promised} end
   local refused = error_of(redis.pcall('HSET', record, 'p', ballot > promised and ballot or promised, 'v', '0', 'd', '', 'f', base .. as_text(now_ms)))
   if refused then return {'REFUSED', refused} end
   redis.call('HDEL', record, 'a', 's', 'o', 'm')

@@ -102,6 +102,12 @@ async fn a_store_over_nodes_of_three_versions_answers_as_redis_7_0_does() {
     compare(Version::V7_0, &[Version::V7_0, Version::V7_4, Version::Valkey9], 15).await;
 }
 
+/// Then nothing is refused for its keys, and nothing split.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_answers_as_redis_7_0_does_where_all_keys_are_one_register() {
+    compare_with(&Stores::of_one_register(Version::V7_0).await, 5).await;
+}
+
 /// Where no node is away and nobody else writes, a weaker level is no other store.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_answers_as_redis_7_0_does_at_level_quorum() {

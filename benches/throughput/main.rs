@@ -1,7 +1,7 @@
 //! What replication costs: ours, next to what any replication over three servers pays, all in one run.
 //!
 //! ```text
-//!   cargo bench --bench throughput -- [--seconds 0.6] [--rounds 5] [--only set,get] [--tasks 1,64] [--contender ours,raw]
+//!   cargo bench --bench throughput -- [--seconds 0.6] [--rounds 5] [--only set,get] [--tasks 1,64] [--contender ours,raw] [--scope ""]
 //! ```
 //!
 //! Contenders take turns, round after round, so that a machine that is busy for a while is busy for all of them. What is
@@ -41,8 +41,8 @@ fn main() {
 
 async fn run(options: &Options) {
     let nodes = Nodes::with((0..3).map(|_| Server::with(Version::Any))).await;
-    let client =
-        Client::builder().nodes(nodes.urls()).connect().await.expect("three fresh nodes make a store");
+    let builder = Client::builder().nodes(nodes.urls()).scopes(&options.scope);
+    let client = builder.connect().await.expect("three fresh nodes make a store");
     let mut processor = Processor::of(&nodes).await;
     let mut contenders = Vec::new();
     for kind in options.contenders.iter().copied() {

@@ -11,6 +11,8 @@ pub struct Options {
     pub operations: Vec<Operation>,
     pub tasks: Vec<usize>,
     pub contenders: Vec<Kind>,
+    /// A scope of our nodes; the empty one makes all keys one register.
+    pub scope: Option<String>,
 }
 
 impl Default for Options {
@@ -22,6 +24,7 @@ impl Default for Options {
             operations: Operation::ALL.to_vec(),
             tasks: vec![1, 16, 64],
             contenders: Kind::ALL.to_vec(),
+            scope: None,
         }
     }
 }
@@ -37,6 +40,7 @@ impl Options {
             let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
             match name.as_str() {
                 "--seconds" => options.seconds = seconds(&value)?,
+                "--scope" => options.scope = Some(value),
                 "--rounds" => options.rounds = number(&value)?,
                 "--only" => {
                     options.operations =
@@ -48,7 +52,7 @@ impl Options {
                 }
                 _ => {
                     return Err(format!(
-                        "unknown option {name}: there are --seconds, --rounds, --only, --tasks, --contender"
+                        "unknown option {name}: there are --seconds, --rounds, --only, --tasks, --contender, --scope"
                     ));
                 }
             }

@@ -46,13 +46,56 @@ impl Filled {
     }
 }
 
-/// The fills whose settle did not come in time, since the source was written to.
+/// What this coordinator has done to a node's copy of a register.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// It is at work there.
+    UnderWay,
+    /// It gave up half-way: the next one may replace this token at once.
+    Stopped(Digest),
+    /// Only the settle did not come in time, since the source was written to.
+    Filled(Filled),
+}
+
+/// The fills of this coordinator: one at a time for a register on a node.
 #[derive(Debug, Default)]
-pub(super) struct Fills(Mutex<HashMap<(Register, NodeIndex), Filled>>);
+pub(super) struct Fills(Mutex<HashMap<(Register, NodeIndex), Stage>>);
+
+/// One of them; what it leaves behind is noted when it ends, however it ends.
+struct Turn<'a> {
+    fills: &'a Fills,
+    place: (Register, NodeIndex),
+    leaves: Option<Stage>,
+}
 
 impl Fills {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Register, NodeIndex), Filled>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Register, NodeIndex), Stage>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a fill of one of the nodes has not come to its end.
+    pub(super) fn wait_for_a_settle(&self, register: &Register, nodes: &[NodeIndex]) -> bool {
+        let all = self.lock();
+        nodes.iter().any(|node| all.contains_key(&(register.clone(), *node)))
+    }
+
+    /// None where one is under way.
+    fn begin(&self, place: (Register, NodeIndex)) -> Option<Turn<'_>> {
+        let before = self.lock().insert(place.clone(), Stage::UnderWay);
+        match before {
+            Some(Stage::UnderWay) => None,
+            leaves => Some(Turn { fills: self, place, leaves }),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut all = self.fills.lock();
+        match self.leaves.take() {
+            Some(stage) => drop(all.insert(self.place.clone(), stage)),
+            None => drop(all.remove(&self.place)),
+        }
     }
 }
 
@@ -74,32 +117,48 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<SettleAnswer, Stopped> {
         let way = Way { goal, record, to, deadline };
-        let place = (goal.register.clone(), to);
-        let known = self.fills.lock().remove(&place);
-        let mut filled = match known {
-            Some(filled) => filled,
-            None => match self.bring_pages(&way).await? {
+        let Some(mut turn) = self.fills.begin((goal.register.clone(), to)) else {
+            return Ok(SettleAnswer::NoVote);
+        };
+        let mut filled = match turn.leaves.take() {
+            Some(Stage::Filled(filled)) => filled,
+            before => match self.bring_pages(&way, &mut turn, before).await? {
                 Ok(filled) => filled,
                 Err(refused) => return Ok(refused),
             },
         };
+        turn.leaves = Some(Stage::Stopped(filled.token));
         let answer = self.catch_up_and_settle(&way, &mut filled).await;
-        if matches!(answer, Err(Stopped::Moved)) || matches!(answer, Ok(SettleAnswer::Nack { .. })) {
+        turn.leaves = match answer {
+            Ok(SettleAnswer::Accepted) => None,
             // Another op came first. It is the next settle that this node wants, and little more.
-            self.fills.lock().insert(place, filled);
-        }
+            Ok(SettleAnswer::Nack { .. }) | Err(Stopped::Moved) => Some(Stage::Filled(filled)),
+            _ => Some(Stage::Stopped(filled.token)),
+        };
         answer
     }
 
     /// Resets the node and brings every key that the source has; takes away what it does not have.
-    async fn bring_pages(&self, way: &Way<'_>) -> Result<Result<Filled, SettleAnswer>, Stopped> {
+    async fn bring_pages(
+        &self,
+        way: &Way<'_>,
+        turn: &mut Turn<'_>,
+        before: Option<Stage>,
+    ) -> Result<Result<Filled, SettleAnswer>, Stopped> {
         let random = || self.config.surroundings.random().to_be_bytes();
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&random());
         bytes[8..].copy_from_slice(&random());
         let token = Digest::from_bytes(bytes);
-        let reset = self.settle_step(way, SettleMode::Reset(token)).await?;
+        let replaced = match before {
+            Some(Stage::Stopped(token)) => token,
+            _ => Digest::EMPTY,
+        };
+        // A reset whose answer is lost may have come, and is replaced as one that did.
+        turn.leaves = Some(Stage::Stopped(token));
+        let reset = self.settle_step(way, SettleMode::Reset { token, replaced }).await?;
         if reset != SettleAnswer::Accepted {
+            turn.leaves = None;
             return Ok(Err(reset));
         }
         let mut filled = Filled { token, seen: Vec::new() };

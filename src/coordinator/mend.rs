@@ -12,10 +12,13 @@ use crate::node::Seat;
 use crate::protocol::{NodeIndex, Position, Rule, SettleAnswer, WriteRound};
 use crate::script::Executed;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often a node that has promised a higher ballot is asked again.
-const TRIES: usize = 5;
+const TRIES: usize = 20;
+/// What is waited before the second try; every further one waits that much longer.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What mending a register came to.
 #[derive(Clone, Debug)]
@@ -71,11 +74,20 @@ impl Coordinator {
     }
 
     async fn mend_with(self: &Arc<Self>, register: &Register, rewrite: bool) -> Result<Mended, Error> {
+        let mended = self.try_to_mend(register, rewrite).await;
+        self.holds.forget(register);
+        mended
+    }
+
+    async fn try_to_mend(self: &Arc<Self>, register: &Register, rewrite: bool) -> Result<Mended, Error> {
         let view = self.view();
         let all = view.indices().map(|index| index.0).collect();
         let generation = view.generation();
         let mut last = Mended { position: None, generation, repaired: Vec::new(), missed: all };
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
+            // Another op comes first, time and again: those of this coordinator wait for a moment.
+            tokio::time::sleep(PAUSE * u32::try_from(tried).unwrap_or(1)).await;
+            let _hold = if tried > 0 { Some(self.holds.hold(register).await) } else { None };
             let deadline = Instant::now() + self.config.operation_timeout;
             // `keep`: a write that only one node has is completed or overruled, never left (P17).
             let (committed, mut attempt) =

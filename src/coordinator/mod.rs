@@ -13,6 +13,7 @@ mod attempt;
 mod commit;
 mod content;
 mod fill;
+mod hold;
 mod journey;
 mod mend;
 mod queue;
@@ -47,6 +48,7 @@ pub struct Coordinator {
     queues: queue::Queues,
     repairs: repair::RepairQueue,
     fills: fill::Fills,
+    holds: hold::Holds,
     closing: AtomicBool,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -73,6 +75,7 @@ impl Coordinator {
             queues: queue::Queues::default(),
             repairs,
             fills: fill::Fills::default(),
+            holds: hold::Holds::default(),
             closing: AtomicBool::new(false),
             telemetry: Arc::default(),
             config,

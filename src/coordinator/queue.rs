@@ -140,7 +140,9 @@ impl Coordinator {
         let mut freed = Freed { queues: &self.queues, register: &register, already: false };
         let mut batch = vec![first];
         loop {
+            let turn = self.holds.turn(&register).await;
             self.run(batch).await;
+            drop(turn);
             match self.queues.next_batch(&register, self.config.batch) {
                 Some(next) => batch = next,
                 None => break,

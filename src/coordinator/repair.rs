@@ -177,7 +177,7 @@ impl Coordinator {
         let mended = match repair {
             Repair::Settle { register, ballot, position, source, targets, view } => {
                 let goal = Goal {
-                    register,
+                    register: register.clone(),
                     ballot,
                     position,
                     source,
@@ -187,7 +187,10 @@ impl Coordinator {
                     epoch: None,
                     view,
                 };
+                // All is there but the settle, and a later op overtook it: one more decision, and the ops after it wait.
                 self.settle_on(&goal, &targets).await
+                    || self.fills.wait_for_a_settle(&register, &targets)
+                        && self.mend(&register).await.is_ok_and(|mended| mended.is_complete())
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
             Repair::Rewrite { register } => {

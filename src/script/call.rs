@@ -155,7 +155,12 @@ pub enum SettleMode<'a> {
     /// What changed since the digest that the node is at.
     Delta(&'a super::Snapshot, Digest),
     /// Nothing: the node forgets its history, and only a delta from this token ends that.
-    Reset(Digest),
+    Reset {
+        /// Names the fill that begins.
+        token: Digest,
+        /// The fill that was given up for it; empty for none.
+        replaced: Digest,
+    },
     /// Some keys, for a node that was reset with this token.
     Fill(&'a [KeyState], Digest),
 }
@@ -182,13 +187,17 @@ impl SettleCall<'_> {
             SettleMode::Confirm => ("confirm", Digest::EMPTY, None),
             SettleMode::Full(snapshot) => ("full", Digest::EMPTY, Some(snapshot)),
             SettleMode::Delta(snapshot, base) => ("delta", base, Some(snapshot)),
-            SettleMode::Reset(token) => ("reset", token, None),
+            SettleMode::Reset { token, .. } => ("reset", token, None),
             SettleMode::Fill(_, token) => ("fill", token, None),
         };
         let room = snapshot.map_or(0, super::Snapshot::bytes);
         let mut cmd = evalsha(Name::Settle, ticket, self.record, &[], room);
         cmd.arg(self.ballot.to_string()).arg(self.position.version.0).arg(self.position.digest.to_string());
-        cmd.arg(mode).arg(base.to_string()).arg(snapshot.map_or(&[][..], |snapshot| &snapshot.ops));
+        cmd.arg(mode).arg(base.to_string());
+        match self.mode {
+            SettleMode::Reset { replaced, .. } => cmd.arg(replaced.to_string()),
+            _ => cmd.arg(snapshot.map_or(&[][..], |snapshot| &snapshot.ops)),
+        };
         cmd.arg(if self.dirty { "1" } else { "0" });
         if let Some(snapshot) = snapshot {
             cmd.arg(if snapshot.multi { "1" } else { "0" });

@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use crate::generate::Words;
 use crate::same::{in_order, items, of_any_version};
 use crate::stores::send;
-use anarchoredis::command::Register;
+use anarchoredis::command::Scopes;
 
 /// A key's type and value, and when it goes: in ms since 1970, negative for never.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,8 +106,12 @@ fn with_scores(value: Value) -> Value {
 }
 
 /// Version and digest of the register of each key.
-pub async fn digests(connection: &MultiplexedConnection, keys: &[Vec<u8>]) -> Vec<Vec<Value>> {
-    let look = |key: &Vec<u8>| words(&[b"HMGET", &Register::of(key).record_key(), b"v", b"d"]);
+pub async fn digests(
+    connection: &MultiplexedConnection,
+    scopes: &Scopes,
+    keys: &[Vec<u8>],
+) -> Vec<Vec<Value>> {
+    let look = |key: &Vec<u8>| words(&[b"HMGET", &scopes.register_of(key).record_key(), b"v", b"d"]);
     let looks: Vec<Words> = keys.iter().map(look).collect();
     send(&mut connection.clone(), &looks).await.iter().map(|found| items(found).to_vec()).collect()
 }

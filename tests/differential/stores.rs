@@ -1,6 +1,6 @@
 //! What is compared: one plain server, and a store over three nodes, which is ours or, as a control, one that is wrong.
 
-use anarchoredis::command::Table;
+use anarchoredis::command::{Scopes, Table};
 use anarchoredis::{Client, Config};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, Value};
@@ -52,11 +52,21 @@ impl Stores {
         Stores::of(version, &[version; 3]).await
     }
 
+    /// A plain server, and three nodes on which all keys are one register.
+    pub async fn of_one_register(version: Version) -> Stores {
+        Stores::with_scopes(version, &[version; 3], &[""]).await
+    }
+
     /// A plain server, and nodes.
     pub async fn of(version: Version, versions: &[Version]) -> Stores {
+        Stores::with_scopes(version, versions, &[]).await
+    }
+
+    async fn with_scopes(version: Version, versions: &[Version], scopes: &[&str]) -> Stores {
         let (server, nodes) = (Server::start(version).await, Nodes::of(versions).await);
         let config = Config { operation_timeout: PATIENCE, answer_timeout: PATIENCE, ..Config::default() };
-        let client = Client::builder().nodes(nodes.urls()).config(config).connect().await.expect("a client");
+        let builder = Client::builder().nodes(nodes.urls()).config(config).scopes(scopes);
+        let client = builder.connect().await.expect("a client");
         let mut connections = Vec::new();
         for node in nodes.iter() {
             connections.push(node.connection().await);
@@ -70,7 +80,8 @@ impl Stores {
                 None => known,
             });
         }
-        let table = table.expect("there are nodes");
+        let scopes = Scopes::new(scopes).expect("no prefix of the protocol's");
+        let table = table.expect("there are nodes").with_scopes(scopes);
         let mut commands = documented(version, &mut plain).await;
         let runs: Vec<&str> = table.commands().filter(|(_, no)| no.is_none()).map(|(name, _)| name).collect();
         commands.retain(|command| runs.contains(&command.name.as_str()) && is_compared(&command.name));

@@ -81,7 +81,7 @@ impl Stores {
         loop {
             let mut all = Vec::new();
             for node in &self.nodes {
-                all.push(digests(node, keys).await);
+                all.push(digests(node, self.table.scopes(), keys).await);
             }
             let differs = |at: &usize| all.iter().any(|node| node[*at] != all[0][*at]);
             let Some(at) = (0..keys.len()).find(differs) else { return Ok(()) };

@@ -9,6 +9,7 @@ mod contract;
 mod digest;
 mod encoding;
 mod expiry;
+mod fill;
 mod read;
 mod readme;
 mod settle;

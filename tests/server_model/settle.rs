@@ -89,12 +89,12 @@ fn check_history(call: &mut Call<'_, '_>, mode: &[u8]) -> Ended<Reply> {
 
 /// The node forgets its history, and only a delta from the token ends that.
 fn reset(call: &mut Call<'_, '_>) -> Ended<Reply> {
-    let (record, ballot, token) = (call.key(1)?, call.arg(3)?, call.arg(7)?);
+    let (record, ballot, token, replaced) = (call.key(1)?, call.arg(3)?, call.arg(7)?, call.arg(8)?);
     let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"f"])?;
     let [promised, accepted] = [0, 1].map(|at| or_empty(&head[at]));
     let now_ms = call.session.now_ms();
     let is_others = match &head[2] {
-        Some(filling) => &filling[..32] != token && number(&filling[32..])? > now_ms - 20_000,
+        Some(filling) => &filling[..32] != replaced && number(&filling[32..])? > now_ms - 20_000,
         None => false,
     };
     if ballot <= accepted.as_slice() || is_others {
