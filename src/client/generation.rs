@@ -15,7 +15,7 @@ use crate::command::{Access, Register};
 use crate::config::Consistency;
 use crate::coordinator::Work;
 use crate::error::Error;
-use crate::node::Configuration;
+use crate::node::{Configuration, Member};
 use crate::protocol::Digest;
 use redis::Value;
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ use tokio::time::Instant;
 /// What the register of the configuration says, and at which history.
 struct Decided {
     next: Option<Configuration>,
+    /// Who was removed last.
+    removed: Option<Member>,
     digest: Digest,
 }
 
@@ -74,7 +76,8 @@ impl Client {
             return Ok(false);
         }
         let decided = self.decided().await?;
-        self.decide(&next, decided.digest).await?;
+        let removed = here.members.iter().find(|member| !next.contains(&member.id));
+        self.decide(&next, removed, decided.digest).await?;
         self.inner.adopt(next).await;
         Ok(true)
     }
@@ -101,6 +104,7 @@ impl Client {
                 b"generation".to_vec(),
                 b"members".to_vec(),
                 b"flushed".to_vec(),
+                b"removed".to_vec(),
             ]],
             ..Work::nothing(Register::from_id(key))
         };
@@ -110,16 +114,23 @@ impl Client {
             Some(Value::Array(fields)) => fields,
             _ => Vec::new(),
         };
-        Ok(Decided { next: configuration(&fields), digest })
+        let removed = text(&fields, 3).and_then(|text| Configuration::parse_members(&text).pop());
+        Ok(Decided { next: configuration(&fields), removed, digest })
     }
 
-    async fn decide(&self, next: &Configuration, at: Digest) -> Result<()> {
+    /// Who was removed last: its successor may not have been added yet.
+    pub(crate) async fn last_removed(&self) -> Result<Option<Member>> {
+        Ok(self.decided().await?.removed)
+    }
+
+    async fn decide(&self, next: &Configuration, removed: Option<&Member>, at: Digest) -> Result<()> {
         let key = Configuration::key();
-        let fields = [
+        let mut fields = vec![
             ("generation", next.generation.to_string()),
             ("members", next.members_text()),
             ("flushed", next.flushed.to_string()),
         ];
+        fields.extend(removed.map(|member| ("removed", member.to_string())));
         let mut command = vec![b"HSET".to_vec(), key.clone()];
         for (field, value) in fields {
             command.extend([field.as_bytes().to_vec(), value.into_bytes()]);
@@ -135,14 +146,17 @@ impl Client {
     }
 }
 
-fn configuration(fields: &[Value]) -> Option<Configuration> {
-    let text = |at: usize| match fields.get(at) {
+fn text(fields: &[Value], at: usize) -> Option<String> {
+    match fields.get(at) {
         Some(Value::BulkString(bytes)) => String::from_utf8(bytes.clone()).ok(),
         _ => None,
-    };
+    }
+}
+
+fn configuration(fields: &[Value]) -> Option<Configuration> {
     Some(Configuration {
-        generation: text(0)?.parse().ok()?,
-        members: Configuration::parse_members(&text(1)?),
-        flushed: text(2)?.parse().ok()?,
+        generation: text(fields, 0)?.parse().ok()?,
+        members: Configuration::parse_members(&text(fields, 1)?),
+        flushed: text(fields, 2)?.parse().ok()?,
     })
 }

@@ -1,10 +1,15 @@
 //! The public API: a client that looks like one Redis connection and is backed by all nodes.
 
 mod ask;
+mod blocking;
 mod builder;
 mod connection;
+mod exchange;
 mod generation;
+mod lines;
 mod pipeline;
+mod publish;
+mod pubsub;
 mod roster;
 mod run;
 mod session;
@@ -13,6 +18,8 @@ mod versions;
 mod walk;
 
 pub use builder::Builder;
+pub use exchange::{Delivery, Kind};
+pub use pubsub::{PubSub, PubSubSink, PubSubStream};
 pub(crate) use roster::{Roster, move_server};
 pub use session::Session;
 pub use versions::{Applied, KeySnapshot};
@@ -21,7 +28,7 @@ use crate::command::Table;
 use crate::config::{Config, Consistency};
 use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
-use crate::node::{Node, RemoteNode, Seat};
+use crate::node::{Listeners, Node, RemoteNode, Seat};
 use crate::telemetry::Telemetry;
 use roster::Starter;
 use std::sync::{Arc, RwLock};
@@ -57,6 +64,10 @@ pub(crate) struct Inner {
     coordinator: Arc<Coordinator>,
     roster: RwLock<Arc<Roster>>,
     starter: Starter,
+    listeners: Arc<Listeners>,
+    lines: Arc<lines::Lines>,
+    exchange: Arc<exchange::Exchange>,
+    publisher: publish::Publisher,
     table: Table,
     config: Arc<Config>,
 }
@@ -92,8 +103,10 @@ impl Client {
 
     /// How each node is doing, in the order of the list that was given.
     pub fn nodes(&self) -> Vec<NodeStatus> {
-        let status =
-            |node: &Arc<RemoteNode>| NodeStatus { address: node.name().to_owned(), seat: node.seat() };
+        let status = |node: &Arc<crate::node::RemoteNode>| NodeStatus {
+            address: node.name().to_owned(),
+            seat: node.seat(),
+        };
         self.inner.roster().nodes.iter().map(status).collect()
     }
 
@@ -124,6 +137,7 @@ impl Client {
     pub async fn close(self) -> bool {
         let coordinator = &self.inner.coordinator;
         coordinator.close();
+        self.inner.listeners.stir();
         let deadline = Instant::now() + self.inner.config.operation_timeout;
         while !coordinator.is_idle() {
             if Instant::now() > deadline {

@@ -128,6 +128,7 @@ impl Inner {
             *roster = Arc::clone(&next);
         }
         self.coordinator.follow(next.view());
+        self.listeners.follow(&next.nodes);
         join_all(next.nodes.iter().map(|node| node.first_look())).await;
     }
 
@@ -159,28 +160,25 @@ impl Inner {
         to: &Configuration,
     ) -> Result<(), Refusal> {
         let id = session.node.to_string();
-        move_server(node, &id, &self.starter.cluster.id, to).await?;
+        move_server(node, &id, to).await?;
         node.refresh().await;
         Ok(())
     }
 }
 
 /// Moves whatever server is behind a node into a generation, as the member of this id.
-pub(crate) async fn move_server(
-    node: &Arc<RemoteNode>,
-    id: &str,
-    cluster: &str,
-    to: &Configuration,
-) -> Result<(), Refusal> {
+pub(crate) async fn move_server(node: &Arc<RemoteNode>, id: &str, to: &Configuration) -> Result<(), Refusal> {
     let opened = node.look().await?;
     let (epoch, flushed) = (to.first_epoch(), to.flushed.to_string());
     let (number, fence, members) = (epoch.0.to_string(), node.new_fence(epoch), to.members_text());
-    let args = ["move", cluster, id, &members, &number, &fence, &opened.info.run_id, &flushed];
+    let (cluster, scopes) = (node.cluster(), node.cluster().terms.scopes.encode());
+    let (run_id, age) = (&opened.info.run_id, &cluster.terms.purge_age_ms);
+    let args = ["move", &cluster.id, id, &members, &number, &fence, run_id, &flushed, &scopes, age];
     let (status, words) = admit_call(&opened.connection, &args).await?;
     match status.as_str() {
         "OK" => Ok(()),
         "NOT_EMPTY" => Err(Refusal::HoldsData { keys: words.concat().parse().unwrap_or_default() }),
-        "CLAIMED" => Err(Refusal::OtherCluster { found: words.join(" "), expected: cluster.to_owned() }),
+        "CLAIMED" => Err(Refusal::OtherCluster { found: words.join(" "), expected: cluster.id.clone() }),
         _ => Err(Refusal::Unreachable(format!("{status} {}", words.join(" ")))),
     }
 }

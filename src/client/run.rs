@@ -42,6 +42,9 @@ impl Client {
             Plan::Walk(walk) => Box::pin(self.run_walk(walk)).await,
             Plan::Ask(command) => self.ask_one(&command).await,
             Plan::Flush => Box::pin(self.flush_all()).await,
+            Plan::Block(block) => Box::pin(self.run_block(block)).await,
+            Plan::Publish(publish) => self.publish(&publish).await,
+            Plan::Census(census) => self.census(&census).await,
             Plan::Split(parts, join) => self.run_split(parts, join).await,
         }
     }

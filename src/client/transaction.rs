@@ -1,8 +1,9 @@
 //! MULTI/EXEC as one op, and WATCH as the digest that it holds at.
 
 use super::connection::{Words, words};
+use super::pipeline::reply_or_error;
 use super::{Client, Result};
-use crate::command::{Refusal, Register, Transaction, watched};
+use crate::command::{Refusal, Register, Table, Transaction};
 use crate::config::Consistency;
 use crate::coordinator::Work;
 use crate::error::Error;
@@ -38,7 +39,10 @@ impl Client {
     /// Runs a transaction as one op; nil, and nothing is changed, where what was watched has changed since.
     pub(super) async fn exec(&self, transaction: Transaction, watch: Option<Watch>) -> Result<Value> {
         let mut work = match (transaction.call(), &watch) {
-            (None, None) => return Ok(transaction.reply(Vec::new())),
+            (None, None) => {
+                let published = self.publish_all(&transaction).await;
+                return Ok(transaction.reply(Vec::new(), published));
+            }
             (Some((access, call)), Some(watch)) if call.keys.is_empty() => {
                 Work { register: watch.register.clone(), ..Work::new(access, call.clone()) }
             }
@@ -48,22 +52,34 @@ impl Client {
         let result = match watch {
             None => self.run_work(work).await,
             Some(watch) => {
-                watch.check(&work)?;
+                watch.check(&self.inner.table, &work)?;
                 work.expected = Some(watch.digest);
                 work.holds_until_ms = watch.expires_at_ms;
                 self.inner.coordinator.write(work).await
             }
         };
         match result {
-            Ok(done) => Ok(transaction.reply(done.replies)),
+            Ok(done) => {
+                let published = self.publish_all(&transaction).await;
+                Ok(transaction.reply(done.replies, published))
+            }
             Err(Error::VersionMismatch) => Ok(Value::Nil),
             Err(error) => Err(error),
         }
     }
 
+    /// What a transaction publishes is published once it is committed; what cannot be is an error in its place.
+    async fn publish_all(&self, transaction: &Transaction) -> Vec<Value> {
+        let mut replies = Vec::new();
+        for message in transaction.messages() {
+            replies.push(reply_or_error(self.publish(message).await));
+        }
+        replies
+    }
+
     /// Reads, linearizably, what the keys of one register are at.
     pub(super) async fn watch(&self, keys: &[&[u8]]) -> Result<Watch> {
-        let register = watched(keys)?;
+        let register = self.inner.table.watched(keys)?;
         let times = keys.iter().map(|key| vec![b"PTTL".to_vec(), key.to_vec()]).collect();
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
         let work = Work {
@@ -90,19 +106,19 @@ impl Client {
 
 impl Watch {
     /// Both watched at one moment; the earlier one's digest holds, since it must not have changed either.
-    pub(super) fn and(self, later: Watch) -> Result<Watch, Refusal> {
+    pub(super) fn and(self, table: &Table, later: Watch) -> Result<Watch, Refusal> {
         if self.register != later.register {
-            return Err(Refusal::cross_register("watch", &self.first_key, &later.first_key));
+            return Err(table.cross_register("watch", &self.first_key, &later.first_key));
         }
         let expires_at_ms = [self.expires_at_ms, later.expires_at_ms].into_iter().flatten().min();
         Ok(Watch { expires_at_ms, ..self })
     }
 
-    fn check(&self, work: &Work) -> Result<(), Refusal> {
+    fn check(&self, table: &Table, work: &Work) -> Result<(), Refusal> {
         if work.register == self.register {
             return Ok(());
         }
         let key = work.keys.first().map_or(&b""[..], Vec::as_slice);
-        Err(Refusal::cross_register("exec", &self.first_key, key))
+        Err(table.cross_register("exec", &self.first_key, key))
     }
 }

@@ -1,8 +1,10 @@
 //! What a command becomes.
 
+use super::block::Block;
 use super::fold::{Fold, Join};
 use super::key::Register;
 use super::pick::Pick;
+use super::publish::{Census, Publish};
 use super::walk::Walk;
 use redis::{ServerError, Value};
 
@@ -32,6 +34,12 @@ pub enum Plan {
     Ask(Vec<Vec<u8>>),
     /// All data of the cluster goes.
     Flush,
+    /// Tried until there is something to take.
+    Block(Block),
+    /// A message to all who listen.
+    Publish(Publish),
+    /// Who listens.
+    Census(Census),
     /// The answer, without any node.
     Local(Value),
 }
@@ -68,6 +76,8 @@ pub struct Call {
     pub unordered: bool,
     /// Stream commands among them take their time from the op instead of from each node's clock.
     pub timed: bool,
+    /// It can make a list, sorted set or stream appear or grow, or end a wait for one: who waits is told.
+    pub wakes: bool,
 }
 
 impl Call {

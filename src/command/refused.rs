@@ -19,22 +19,8 @@ const UNKNOWN_TO_US: &str =
 
 const REFUSED: &[(&[&str], &str)] = &[
     (
-        &["blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"],
-        "blocking commands are not supported yet: poll with the command that does not block",
-    ),
-    (
-        &[
-            "psubscribe",
-            "publish",
-            "pubsub",
-            "punsubscribe",
-            "spublish",
-            "ssubscribe",
-            "subscribe",
-            "sunsubscribe",
-            "unsubscribe",
-        ],
-        "publish and subscribe are not supported yet",
+        &["psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"],
+        "what it brings are messages, not a reply: Client::pubsub() gives them",
     ),
     (
         &["fcall", "fcall_ro", "function"],
@@ -45,7 +31,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["script|kill"],
         "which node runs the script is not known here: send SCRIPT KILL to the nodes that say BUSY",
     ),
-    (&["script"], "name one of its subcommands"),
+    (&["pubsub", "script"], "name one of its subcommands"),
     (
         &["discard", "exec", "multi", "unwatch", "watch"],
         "a transaction is the state of one connection: use a pipeline with atomic(), or Client::session(), where it works as in Redis",

@@ -7,6 +7,7 @@ use super::refused;
 use super::request::Request;
 use super::row::Row;
 use super::rows;
+use super::scopes::Scopes;
 use super::scripts::Scripts;
 use super::spec::{Spec, specs};
 use redis::Value;
@@ -18,6 +19,7 @@ pub struct Table {
     nodes: usize,
     entries: BTreeMap<String, Entry>,
     scripts: Scripts,
+    scopes: Scopes,
 }
 
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ impl Table {
         for spec in specs(reply)? {
             entries.insert(spec.name.clone(), Entry::of(spec));
         }
-        let mut table = Self { nodes: 1, entries, scripts: Scripts::default() };
+        let mut table = Self { nodes: 1, entries, scripts: Scripts::default(), scopes: Scopes::default() };
         table.mark_containers();
         table.add_unlisted_subcommands();
         table.mark_containers();
@@ -71,6 +73,17 @@ impl Table {
     /// Every command that a node knows (subcommands as `object|encoding`), and the reason if we refuse it as a whole.
     pub fn commands(&self) -> impl Iterator<Item = (&str, Option<&'static str>)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry.verdict.err()))
+    }
+
+    /// With the cluster's scopes, which say what is one register.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Scopes) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// The rule from key to register.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
     }
 
     /// The users' scripts that this client knows.

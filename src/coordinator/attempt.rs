@@ -112,6 +112,7 @@ impl Attempt {
                 keep,
                 read_only: self.work.access == Access::Read,
                 hash_replies: self.work.hash_replies,
+                wake: self.work.wakes,
                 delivery_ms: self
                     .work
                     .timed

@@ -34,14 +34,19 @@ impl Coordinator {
             source: node,
             dirty: false,
             whole: true,
+            loose: false,
             epoch: None,
             view: Arc::clone(view),
         };
         let deadline = Instant::now() + self.config.operation_timeout;
         let record = register.record_key();
-        let mut snapshot = self.fetch(&goal, &record, None, deadline).await.ok()?;
+        let mut snapshot = self.fetch(&goal, &record, &[], deadline).await.ok()?;
+        self.complete(&goal, &record, &mut snapshot, deadline).await.ok()?;
         // In the DUMP of a stream each node has its own times at which it saw the consumers.
         self.spell_out(&goal, &record, &mut snapshot, deadline).await.ok()?;
+        for state in snapshot.states.iter_mut().filter(|state| state.form == Form::Large) {
+            *state = self.gather(&goal, &record, state, deadline).await.ok()?;
+        }
         let mut lines: Vec<Vec<u8>> = snapshot.states.into_iter().map(canonical).collect();
         lines.sort();
         Some(lines.concat())
@@ -59,6 +64,7 @@ fn canonical(mut state: KeyState) -> Vec<u8> {
         state.elements.chunks(width).map(|part| delimited(part, state.form)).collect();
     if matches!(state.form, Form::Hash | Form::Zset | Form::Set) {
         parts.sort();
+        parts.dedup(); // slices may give an element twice
     }
     let head =
         format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();

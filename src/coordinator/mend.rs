@@ -43,6 +43,28 @@ impl Coordinator {
         self.mend_with(register, false).await
     }
 
+    /// Decides what the register is and settles it on all nodes, also where they agree already; says whether all took it.
+    pub async fn settle_all(self: &Arc<Self>, register: &Register) -> Result<bool, Error> {
+        let deadline = Instant::now() + self.config.operation_timeout;
+        let work = Arc::new(Work::nothing(register.clone()));
+        let (committed, mut attempt) = self.decide(&work, true, deadline, None).await?;
+        attempt.finish().await;
+        let Some(position) = committed.position else { return Ok(false) };
+        let goal = Goal {
+            register: register.clone(),
+            ballot: committed.ballot,
+            position,
+            source: committed.source,
+            dirty: false,
+            whole: false,
+            loose: false,
+            epoch: None,
+            view: Arc::clone(&attempt.view),
+        };
+        let all: Vec<NodeIndex> = goal.view.indices().collect();
+        Ok(self.settle_on(&goal, &all).await)
+    }
+
     /// As [`mend`](Self::mend), but sends the state also to nodes whose history is right: their values may not be.
     pub async fn rewrite(self: &Arc<Self>, register: &Register) -> Result<Mended, Error> {
         self.mend_with(register, true).await
@@ -115,6 +137,7 @@ impl Coordinator {
             source,
             dirty: false,
             whole: rewrite,
+            loose: false,
             epoch: None,
             view: Arc::clone(view),
         };

@@ -12,6 +12,7 @@ mod answers;
 mod attempt;
 mod commit;
 mod content;
+mod fill;
 mod journey;
 mod mend;
 mod queue;
@@ -20,7 +21,7 @@ mod read_repair;
 mod recover;
 mod repair;
 mod settle;
-mod slices;
+mod stage;
 mod transfer;
 mod view;
 mod work;
@@ -45,6 +46,7 @@ pub struct Coordinator {
     sequence: AtomicU64,
     queues: queue::Queues,
     repairs: repair::RepairQueue,
+    fills: fill::Fills,
     closing: AtomicBool,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -70,6 +72,7 @@ impl Coordinator {
             sequence: AtomicU64::new(0),
             queues: queue::Queues::default(),
             repairs,
+            fills: fill::Fills::default(),
             closing: AtomicBool::new(false),
             telemetry: Arc::default(),
             config,

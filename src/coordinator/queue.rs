@@ -114,7 +114,7 @@ impl Coordinator {
             let _ = reply.send(Err(Error::Closed));
             return result;
         }
-        let deadline = Instant::now() + self.config.operation_timeout;
+        let deadline = Instant::now() + self.config.time_for(Size::of(&work).bytes);
         let register = work.register.clone();
         if let Some(first) = self.queues.enter(Pending { work: Arc::new(work), deadline, reply }) {
             tokio::spawn(Arc::clone(self).drive(register, first));
@@ -151,6 +151,8 @@ impl Coordinator {
 
     /// Commits a batch as one op and hands every caller its part.
     async fn run(self: &Arc<Self>, mut batch: Vec<Pending>) {
+        // Who blocked and has gone must not take what the next one waits for.
+        batch.retain(|pending| !(pending.work.while_awaited && pending.reply.is_closed()));
         let Some(mut deadline) = batch.iter().map(|pending| pending.deadline).min() else {
             return;
         };

@@ -8,6 +8,9 @@ use crate::protocol::{Decided, NodeIndex, ReadAnswer, RepairNeed, Rule};
 use futures_util::StreamExt;
 use std::sync::Arc;
 
+/// Up to this age a settle is sent again under its own ballot.
+const SETTLES_AGAIN_MS: u64 = 10_000;
+
 impl Coordinator {
     /// The answers that come after the decision tell who needs a repair.
     pub(super) fn finish_later(self: &Arc<Self>, work: Work, mut reading: Reading, decided: Decided) {
@@ -48,8 +51,12 @@ impl Coordinator {
             Some(ReadAnswer::Report { promised, .. }) => *promised > ballot,
             _ => false,
         };
+        // A node without a record takes no ballot that is old: it might have purged a later one.
+        let is_old = ballot.time_ms() + SETTLES_AGAIN_MS < self.now_ms();
+        let refuses =
+            |node: &NodeIndex| is_old && matches!(round.answer(*node), Some(ReadAnswer::Absent { .. }));
         let register = work.register.clone();
-        if targets.iter().any(overtaken) {
+        if targets.iter().any(overtaken) || targets.iter().any(refuses) {
             self.request_repair(Repair::Doubt { register });
         } else if !targets.is_empty() {
             let (position, source) = (standing.position, decided.from);

@@ -183,6 +183,7 @@ impl Coordinator {
                     source,
                     dirty: false,
                     whole: false,
+                    loose: false,
                     epoch: None,
                     view,
                 };

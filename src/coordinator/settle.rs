@@ -76,6 +76,7 @@ impl Attempt {
             source: plan.winner,
             dirty: self.dirty,
             whole: false,
+            loose: false,
             epoch: Some(self.epoch),
             view: Arc::clone(&self.view),
         };

@@ -8,16 +8,19 @@ use crate::command::Register;
 use crate::node::{CallError, Encode};
 use crate::protocol::{Ballot, Digest, Epoch, NodeIndex, Position, SettleAnswer};
 use crate::script::{
-    DigestPage, Form, SettleCall, SettleMode, Snapshot, SnapshotReply, Ticket, Want, digest_of_call,
-    snapshot_call,
+    DigestPage, Form, KeyState, SettleCall, SettleMode, Snapshot, SnapshotReply, Ticket, Want,
+    digest_of_call, snapshot_call,
 };
 use redis::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Largest answer of one snapshot call, in bytes: what a node copies at a time.
 pub(super) const SNAPSHOT_BYTES: usize = 1024 * 1024;
+/// Keys that are asked for, or sent, at a time.
+pub(super) const KEYS: usize = 1_000;
 /// How long a repair may take in all: a key of a hundred million elements moves in slices.
 pub(super) const REPAIR_PATIENCE: Duration = Duration::from_secs(1_800);
 
@@ -31,7 +34,10 @@ pub(super) struct Goal {
     pub(super) dirty: bool,
     /// Send all of it, also to a node whose digest is right: its values may not be.
     pub(super) whole: bool,
-    /// The epoch under which the answer counts; none for a repair, which counts for nothing.
+    /// Slices of one key may be of several histories.
+    pub(super) loose: bool,
+    /// The epoch under which the answer counts; none for a repair, which counts for nothing: a majority without its target has taken
+    /// the settle before.
     pub(super) epoch: Option<Epoch>,
     /// Where its indices lead. Nothing is carried from one generation to another: it may have been deleted between them.
     pub(super) view: Arc<View>,
@@ -113,7 +119,11 @@ impl Coordinator {
         if known == Some(goal.position.digest) {
             return self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await;
         }
-        let mut snapshot = self.fetch(goal, &record, known, deadline).await?;
+        let mut snapshot = self.fetch(goal, &record, known.as_slice(), deadline).await?;
+        if snapshot.many && goal.epoch.is_none() && !goal.whole {
+            return self.fill(goal, &record, to, deadline).await;
+        }
+        self.complete(goal, &record, &mut snapshot, deadline).await?;
         if spelled {
             self.spell_out(goal, &record, &mut snapshot, deadline).await?;
         }
@@ -143,7 +153,7 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn settle_with(
+    pub(super) async fn settle_with(
         &self,
         goal: &Goal,
         record: &[u8],
@@ -174,24 +184,38 @@ impl Coordinator {
         &self,
         goal: &Goal,
         record: &[u8],
-        known: Option<Digest>,
+        known: &[Digest],
         deadline: Instant,
     ) -> Result<Snapshot, Stopped> {
-        let want = known.filter(|digest| !digest.is_empty()).map_or(Want::All, Want::Since);
+        let is_known = known.iter().any(|digest| !digest.is_empty());
+        let want = if is_known { Want::Since(known) } else { Want::All };
         let mut snapshot = self.snapshot_from(goal, record, &want, deadline).await?;
+        self.fetch_later(goal, record, &mut snapshot, deadline).await?;
+        Ok(snapshot)
+    }
+
+    /// The keys that did not fit into the first answer.
+    pub(super) async fn fetch_later(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        snapshot: &mut Snapshot,
+        deadline: Instant,
+    ) -> Result<(), Stopped> {
         loop {
             let later = snapshot.states.iter().filter(|state| state.form == Form::Later);
-            let later: Vec<Vec<u8>> = later.map(|state| state.key.clone()).take(1_000).collect();
+            let later: Vec<Vec<u8>> = later.map(|state| state.key.clone()).take(KEYS).collect();
+            let asked: HashSet<&Vec<u8>> = later.iter().collect();
             if later.is_empty() {
-                return Ok(snapshot);
+                return Ok(());
             }
             let more = self.snapshot_from(goal, record, &Want::Keys(&later), deadline).await?;
-            snapshot.states.retain(|state| !later.contains(&state.key));
+            snapshot.states.retain(|state| !asked.contains(&state.key));
             snapshot.states.extend(more.states);
         }
     }
 
-    async fn snapshot_from(
+    pub(super) async fn snapshot_from(
         &self,
         goal: &Goal,
         record: &[u8],
@@ -213,6 +237,26 @@ impl Coordinator {
             }
             _ => Err(Stopped::Moved),
         }
+    }
+
+    /// Brings large keys over in slices and puts a pointer to the stage in their place.
+    pub(super) async fn stage_large(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        states: Vec<KeyState>,
+        to: NodeIndex,
+        deadline: Instant,
+    ) -> Result<Vec<KeyState>, Stopped> {
+        let mut all = Vec::with_capacity(states.len());
+        for state in states {
+            if state.form == Form::Large {
+                all.push(self.stage_key(goal, record, state, to, deadline).await?);
+            } else {
+                all.push(state);
+            }
+        }
+        Ok(all)
     }
 
     /// Of a long transfer each call has as long as an operation may take, and no longer.

@@ -139,7 +139,7 @@ impl Pass {
     /// An empty server takes the place of the member that lost its data, in the generation of the others.
     async fn enter_empty(&self, node: &Arc<RemoteNode>) -> Result<String, Error> {
         let id = self.missing_member().await?;
-        let moved = move_server(node, &id, &node.cluster().id, &self.roster.configuration).await;
+        let moved = move_server(node, &id, &self.roster.configuration).await;
         moved.map(|()| id).map_err(|refusal| of_node(node, refusal))
     }
 

@@ -1,7 +1,9 @@
 //! What a server says of itself: INFO and the `look` of `admit.lua`.
 
+use super::admission::Terms;
 use super::configuration::{Configuration, Member};
 use super::error::Refusal;
+use crate::command::Scopes;
 use crate::protocol::{Epoch, Role};
 use crate::script::{Malformed, fields, integer, text};
 use redis::Value;
@@ -81,8 +83,12 @@ pub struct Look {
     pub keys: u64,
     /// The node's clock, in µs.
     pub now_us: u64,
+    /// The cluster's scopes.
+    pub scopes: Scopes,
     /// The generation in which everything was deleted last.
     pub flushed: u64,
+    /// How old a tombstone is before it may go, in ms; empty where nothing is purged.
+    pub purge_age_ms: String,
 }
 
 impl Look {
@@ -104,7 +110,9 @@ impl Look {
             fence: text(next()?)?,
             keys: integer(next()?)?,
             now_us: integer(next()?)?,
+            scopes: scopes(&text(next()?)?)?,
             flushed: integer(next()?)?,
+            purge_age_ms: text(next()?)?,
         })
     }
 
@@ -115,6 +123,11 @@ impl Look {
             members: self.members.clone(),
             flushed: self.flushed,
         }
+    }
+
+    /// What was fixed when its cluster was initialised.
+    pub fn terms(&self) -> Terms {
+        Terms { scopes: self.scopes.clone(), purge_age_ms: self.purge_age_ms.clone() }
     }
 
     /// Whether the server knows nothing of any cluster.
@@ -131,4 +144,8 @@ impl Look {
     pub fn role(&self) -> Role {
         if self.role == "voter" { Role::Voter } else { Role::Joining }
     }
+}
+
+fn scopes(text: &str) -> Result<Scopes, Malformed> {
+    Scopes::decode(text).ok_or_else(|| Malformed(format!("scopes '{text}'")))
 }

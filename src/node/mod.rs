@@ -3,24 +3,30 @@
 //! [`RemoteNode`] keeps one multiplexed connection to one server, and a supervisor task that opens it, admits the node at every
 //! (re)connect and probes it while it hangs. The coordinator sees nodes through the [`Node`] trait, which tests fake.
 
+mod address;
 mod admission;
+mod attend;
+mod calls;
 mod configuration;
 mod error;
 mod facts;
 mod formation;
 mod latency;
+mod listener;
 mod remote;
 mod seating;
 mod seats;
 mod session;
 mod supervisor;
 
-pub use admission::{Cluster, admit_call};
+pub use address::{address_of, client_at};
+pub use admission::{Cluster, Terms, admit_call};
 pub use configuration::{Configuration, Member};
 pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
-pub use formation::{Probe, address_of, client_at, form, probe_all};
+pub use formation::{Probe, form, member_id, probe_all};
 pub use latency::Latency;
+pub use listener::{Hear, Heard, Listeners, Listening, Topic, Watching};
 pub use remote::RemoteNode;
 pub use seating::seat;
 pub use seats::Seats;

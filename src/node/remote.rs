@@ -3,9 +3,9 @@
 use super::admission::{Cluster, new_fence};
 use super::error::{CallError, Refusal};
 use super::session::{Opened, Session, call_error, load_scripts, open};
-use super::{Calling, Encode, Latency, Node, Seat, Seats, supervisor};
+use super::{Calling, Encode, Latency, Seats, supervisor};
 use crate::config::Config;
-use crate::protocol::{Epoch, Role};
+use crate::protocol::Epoch;
 use crate::script::Ticket;
 use redis::{Client, Cmd, ServerErrorKind, Value};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// After how many rounds in a row that did not wait for it a node is not sent to until it answers a probe.
-const MISSES: u32 = 3;
+pub(super) const MISSES: u32 = 3;
 /// ... provided that it has answered nobody for this long.
 const QUIET_US: u64 = 50_000;
 
@@ -31,7 +31,7 @@ pub(super) enum State {
 /// One server of the list, with its supervisor task.
 #[derive(Debug)]
 pub struct RemoteNode {
-    name: String,
+    pub(super) name: String,
     pub(super) client: Client,
     pub(super) config: Arc<Config>,
     pub(super) cluster: Cluster,
@@ -39,11 +39,11 @@ pub struct RemoteNode {
     /// The member that it last was.
     member: Mutex<Option<Arc<str>>>,
     state: Mutex<State>,
-    misses: AtomicU32,
+    pub(super) misses: AtomicU32,
     /// When the node last answered, in µs since 1970.
     answered_us: AtomicU64,
-    latency: Latency,
-    told_hanging: AtomicBool,
+    pub(super) latency: Latency,
+    pub(super) told_hanging: AtomicBool,
     /// Wakes the supervisor: the connection broke, the node hangs, or its admission changed.
     pub(super) wake: Notify,
     /// Counts the supervisor's findings, so that others can wait for one.
@@ -78,7 +78,7 @@ impl RemoteNode {
         node
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,7 +184,7 @@ impl RemoteNode {
     }
 
     /// Rounds that all stop waiting in one busy moment say nothing of a node that answers others in between.
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.now_us().saturating_sub(self.answered_us.load(Ordering::Relaxed)) > QUIET_US
     }
 
@@ -203,7 +203,7 @@ impl RemoteNode {
         }
     }
 
-    fn send_over(
+    pub(super) fn send_over(
         self: &Arc<Self>,
         session: Arc<Session>,
         encode: Encode<'_>,
@@ -239,68 +239,6 @@ impl RemoteNode {
     }
 }
 
-fn not_sent(reason: String) -> Calling {
-    Box::pin(std::future::ready(Err(CallError::NotSent(reason))))
-}
-
 fn is_noscript(reply: &redis::RedisResult<Value>) -> bool {
     matches!(reply, Ok(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript))
-}
-
-/// Calls own their node, so that a round that has decided can leave them behind.
-impl Node for Arc<RemoteNode> {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn seat(&self) -> Seat {
-        match &*self.lock() {
-            State::Away(refusal) => Seat::Away(refusal.to_string()),
-            State::Up(_) if self.hangs() => Seat::Away("it has stopped answering".into()),
-            State::Up(session) if session.role == Role::Voter => Seat::Voter(session.epoch),
-            State::Up(_) => Seat::Joining,
-        }
-    }
-
-    fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
-        let session = self.session().filter(|session| session.role == Role::Voter && session.epoch == epoch);
-        match session {
-            Some(session) => self.send_over(session, encode, time_left),
-            None => not_sent("it does not vote under the round's epoch".into()),
-        }
-    }
-
-    fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling {
-        match self.session().filter(|session| session.epoch.generation() == generation) {
-            Some(session) => self.send_over(session, encode, time_left),
-            None => not_sent("it belongs to another generation of the cluster".into()),
-        }
-    }
-
-    fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
-        match self.session() {
-            Some(session) => self.send_over(session, encode, time_left),
-            None => not_sent(self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default()),
-        }
-    }
-
-    fn fenced(&self) {
-        self.wake.notify_one();
-    }
-
-    fn missed(&self) {
-        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
-        if misses >= MISSES && self.is_quiet() && !self.told_hanging.swap(true, Ordering::Relaxed) {
-            tracing::warn!(node = %self.name, "hangs: not asked until it answers a probe");
-            self.wake.notify_one();
-        }
-    }
-
-    fn clock_offset_ms(&self) -> i64 {
-        self.session().map_or(0, |session| session.offset_ms)
-    }
-
-    fn usual_latency(&self) -> Duration {
-        self.latency.usual()
-    }
 }

@@ -1,8 +1,9 @@
 //! Which of the listed servers are members of the cluster, and where those members are that the list does not name.
 
+use super::address::{address_of, client_at};
 use super::configuration::{Configuration, Member};
 use super::error::ConnectError;
-use super::formation::{Probe, address_of, client_at};
+use super::formation::Probe;
 use super::session;
 use crate::config::Config;
 

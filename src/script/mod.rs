@@ -8,6 +8,7 @@ mod answer;
 mod call;
 mod digest;
 mod parse;
+mod purge;
 mod state;
 mod summary;
 
@@ -18,7 +19,10 @@ pub use digest::{
     forget_call, mark_call, parse_count, parse_dirty,
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
-pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, snapshot_call, stage_call};
+pub use purge::{
+    Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page, purge_scan_call,
+};
+pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, is_staged, snapshot_call, stage_call};
 pub use summary::{Compared, Mark, PARTS, Sums, marks_call, parse_marks, parse_sums, pick_call, sum_call};
 
 use include_dir::{Dir, include_dir};
@@ -27,8 +31,16 @@ use std::sync::OnceLock;
 static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 7] =
-    [Name::Apply, Name::Read, Name::Settle, Name::Snapshot, Name::Stage, Name::Digest, Name::Admit];
+pub const NAMES: [Name; 8] = [
+    Name::Apply,
+    Name::Read,
+    Name::Settle,
+    Name::Snapshot,
+    Name::Stage,
+    Name::Digest,
+    Name::Admit,
+    Name::Purge,
+];
 
 /// One of the scripts in `lua/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +59,8 @@ pub enum Name {
     Digest,
     /// Who a node is.
     Admit,
+    /// The end of tombstones.
+    Purge,
 }
 
 impl Name {
@@ -60,6 +74,7 @@ impl Name {
             Name::Stage => "stage",
             Name::Digest => "digest",
             Name::Admit => "admit",
+            Name::Purge => "purge",
         }
     }
 }

@@ -63,6 +63,9 @@ pub fn shown(table: &Table, line: &str, now_ms: u64) -> String {
         Ok(Plan::Walk(walk)) => format!("walk {walk:?}"),
         Ok(Plan::Ask(command)) => format!("ask {command:?}"),
         Ok(Plan::Flush) => "flush".to_owned(),
+        Ok(Plan::Publish(publish)) => format!("{publish:?}"),
+        Ok(Plan::Census(census)) => format!("{census:?}"),
+        Ok(Plan::Block(block)) => format!("block {block:?}"),
         Ok(Plan::Local(reply)) => format!("local {reply:?}"),
         Err(refusal) => refusal.to_string(),
     }

@@ -5,11 +5,14 @@ use crate::generate::Words;
 /// Numbers that mean a size or a number of repetitions.
 const LARGE: std::ops::RangeInclusive<i128> = 5_000..=5_000_000_000;
 
-/// What has a comparison of its own, because its arguments are a language, its ids come from the clock, or it sees all keys: scripts,
-/// streams, walks.
+/// What has a comparison of its own, because its arguments are a language, its ids come from the clock, or it sees or takes
+/// all keys: scripts, streams, walks, FLUSHALL.
 pub fn is_compared(name: &str) -> bool {
-    let walks = ["hscan", "keys", "randomkey", "scan", "sscan", "zscan"];
-    !(walks.contains(&name)
+    let walks = ["dbsize", "flushall", "flushdb", "hscan", "keys", "randomkey", "scan", "sscan", "zscan"];
+    let asked = ["lolwut", "time"];
+    !(asked.contains(&name)
+        || name.ends_with("|help")
+        || walks.contains(&name)
         || name.starts_with('x')
         || name.starts_with("eval")
         || name.starts_with("script"))

@@ -5,14 +5,17 @@ use anarchoredis::script::Name;
 use crate::pair::Difference;
 use crate::sequence::{Sequence, evalsha, record, text};
 
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 17] = [
     "look",
-    "claim C N a,b R",
+    "claim C N a,b R 72713a, 90000",
     "start C F",
     "readmit N S F R",
     "demote N F R",
+    "demote x F R",
+    "readmit x S F R",
     "rejoin N E S F",
-    "move C N a,b H F S L",
+    "move C N a,b H F S L , 1000",
+    "move x N a,b H F S L , 1000",
     "epoch N E F",
     "promote N P R F G",
     "forget G",

@@ -37,7 +37,8 @@ async fn a_node_that_holds_data_is_neither_claimed_nor_enlisted_by_a_move() {
         node.line("MSET a 1 b 2 c 3").await;
         let claim = node.unchanged(node.admit(&["claim", "c", "n", "n", "run"])).await;
         assert_eq!(claim.to_string(), "[NOT_EMPTY 3]");
-        let moved = node.unchanged(node.admit(&["move", "c", "n", "n", "1000000", "f", "run", "0"])).await;
+        let moved =
+            node.unchanged(node.admit(&["move", "c", "n", "n", "1000000", "f", "run", "0", ""])).await;
         assert_eq!(moved.to_string(), "[NOT_EMPTY 3]");
     })
     .await;
@@ -77,7 +78,7 @@ async fn a_claim_never_takes_over_another_cluster_or_another_node_of_the_same() 
             assert_eq!(node.unchanged(node.admit(&claim)).await.to_string(), "[CLAIMED cluster node]");
         }
         for (cluster, id) in [("other", "node"), ("cluster", "another")] {
-            let args = ["move", cluster, id, "x", "1000000", "g", "run", "1"];
+            let args = ["move", cluster, id, "x", "1000000", "g", "run", "1", ""];
             assert_eq!(node.unchanged(node.admit(&args)).await.to_string(), "[CLAIMED cluster node]");
         }
     })
@@ -155,11 +156,11 @@ async fn an_emptied_node_is_moved_in_as_a_joining_one() {
             "whoever lost its data has no fence"
         );
         assert_eq!(
-            node.admit(&["move", "c", "n", "n,o", "2000000", "f3", "run", "1"]).await.to_string(),
+            node.admit(&["move", "c", "n", "n,o", "2000000", "f3", "run", "1", "2d"]).await.to_string(),
             "[OK]"
         );
         assert_eq!(look(node).await, "c n 2000000 joining run n,o f3");
-        assert_eq!(node.admit(&["look"]).await.text(10), "1", "where everything was deleted last");
+        assert_eq!(node.admit(&["look"]).await.text(11), "1", "where everything was deleted last");
     })
     .await;
 }
@@ -215,7 +216,9 @@ async fn a_voter_votes_on_in_the_next_generation_and_whoever_missed_one_joins() 
     on_each_version(async |node| {
         node.op("k", 1, "SET k v").await;
         let moved = async |epoch: &str, fence: &str| {
-            node.admit(&["move", "cluster", "node", "node,o", epoch, fence, "run2", "0"]).await.to_string()
+            node.admit(&["move", "cluster", "node", "node,o", epoch, fence, "run2", "0", ""])
+                .await
+                .to_string()
         };
         assert_eq!(moved("1000000", "f1").await, "[OK]");
         assert_eq!(look(node).await, "cluster node 1000000 voter run node,o f1");
@@ -251,7 +254,8 @@ async fn a_node_that_goes_past_a_flush_keeps_the_register_of_the_configuration_a
         node.op("anrcho_config", 2, "HSET anrcho_config generation 1").await;
         let before = node.read("anrcho_config", "HGETALL anrcho_config").await.to_string();
         node.line("SET unversioned x").await;
-        let moved = node.admit(&["move", "cluster", "node", "node", "1000000", "fence", "run", "1"]).await;
+        let moved =
+            node.admit(&["move", "cluster", "node", "node", "1000000", "fence", "run", "1", "2d"]).await;
         assert_eq!(moved.to_string(), "[OK]");
         assert_eq!(
             node.line("DBSIZE").await.to_string(),
@@ -261,7 +265,8 @@ async fn a_node_that_goes_past_a_flush_keeps_the_register_of_the_configuration_a
         assert_eq!(node.read("k", "GET k").await.to_string(), "[ABSENT [nil]]");
         assert_eq!(node.read("anrcho_config", "HGETALL anrcho_config").await.to_string(), before);
         node.op("k", 3, "SET k w").await;
-        let moved = node.admit(&["move", "cluster", "node", "node", "2000000", "fence", "run", "1"]).await;
+        let moved =
+            node.admit(&["move", "cluster", "node", "node", "2000000", "fence", "run", "1", "2d"]).await;
         assert_eq!(moved.to_string(), "[OK]");
         assert_eq!(node.line("GET k").await.to_string(), "w", "it was there when everything was deleted");
     })

@@ -17,9 +17,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     let mut records: Vec<Vec<u8>> = call.keys.iter().map(|key| key.to_vec()).collect();
     let mut following = Reply::bulk("0");
     if what != b"of" {
-        let (cursor, count) = (call.arg(4)?, call.arg(5)?);
-        let command = [b"SCAN", cursor, b"MATCH", b"anrcho_version:{*", b"COUNT", count];
-        (following, records) = page(call.session.call(&command)?);
+        (following, records) = call.page_of_records(call.arg(4)?, call.arg(5)?)?;
     }
     match what {
         b"sum" => return sum(&mut call, following, &records),
@@ -38,6 +36,14 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         rows.push(words![register_of(record), version, digest, promised, accepted]);
     }
     Ok(words!["PAGE", following, rows])
+}
+
+impl Call<'_, '_> {
+    /// A page of the node's own records, and the next cursor.
+    pub fn page_of_records(&mut self, cursor: &[u8], count: &[u8]) -> Ended<(Reply, Vec<Vec<u8>>)> {
+        let command = [b"SCAN", cursor, b"MATCH", b"anrcho_version:{*", b"COUNT", count];
+        Ok(page(self.session.call(&command)?))
+    }
 }
 
 fn dirty(call: &mut Call<'_, '_>) -> Ended<Reply> {
