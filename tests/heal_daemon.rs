@@ -29,6 +29,24 @@ fn votes(client: &Client) -> usize {
     client.nodes().iter().filter(|node| matches!(node.seat, Seat::Voter(_))).count()
 }
 
+#[test]
+fn the_readme_tells_the_defaults_of_a_healer() {
+    let told = |name: &str| {
+        let start = format!("| `{name}` | ");
+        let row = include_str!("../README.md").lines().find_map(|line| line.strip_prefix(&start));
+        row.and_then(|row| row.split(" | ").next())
+            .unwrap_or_else(|| panic!("the README has no row for {name}"))
+    };
+    let Settings { interval, drain_every, keys_per_second, bytes_per_second, patience, strict } =
+        Settings::default();
+    assert_eq!(told("interval"), format!("{} s", interval.as_secs()));
+    assert_eq!(told("drain_every"), format!("{} s", drain_every.as_secs()));
+    assert_eq!(told("keys_per_second").replace(',', ""), keys_per_second.to_string());
+    assert_eq!(told("bytes_per_second"), format!("{} MiB", bytes_per_second / 1024 / 1024));
+    assert_eq!(told("patience"), patience.to_string());
+    assert_eq!(told("strict"), if strict { "yes" } else { "no" });
+}
+
 fn quick() -> Settings {
     Settings {
         drain_every: Duration::from_millis(100),

@@ -6,7 +6,7 @@ use super::view::View;
 use super::{Coordinator, Mended};
 use crate::command::Register;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::protocol::{Ballot, NodeIndex, Position, SettleAnswer};
+use crate::protocol::{NodeIndex, Position, SettleAnswer};
 use crate::script::{DigestPage, Held, digest_of_call};
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -36,8 +36,19 @@ impl Coordinator {
             let lacks = |held: &Option<Held>| {
                 held.is_none_or(|held| (held.version, held.digest) != (version, digest))
             };
-            let repaired = (0..held.len()).filter(|place| lacks(&held[*place])).collect();
-            failures = self.settle_on_all(&view, register, ballot, position, NodeIndex(source)).await;
+            let repaired: Vec<usize> = (0..held.len()).filter(|place| lacks(&held[*place])).collect();
+            let goal = Goal {
+                register: register.clone(),
+                ballot,
+                position,
+                source: NodeIndex(source),
+                dirty: false,
+                whole: false,
+                loose: false,
+                epoch: None,
+                view,
+            };
+            failures = self.settle_on_all(goal, &repaired).await;
             if failures.is_empty() {
                 let position = Some(position);
                 return Ok(Mended { position, generation, repaired, missed: Vec::new() });
@@ -68,29 +79,19 @@ impl Coordinator {
         Err(Error::NotApplied { why: "not every node said what it holds", failures: Failures(failures) })
     }
 
-    async fn settle_on_all(
-        &self,
-        view: &Arc<View>,
-        register: &Register,
-        ballot: Ballot,
-        position: Position,
-        source: NodeIndex,
-    ) -> Vec<NodeFailure> {
-        let goal = Goal {
-            register: register.clone(),
-            ballot,
-            position,
-            source,
-            dirty: false,
-            whole: false,
-            loose: false,
-            epoch: None,
-            view: Arc::clone(view),
-        };
+    /// Those that hold it are told first. The others get the whole in one step: page by page they would first have to let go of what they
+    /// hold, and nobody knows yet that a majority has taken this settle.
+    async fn settle_on_all(&self, goal: Goal, lacking: &[usize]) -> Vec<NodeFailure> {
         let deadline = Instant::now() + REPAIR_PATIENCE;
+        let view = Arc::clone(&goal.view);
+        let (hold, lack): (Vec<NodeIndex>, Vec<NodeIndex>) =
+            view.indices().partition(|index| !lacking.contains(&index.0));
+        let whole = Goal { whole: true, ..goal.clone() };
+        let ways =
+            hold.into_iter().map(|index| (index, &goal)).chain(lack.into_iter().map(|index| (index, &whole)));
         let mut failures = Vec::new();
-        for index in view.indices() {
-            let answer = self.transfer(&goal, index, deadline).await;
+        for (index, goal) in ways {
+            let answer = self.transfer(goal, index, deadline).await;
             if let SettleAnswer::Nack { promised } = answer {
                 self.observe(promised);
             }

@@ -104,6 +104,8 @@ impl Coordinator {
         };
         let reply = self.call(journey.goal, journey.goal.source, &encode, journey.deadline).await?;
         let slice = Slice::parse(reply)?.ok_or(Stopped::Moved)?;
+        let bytes: usize = slice.elements.iter().map(Vec::len).sum();
+        self.telemetry.moved.inc_by(bytes as u64);
         // One of another history must not be mixed in.
         if journey.goal.loose || slice.digest == journey.goal.position.digest {
             Ok(slice)

@@ -3,9 +3,8 @@
 //! Any number of them may run at once. A pass that meets another one's token ends with an error; its healer then lets the other one
 //! work, for a time that doubles and is random, so that two of them do not undo each other's passes for ever.
 
+use super::situation::is_another_pass;
 use super::{Healer, Pass, Progress, Settings, Summary};
-use crate::error::Error;
-use crate::node::{ConnectError, Node, Refusal, Seat};
 use crate::protocol::Epoch;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -233,7 +232,7 @@ impl Chores {
                 "let go of deleted and expired registers"
             ),
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "nothing was purged"),
+            Err(error) => self.tell_once(format!("no tombstone was purged: {error}")),
         }
     }
 
@@ -288,36 +287,4 @@ impl Chores {
 /// Told so, or dropped.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-fn is_another_pass(error: &Error) -> bool {
-    matches!(error, Error::Connect(ConnectError::Node { refusal: Refusal::HealedByAnother(_), .. }))
-}
-
-impl Pass {
-    /// Whether a node waits for its vote, and a majority votes that could give it back.
-    fn wants_rejoin(&self) -> bool {
-        let waits = |node: &std::sync::Arc<crate::node::RemoteNode>| match node.seat() {
-            Seat::Voter(_) => false,
-            Seat::Joining => true,
-            Seat::Away(_) => node.refusal() == Some(Refusal::Emptied),
-        };
-        !self.is_without_majority() && self.nodes().iter().any(waits)
-    }
-
-    fn is_without_majority(&self) -> bool {
-        self.voters() < self.client.coordinator().quorum().majority()
-    }
-
-    fn all_there(&self) -> bool {
-        !self.nodes().iter().any(|node| matches!(node.seat(), Seat::Away(_)))
-    }
-
-    fn newest_epoch(&self) -> Epoch {
-        let epochs = self.nodes().iter().filter_map(|node| match node.seat() {
-            Seat::Voter(epoch) => Some(epoch),
-            _ => None,
-        });
-        epochs.max().unwrap_or_default()
-    }
 }

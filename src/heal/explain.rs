@@ -61,7 +61,7 @@ impl Healer {
     /// What every node holds of a key; changes nothing.
     pub async fn explain(&self, key: &[u8]) -> Explanation {
         let pass = self.pass_here();
-        let register = Register::of(key);
+        let register = pass.register_of(key);
         let now_ms = self.client.coordinator().now_ms();
         let looks = pass.nodes().iter().map(|node| look(node, &register, key, now_ms));
         let looks = join_all(looks).await;

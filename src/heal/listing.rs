@@ -42,7 +42,12 @@ impl Pass {
     }
 
     pub(super) async fn list(&self, side: &Side, cursor: &str) -> Result<DigestPage, Error> {
-        self.ask(side, &|ticket: &Ticket<'_>| digest_scan_call(ticket, cursor, PAGE), DigestPage::parse).await
+        self.ask_patiently(
+            side,
+            &|ticket: &Ticket<'_>| digest_scan_call(ticket, cursor, PAGE),
+            DigestPage::parse,
+        )
+        .await
     }
 
     /// What every node holds of the registers of one node's page.
@@ -63,7 +68,8 @@ impl Pass {
             holdings.keys().map(|id| Register::from_id(id.clone()).record_key()).collect();
         let encode = |ticket: &Ticket<'_>| digest_of_call(ticket, &records);
         let others: Vec<usize> = (0..swept.nodes.len()).filter(|other| *other != scanner).collect();
-        let asked = others.iter().map(|other| self.ask(&swept.nodes[*other], &encode, DigestPage::parse));
+        let asked =
+            others.iter().map(|other| self.ask_patiently(&swept.nodes[*other], &encode, DigestPage::parse));
         for (other, page) in others.iter().zip(join_all(asked).await) {
             for row in page?.rows {
                 if let Some(held) = holdings.get_mut(&row.register) {

@@ -16,11 +16,13 @@ mod explain;
 mod listing;
 mod members;
 mod pace;
+mod progress;
 mod purge;
 mod recover;
 mod rejoin;
 mod settings;
 mod side;
+mod situation;
 mod status;
 mod summary;
 mod sweep;
@@ -28,69 +30,21 @@ mod verify;
 
 pub use daemon::Daemon;
 pub use explain::{Explanation, KeyOnNode};
+pub use progress::{NodeRepairs, Progress, Silent, Summary};
 pub use purge::PurgeSummary;
 pub use settings::Settings;
 pub use status::{NodeReport, Status};
 pub use verify::{Fault, Finding, Verified};
 
 use crate::client::{Client, Roster};
+use crate::command::Register;
 use crate::config::Config;
 use crate::coordinator::Mended;
 use crate::error::{Error, Failures, NodeFailure};
 use crate::node::{Node, RemoteNode, Seat};
-use serde::Serialize;
 use std::sync::Arc;
 use sweep::Found;
 use tokio::sync::watch;
-
-/// Hears how far a sweep is.
-pub trait Progress: Send + Sync {
-    /// So many registers were compared, of about so many; so many were repaired.
-    fn compared(&self, seen: u64, about: u64, repaired: u64);
-    /// Something that an operator wants to read.
-    fn note(&self, line: &str);
-}
-
-/// Hears nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn compared(&self, _seen: u64, _about: u64, _repaired: u64) {}
-    fn note(&self, _line: &str) {}
-}
-
-/// What one node got.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NodeRepairs {
-    /// The node's address.
-    pub node: String,
-    /// How many registers it was given.
-    pub registers: u64,
-}
-
-/// What a heal pass came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Registers compared, tombstones included.
-    pub seen: u64,
-    /// Registers that all nodes held alike at the first look.
-    pub identical: u64,
-    /// Registers that did not, at that look; some of them only because a write was under way.
-    pub differing: u64,
-    /// What each node was given.
-    pub repaired: Vec<NodeRepairs>,
-    /// Registers that could not be brought to all nodes.
-    pub failed: u64,
-    /// Registers that were marked dirty and are not any more.
-    pub cleaned: u64,
-    /// Nodes that vote again.
-    pub rejoined: Vec<String>,
-    /// Nodes that were not there, and why.
-    pub away: Vec<String>,
-    /// Whether all nodes vote and a last look found every register identical on all of them.
-    pub complete: bool,
-}
 
 /// Heals one cluster.
 #[derive(Clone, Debug)]
@@ -150,12 +104,6 @@ impl Healer {
         self.pass().await.run(progress).await
     }
 
-    /// Lets go of deleted and expired registers that no node, late call or backup can bring back any more. While a node is away or
-    /// joining, nothing is let go.
-    pub async fn purge(&self) -> Result<PurgeSummary, Error> {
-        self.pass().await.purge().await
-    }
-
     /// What a pass would find, and whom it would give what; changes nothing.
     pub async fn look(&self, progress: &dyn Progress) -> Result<Summary, Error> {
         let pass = Pass { purpose: Purpose::Look, ..self.pass_here() };
@@ -165,6 +113,16 @@ impl Healer {
         summary.away = pass.away();
         summary.complete = found.differing == 0 && pass.all_vote();
         Ok(summary)
+    }
+
+    /// Lets go of deleted and expired registers that no node, late call or backup can bring back any more. While a node is away or
+    /// joining, nothing is let go.
+    pub async fn purge(&self) -> Result<PurgeSummary, Error> {
+        let purge = self.pass().await.purge().await?;
+        self.client.telemetry().purged.inc_by(purge.purged);
+        let left = i64::try_from(purge.settled + purge.kept).unwrap_or(i64::MAX);
+        self.client.telemetry().tombstones.set(left);
+        Ok(purge)
     }
 
     /// A pass over the newest generation that can be known.
@@ -249,6 +207,13 @@ impl Pass {
             rejoined: Vec::new(),
             away: Vec::new(),
             complete: false,
+        }
+    }
+
+    fn register_of(&self, key: &[u8]) -> Register {
+        match self.nodes().first() {
+            Some(node) => node.cluster().terms.scopes.register_of(key),
+            None => Register::of(key),
         }
     }
 

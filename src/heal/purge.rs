@@ -62,9 +62,6 @@ impl Pass {
                 self.carry_out(scanner, epoch, verdicts, &mut summary).await;
             }
         }
-        let telemetry = self.client.telemetry();
-        telemetry.purged.inc_by(summary.purged);
-        telemetry.tombstones.set(i64::try_from(summary.kept + summary.settled).unwrap_or(i64::MAX));
         Ok(summary)
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Side {
 
 impl Pass {
     /// Asks a node until it answers, or for too long: nothing is concluded from silence.
-    pub(super) async fn ask<T>(
+    pub(super) async fn ask_patiently<T>(
         &self,
         side: &Side,
         encode: Encode<'_>,

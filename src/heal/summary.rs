@@ -73,7 +73,7 @@ impl Pass {
         while let Some(from) = cursor {
             pace.give_way(&side.node).await;
             let encode = |ticket: &Ticket<'_>| sum_call(ticket, &from, PAGE, compared);
-            let (next, page) = self.ask(side, &encode, parse_sums).await?;
+            let (next, page) = self.ask_patiently(side, &encode, parse_sums).await?;
             sums.add(&page);
             tell(page.registers);
             cursor = next;
@@ -116,7 +116,8 @@ impl Pass {
         while let Some(from) = cursor {
             pace.give_way(&side.node).await;
             let encode = |ticket: &Ticket<'_>| marks_call(ticket, &from, PAGE, compared, parts, digit);
-            let (next, page) = self.ask(side, &encode, |value| parse_marks(value, compared)).await?;
+            let (next, page) =
+                self.ask_patiently(side, &encode, |value| parse_marks(value, compared)).await?;
             pace.spend(PAGE as u64, SUMS_BYTES + 12 * page.len() as u64).await;
             marked.push((from, page));
             cursor = next;
@@ -142,7 +143,7 @@ impl Pass {
                 let Some(at) = from.take().filter(|_| found < here.len()) else { break };
                 pace.give_way(&side.node).await;
                 let encode = |ticket: &Ticket<'_>| pick_call(ticket, &at, PAGE, &here);
-                let page = self.ask(side, &encode, DigestPage::parse).await?;
+                let page = self.ask_patiently(side, &encode, DigestPage::parse).await?;
                 pace.spend(PAGE as u64, SUMS_BYTES + ROW_BYTES * page.rows.len() as u64).await;
                 found += page.rows.len();
                 names.extend(page.rows.into_iter().map(|row| row.register));

@@ -104,7 +104,7 @@ impl Pass {
         let records: Vec<Vec<u8>> =
             holdings.keys().map(|id| Register::from_id(id.clone()).record_key()).collect();
         let encode = |ticket: &crate::script::Ticket<'_>| digest_of_call(ticket, &records);
-        let asked = swept.nodes.iter().map(|side| self.ask(side, &encode, DigestPage::parse));
+        let asked = swept.nodes.iter().map(|side| self.ask_patiently(side, &encode, DigestPage::parse));
         for (place, page) in join_all(asked).await.into_iter().enumerate() {
             for row in page?.rows {
                 if let Some(held) = holdings.get_mut(&row.register) {

@@ -181,7 +181,7 @@ impl Pass {
             let encode = |_: &crate::script::Ticket<'_>| {
                 redis::cmd("SCAN").arg(&from).arg("COUNT").arg(PAGE).to_owned()
             };
-            let (next, keys) = self.ask(side, &encode, scanned).await?;
+            let (next, keys) = self.ask_patiently(side, &encode, scanned).await?;
             cursor = (next != "0").then_some(next);
             verified.keys += keys.len() as u64;
             pace.spend(keys.len() as u64, 0).await;
@@ -213,7 +213,7 @@ impl Pass {
         }
         if repair {
             // Where the others' records list it, theirs is put in its place.
-            let _ = self.client.coordinator().rewrite(&Register::of(&key)).await;
+            let _ = self.client.coordinator().rewrite(&self.register_of(&key)).await;
         }
         let repaired = repair && !self.is_stray(side, &key).await;
         let note = if repaired { "" } else { "no record lists it: adopt it, or delete it on that node" };
@@ -227,7 +227,7 @@ impl Pass {
     }
 
     async fn is_stray(&self, side: &Side, key: &[u8]) -> bool {
-        let (record, keys) = (Register::of(key).record_key(), [key.to_vec()]);
+        let (record, keys) = (self.register_of(key).record_key(), [key.to_vec()]);
         let call = ReadCall {
             record: &record,
             keys: &keys,

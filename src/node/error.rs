@@ -133,7 +133,7 @@ pub enum ConnectError {
     },
     /// Too few voters.
     #[error(
-        "{voters} of the {needed} nodes that are needed can vote ({failures}); start the missing nodes; where nodes came back without their data, run `anarcho-heal --once`"
+        "{voters} of the {needed} nodes that are needed can vote ({failures}); start the missing nodes; where nodes came back without their data, run `anarcho-heal --once`, and where most of them did, `anarcho-heal recover`"
     )]
     NoQuorum {
         /// How many vote.
