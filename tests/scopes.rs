@@ -30,7 +30,9 @@ async fn on<T: FromRedisValue>(server: &Server, command: &str) -> T {
 
 #[test]
 fn a_key_belongs_to_the_longest_scope_that_it_starts_with_else_to_its_tag_else_to_itself() {
-    let table: [(&[&str], &[(&str, &str)]); 6] = [
+    /// Key and register.
+    type Keys = &'static [(&'static str, &'static str)];
+    let table: [(&[&str], Keys); 6] = [
         (&[], &[("rq:a", "rq:a"), ("{t}a", "t"), ("", ""), ("{}a", "{}a")]),
         (
             &["rq:"],

@@ -105,7 +105,7 @@ impl Subject {
             Subject::String => cmd.arg(key).arg("more"),
             Subject::Stream => cmd.arg(key).arg("*").arg("field").arg(number),
             Subject::Scope => {
-                self.element(&mut cmd, key, 0 * number);
+                self.element(&mut cmd, key, 0);
                 &mut cmd
             }
             _ => {
