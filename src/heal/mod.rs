@@ -27,6 +27,7 @@ mod status;
 mod summary;
 mod sweep;
 mod verify;
+mod voting;
 
 pub use daemon::Daemon;
 pub use explain::{Explanation, KeyOnNode};
