@@ -51,10 +51,11 @@ async fn purge_until(nodes: &Nodes, left: usize) -> PurgeSummary {
     let total = std::cell::RefCell::new(PurgeSummary::default());
     eventually("the tombstones are gone", SOON, || async {
         let once = healer.purge().await.expect("a purge");
-        let mut total = total.borrow_mut();
-        total.purged += once.purged;
-        total.settled += once.settled;
-        drop(total);
+        total.replace_with(|total| PurgeSummary {
+            purged: total.purged + once.purged,
+            settled: total.settled + once.settled,
+            ..*total
+        });
         let mut all = true;
         for node in nodes.iter() {
             all &= records(node).await == left;

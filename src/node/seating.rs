@@ -24,7 +24,7 @@ pub async fn seat(
     let mut unknown = Vec::new();
     for (place, probe) in rest {
         let is_there = |member: &&Member| member.address.as_deref() == Some(probe.name.as_str());
-        if let Some(at) = missing.iter().position(|member| is_there(member)) {
+        if let Some(at) = missing.iter().position(is_there) {
             missing.remove(at);
             seated.push((place, probe));
         } else if id_of(&probe).is_none() {

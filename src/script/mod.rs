@@ -20,7 +20,8 @@ pub use digest::{
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
 pub use purge::{
-    Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page, purge_scan_call,
+    PurgePage, Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page,
+    purge_scan_call,
 };
 pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, is_staged, snapshot_call, stage_call};
 pub use summary::{Compared, Mark, PARTS, Sums, marks_call, parse_marks, parse_sums, pick_call, sum_call};

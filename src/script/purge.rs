@@ -67,8 +67,11 @@ fn call(ticket: &Ticket<'_>, records: &[Vec<u8>], what: &str) -> Cmd {
     cmd
 }
 
-/// The next cursor, and the verdict on each register of the page.
-pub fn purge_page(value: Value) -> Result<(Option<String>, Vec<(Vec<u8>, Verdict)>), Malformed> {
+/// The next cursor, and the verdict on each register of a page.
+pub type PurgePage = (Option<String>, Vec<(Vec<u8>, Verdict)>);
+
+/// Reads a page.
+pub fn purge_page(value: Value) -> Result<PurgePage, Malformed> {
     let mut items = fields(value)?;
     let status = text(next(&mut items)?)?;
     if status != "PAGE" {
