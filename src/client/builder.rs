@@ -137,7 +137,11 @@ impl Builder {
         let occasions = inner.starter.seats.occasions();
         inner.catch_up().await;
         tokio::spawn(follow(Arc::downgrade(&inner), occasions));
-        Ok(Client { inner, consistency })
+        let client = Client { inner, consistency };
+        if !self.without_quorum {
+            client.finish_what_was_decided().await;
+        }
+        Ok(client)
     }
 
     fn check(&self) -> Result<(), Error> {

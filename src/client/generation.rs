@@ -94,6 +94,14 @@ impl Client {
         }
     }
 
+    /// Whoever decided on a change may have died before the first move: then the next one who looks goes on with it, before it writes
+    /// what the change would take away.
+    pub(crate) async fn finish_what_was_decided(&self) {
+        if let Err(error) = self.follow_decision(&self.inner.roster().configuration).await {
+            tracing::debug!(%error, "it is not known whether a change of the cluster was decided");
+        }
+    }
+
     async fn decided(&self) -> Result<Decided> {
         let key = Configuration::key();
         let work = Work {

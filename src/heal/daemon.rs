@@ -237,6 +237,7 @@ impl Chores {
     }
 
     async fn drain(&mut self, pass: &Pass) {
+        self.healer.client.finish_what_was_decided().await;
         let mut summary = pass.empty_summary();
         pass.drain_dirty(&mut summary, &Log).await;
         if summary.cleaned > 0 {
