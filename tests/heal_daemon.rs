@@ -82,6 +82,9 @@ async fn a_task_drains_dirty_sets_brings_nodes_back_and_stops_when_told() {
     assert!(marked().await > 0);
     eventually("the dirty set is drained", SOON, || async { marked().await == 0 }).await;
 
+    // However long it was away, it is brought back as soon as it is there.
+    nodes[1].kill();
+    tokio::time::sleep(Duration::from_secs(4)).await;
     nodes[1].restart_empty().await;
     eventually("the loss is found out", SOON, || async { votes(&client) == 2 }).await;
     write(&client, 50, 60).await;

@@ -93,7 +93,9 @@ impl Attempt {
             reasons: vec![None; view.nodes.len()],
             sent: view.indices().map(|index| voters.count(index)).collect(),
             hedge: view.hedge_delay(&voters, &coordinator.config),
-            dirty: voters.together.len() < view.nodes.len(),
+            // A round that runs nothing, as a healer's, is followed by the repair of every node that is there.
+            dirty: voters.together.len() < view.nodes.len()
+                && !(work.commands.is_empty() && view.is_all_there()),
             marked: false,
             view,
         };

@@ -64,6 +64,11 @@ impl View {
         Voters { epoch, together }
     }
 
+    /// Whether every node can be brought something, be it a voter or not.
+    pub(super) fn is_all_there(&self) -> bool {
+        !self.nodes.iter().any(|node| matches!(node.seat(), Seat::Away(_)))
+    }
+
     /// Whether a majority can be asked now.
     pub(super) fn has_quorum(&self) -> bool {
         self.voters().together.len() >= self.quorum.majority()

@@ -138,10 +138,7 @@ impl Chores {
             self.yield_to_another("another healer is bringing a node back");
         }
         let now = Instant::now();
-        if now < self.not_before {
-            return;
-        }
-        if wants_filling || now >= self.next_sweep {
+        if now >= self.not_before && (wants_filling || now >= self.next_sweep) {
             self.heal(wants_filling).await;
         } else if pass.all_there() {
             // While a node is away its marks cannot be taken off; the pass that brings it back sweeps anyway.
@@ -220,10 +217,10 @@ impl Chores {
 
     /// What is due after each whole pass.
     async fn after_pass(&mut self, summary: &Summary) {
-        if !summary.complete {
+        // Where clients write, some register differs at any moment; that keeps nothing from being purged.
+        if summary.failed > 0 || !summary.away.is_empty() {
             return;
         }
-        self.rest = FIRST_REST;
         match self.healer.purge().await {
             Ok(purge) if purge.purged + purge.settled > 0 => tracing::info!(
                 purged = purge.purged,
@@ -260,14 +257,16 @@ impl Chores {
             "{}",
             if summary.complete { "swept: all nodes are identical" } else { "swept" }
         );
-        if summary.complete || summary.away.is_empty() {
+        if summary.away.is_empty() {
             self.complaint.clear();
         } else {
-            self.complain(format!("not all nodes take part: {}", summary.away.join("; ")));
+            self.tell_once(format!("not all nodes take part: {}", summary.away.join("; ")));
         }
-        if !summary.complete && summary.away.is_empty() {
-            // A node that was not promoted, or registers that could not be mended: soon again, but not at once.
+        if summary.failed > 0 || self.healer.pass_here().wants_rejoin() {
+            // It will be tried again soon, but not at once. That a node is away is no reason to wait when it comes back.
             self.yield_to_another("the last pass is not complete");
+        } else {
+            self.rest = FIRST_REST;
         }
     }
 
