@@ -5,6 +5,7 @@ mod connection;
 mod pipeline;
 mod run;
 mod session;
+pub(crate) mod steps;
 mod transaction;
 mod versions;
 mod walk;
@@ -112,6 +113,18 @@ impl Client {
 
     pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
         &self.inner.coordinator
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.inner.table
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn consistency(&self) -> Consistency {
+        self.consistency
     }
 
     pub(crate) fn remote_nodes(&self) -> &[Arc<RemoteNode>] {

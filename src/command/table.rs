@@ -73,6 +73,11 @@ impl Table {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry.verdict.err()))
     }
 
+    /// Whether a node knows the command (lower case).
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// The users' scripts that this client knows.
     pub(super) fn scripts(&self) -> &Scripts {
         &self.scripts
