@@ -89,7 +89,7 @@ impl Table {
     }
 
     /// What a server checks before it would queue a command.
-    pub(super) fn check(&self, args: &[&[u8]]) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, args: &[&[u8]]) -> Result<(), Refusal> {
         self.entry_for(&Request::new(args)?).map(|_| ())
     }
 

@@ -6,7 +6,6 @@
 
 use super::dialogue::{Dialogue, Later, Step, name_of};
 use super::lanes::{Lanes, Place};
-use super::own;
 use super::reply;
 use super::request::{Parser, Request};
 use super::shape::{Form, Shape};
@@ -16,7 +15,6 @@ use bytes::{Buf, BytesMut};
 use redis::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{broadcast, watch};
 
@@ -132,13 +130,7 @@ impl Connection {
             Event::Replies(replies) => {
                 replies.into_iter().for_each(|(place, value)| self.slots.fill(place, value))
             }
-            Event::Alone(value) => {
-                if let Some((place, _)) = self.alone.take() {
-                    self.slots.fill(place, value);
-                }
-                self.set_blocked(false);
-                self.dialogue.note_state();
-            }
+            Event::Alone(value) => self.end_alone(value),
             Event::Wrote(Err(_)) | Event::Read(Err(_)) => return false,
             Event::Wrote(Ok(count)) => {
                 self.unflushed = !self.output.is_empty();
@@ -169,6 +161,17 @@ impl Connection {
             Event::Line(_) | Event::Other => {}
         }
         true
+    }
+
+    fn end_alone(&mut self, value: Value) {
+        if let Some((place, _)) = self.alone.take() {
+            match self.dialogue.finish(value) {
+                Ok(value) => self.slots.fill(place, value),
+                Err(later) => self.alone = Some((place, later)),
+            }
+        }
+        self.set_blocked(false);
+        self.dialogue.note_state();
     }
 
     fn may_issue(&self) -> bool {
@@ -212,7 +215,7 @@ impl Connection {
         false
     }
 
-    /// What comes from the client cannot be understood any more: it is told, and let go.
+    /// What comes from the client is no request: it is told, and let go.
     fn refuse(&mut self, why: &str) {
         let slot = Slot::new(Request::of::<&[u8]>(&[]), String::new(), Form::One(Shape::Plain));
         let place = self.slots.push(slot);
@@ -222,9 +225,7 @@ impl Connection {
 
     fn issue_one(&mut self, request: Request) -> bool {
         let name = name_of(&request);
-        if name == "post" || name == "host:" {
-            tracing::warn!(client = %self.dialogue.peer.address, "speaks HTTP, perhaps against its will: let go");
-            self.dialogue.leaves = true;
+        if self.dialogue.turns_away(&name) {
             return false;
         }
         if self.must_pause(&name, &request) {
@@ -270,9 +271,8 @@ impl Connection {
     }
 
     fn must_pause(&self, name: &str, request: &Request) -> bool {
-        let Some(pause) = *self.dialogue.shared.pause.borrow() else { return false };
-        let holds = Instant::now() < pause.until && !own::is_ours(name);
-        holds && (!pause.writes_only || self.dialogue.writes(name, request))
+        let pause = *self.dialogue.shared.pause.borrow();
+        pause.is_some_and(|pause| self.dialogue.must_pause(pause, name, request))
     }
 
     fn set_blocked(&mut self, blocked: bool) {

@@ -5,7 +5,7 @@ use super::own;
 use super::reply::{self, Protocol};
 use super::request::{Limits, Request};
 use super::shape::{Form, Shape, shape_of};
-use super::shared::Shared;
+use super::shared::{Pause, Shared};
 use super::slots::Slot;
 use super::transaction::Queued;
 use crate::client::steps::reply_or_error;
@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use redis::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// A reply that takes its time.
 pub type Later = BoxFuture<'static, Value>;
@@ -51,6 +52,8 @@ pub struct Dialogue {
     pub(super) session: Session,
     /// What stands behind MULTI, in order.
     pub(super) queue: Vec<Queued>,
+    /// What EXEC has to answer itself once the store has run the rest.
+    pub(super) after_exec: Vec<(usize, Request)>,
     /// The register that it last wrote to, by one of its keys.
     pub(super) last_write: Option<Vec<u8>>,
 }
@@ -64,6 +67,8 @@ pub enum Wants {
     None,
     /// All but the next one.
     SkipsNext,
+    /// The request that was not to be answered asked for the same again.
+    SkipsAgain,
 }
 
 /// What a client may ask before it has shown a password.
@@ -88,6 +93,7 @@ impl Dialogue {
             leaves: false,
             monitors: false,
             queue: Vec::new(),
+            after_exec: Vec::new(),
             last_write: None,
         }
     }
@@ -189,6 +195,16 @@ impl Dialogue {
 }
 
 impl Dialogue {
+    /// Whether this is HTTP, perhaps sent by somebody's browser against its user's will. It gets no answer.
+    pub fn turns_away(&mut self, name: &str) -> bool {
+        let speaks_http = name == "post" || name == "host:";
+        if speaks_http {
+            tracing::warn!(client = %self.peer.address, "speaks HTTP: let go");
+            self.leaves = true;
+        }
+        speaks_http
+    }
+
     /// A request is about to be taken: counted, and shown to those who monitor.
     pub fn hears(&self, name: &str, request: &Request) {
         let shared = &self.shared;
@@ -228,13 +244,15 @@ impl Dialogue {
 
     /// CLIENT REPLY: whether the reply to a request before which the client wanted this is left out.
     pub fn is_silent(&mut self, before: Wants) -> bool {
+        let now = self.wants;
         if before == Wants::SkipsNext {
-            if self.wants == Wants::SkipsNext {
-                self.wants = Wants::All;
-            }
-            return true;
+            self.wants = match now {
+                Wants::SkipsNext => Wants::All,
+                Wants::SkipsAgain => Wants::SkipsNext,
+                Wants::All | Wants::None => now,
+            };
         }
-        self.wants != Wants::All
+        now != Wants::All
     }
 
     /// Tells CLIENT LIST of MULTI and WATCH.
@@ -245,8 +263,14 @@ impl Dialogue {
         told.watches = queued.is_none() && !self.session.is_plain();
     }
 
+    /// CLIENT PAUSE: whether the request waits for its end.
+    pub fn must_pause(&self, pause: Pause, name: &str, request: &Request) -> bool {
+        let holds = Instant::now() < pause.until && !own::is_ours(name);
+        holds && (!pause.writes_only || self.writes(name, request))
+    }
+
     /// Whether a request may change something.
-    pub fn writes(&self, name: &str, request: &Request) -> bool {
+    fn writes(&self, name: &str, request: &Request) -> bool {
         match self.client.plan(&request.words()) {
             Ok(Plan::Write(_) | Plan::Pick(_)) => true,
             Ok(Plan::Split(parts, _)) => parts.iter().any(|part| part.access == Access::Write),

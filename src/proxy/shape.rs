@@ -73,6 +73,10 @@ pub fn shape_of(name: &str, request: &Request) -> Shape {
         "lpop" | "rpop" if request.len() > 2 => Shape::List,
         "lmpop" | "blmpop" | "blpop" | "brpop" | "exec" => Shape::List,
         "xread" | "xreadgroup" => Shape::Entries,
+        // The last part names consumers, and there may be none.
+        "xpending" if request.len() == 3 => {
+            Shape::Fields(&[Shape::Plain, Shape::Plain, Shape::Plain, Shape::List])
+        }
         "xinfo" => stream_info(request),
         "geopos" => Shape::Each(&DOUBLES),
         "georadius" | "georadius_ro" | "georadiusbymember" | "georadiusbymember_ro" | "geosearch"

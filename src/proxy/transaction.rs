@@ -1,10 +1,9 @@
 //! MULTI as one client sees it: the store queues its commands, and what the proxy answers itself takes its place among them.
 
-use super::dialogue::{Dialogue, Step, name_of};
+use super::dialogue::{Dialogue, Later, Step, name_of};
 use super::own;
 use super::request::Request;
 use super::shape::{Form, Shape, shape_of};
-use crate::client::steps::reply_or_error;
 use redis::Value;
 
 /// One command behind MULTI.
@@ -34,7 +33,7 @@ impl Dialogue {
             "multi" | "watch" => return (self.in_session(request), plain),
             _ => {}
         }
-        if own::is_ours(name) {
+        if own::can_be_queued(self, name, request) {
             self.queue.push(Queued::Own(request.clone()));
             return (Step::Now(Value::SimpleString("QUEUED".into())), plain);
         }
@@ -45,35 +44,52 @@ impl Dialogue {
         (self.in_session(request), plain)
     }
 
-    /// The store's part as one op; what is answered here is put between its replies.
+    /// The store's part as one op; what is answered here waits for it, since nothing of a transaction that is aborted may happen.
     fn exec(&mut self, request: &Request) -> (Step, Form) {
         let queue = std::mem::take(&mut self.queue);
-        let (mut shapes, mut ours) = (Vec::new(), Vec::new());
+        let mut shapes = Vec::with_capacity(queue.len());
         for (place, queued) in queue.into_iter().enumerate() {
             match queued {
                 Queued::Store(shape) => shapes.push(shape),
                 Queued::Own(request) => {
-                    let name = name_of(&request);
-                    shapes.push(shape_of(&name, &request));
-                    ours.extend(own::answer(self, &name, &request).map(|step| (place, step)));
+                    shapes.push(shape_of(&name_of(&request), &request));
+                    self.after_exec.push((place, request));
                 }
             }
         }
-        let (session, request) = (self.session.clone(), request.clone());
-        let later = async move {
-            let mut reply = reply_or_error(session.run(&request.words()).await);
-            if let Value::Array(replies) = &mut reply {
-                for (place, step) in ours {
-                    let value = match step {
-                        Step::Now(value) => value,
-                        Step::Alone(later) => later.await,
-                        Step::Lane(..) => Value::Nil,
-                    };
-                    replies.insert(place.min(replies.len()), value);
+        (self.in_session(request), Form::Exec(shapes))
+    }
+
+    /// What ran alone has come to this. Where it was EXEC, the replies of what is answered here are put between the store's.
+    pub fn finish(&mut self, value: Value) -> Result<Value, Later> {
+        let ours = std::mem::take(&mut self.after_exec);
+        let mut replies = match value {
+            Value::Array(replies) if !ours.is_empty() => replies,
+            value => return Ok(value),
+        };
+        let mut slow = Vec::new();
+        for (place, request) in ours {
+            let value = match own::answer(self, &name_of(&request), &request) {
+                Some(Step::Now(value)) => value,
+                Some(Step::Alone(later)) => {
+                    slow.push((place, later));
+                    Value::Nil
+                }
+                Some(Step::Lane(..)) | None => Value::Nil,
+            };
+            replies.insert(place.min(replies.len()), value);
+        }
+        if slow.is_empty() {
+            return Ok(Value::Array(replies));
+        }
+        Err(Box::pin(async move {
+            for (place, later) in slow {
+                let value = later.await;
+                if let Some(reply) = replies.get_mut(place) {
+                    *reply = value;
                 }
             }
-            reply
-        };
-        (Step::Alone(Box::pin(later)), Form::Exec(shapes))
+            Value::Array(replies)
+        }))
     }
 }

@@ -98,6 +98,7 @@ fn reply(with: &mut Dialogue, request: &Request) -> Step {
         b"off" => with.wants = Wants::None,
         // It is not answered itself either, and what follows it is not.
         b"skip" if with.wants == Wants::All => with.wants = Wants::SkipsNext,
+        b"skip" if with.wants == Wants::SkipsNext => with.wants = Wants::SkipsAgain,
         b"skip" => {}
         _ => return refuse("ERR syntax error"),
     }

@@ -58,8 +58,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     NAMES.into_iter()
 }
 
+/// Whether it is one of ours that a node would run as well, as far as its name and the number of its arguments go.
+pub fn can_be_queued(with: &Dialogue, name: &str, request: &Request) -> bool {
+    is_ours(name) && (name == "anarcho" || with.shared.client.table().check(&request.words()).is_ok())
+}
+
 /// Answers it, if it is one of ours.
 pub fn answer(with: &mut Dialogue, name: &str, request: &Request) -> Option<Step> {
+    if !is_ours(name) {
+        return None;
+    }
+    if name != "anarcho"
+        && let Err(refusal) = with.shared.client.table().check(&request.words())
+    {
+        return Some(Step::Now(refusal.into_reply()));
+    }
     let step = match name {
         "anarcho" => anarcho::answer(with, request),
         "hello" => auth::hello(with, request),
