@@ -66,7 +66,9 @@ impl Writer<'_> {
             (Shape::Text, Value::BulkString(text)) => self.text(text),
             (Shape::Double, Value::BulkString(number)) => self.double(number),
             (Shape::Set, Value::Array(items)) => self.list(b'~', items, &Shape::Plain),
-            (Shape::Map(shapes), Value::Array(items)) => self.map(shapes, items),
+            (Shape::Map(shapes), Value::Array(items)) if items.len().is_multiple_of(2) => {
+                self.map(shapes, items)
+            }
             (Shape::Each(of), Value::Array(items)) => self.list(b'*', items, of),
             (Shape::Pairs(second), Value::Array(items)) => self.pairs(second, items),
             (Shape::Entries, Value::Array(items)) => self.entries(items),
@@ -129,7 +131,8 @@ impl Writer<'_> {
     }
 
     fn double(&mut self, number: &[u8]) {
-        if self.resp3 { self.line(b',', number) } else { self.bulk(b'$', number) }
+        let is_number = std::str::from_utf8(number).is_ok_and(|text| text.parse::<f64>().is_ok());
+        if self.resp3 && is_number { self.line(b',', number) } else { self.bulk(b'$', number) }
     }
 
     fn nil(&mut self) {
@@ -175,7 +178,8 @@ impl Writer<'_> {
     }
 
     fn pairs(&mut self, second: &Shape, items: &[Value]) {
-        if items.iter().any(|item| matches!(item, Value::Array(_))) {
+        // What does not come in pairs is passed on as it is.
+        if !items.len().is_multiple_of(2) || items.iter().any(|item| matches!(item, Value::Array(_))) {
             return self.list(b'*', items, &Shape::Plain);
         }
         let count = if self.resp3 { items.len() / 2 } else { items.len() };
@@ -190,13 +194,12 @@ impl Writer<'_> {
     }
 
     fn entries(&mut self, items: &[Value]) {
-        self.header(if self.resp3 { b'%' } else { b'*' }, items.len());
-        for item in items {
-            match item {
-                Value::Array(pair) if self.resp3 => pair.iter().for_each(|part| self.plain(part)),
-                whole => self.plain(whole),
-            }
-        }
+        let pairs: Option<Vec<&[Value]>> = items.iter().map(pair).collect();
+        let Some(pairs) = pairs.filter(|_| self.resp3) else {
+            return self.list(b'*', items, &Shape::Plain);
+        };
+        self.header(b'%', pairs.len());
+        pairs.into_iter().flatten().for_each(|part| self.plain(part));
     }
 
     fn fields(&mut self, shapes: &[Shape], items: &[Value]) {
@@ -225,6 +228,13 @@ impl Writer<'_> {
         self.header(b'>', data.len() + 1);
         self.bulk(b'$', kind.to_string().as_bytes());
         data.iter().for_each(|part| self.plain(part));
+    }
+}
+
+fn pair(item: &Value) -> Option<&[Value]> {
+    match item {
+        Value::Array(parts) if parts.len() == 2 => Some(parts),
+        _ => None,
     }
 }
 
