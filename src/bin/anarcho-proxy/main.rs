@@ -4,7 +4,7 @@ mod flags;
 mod logs;
 
 use anarchoredis::node::ConnectError;
-use anarchoredis::proxy::{Health, Proxy};
+use anarchoredis::proxy::{Health, Proxy, Settings};
 use anarchoredis::{Client, Config, Error};
 use flags::Flags;
 use std::process::ExitCode;
@@ -24,8 +24,12 @@ async fn main() -> ExitCode {
     if let Err(why) = logs::start(flags.log_format.as_deref()) {
         return wrong_use(&why);
     }
+    let (config, settings) = match flags.client_config().and_then(|config| Ok((config, flags.settings()?))) {
+        Ok(told) => told,
+        Err(why) => return wrong_use(&why),
+    };
     let started = tokio::select! {
-        started = start(flags) => started,
+        started = start(&flags, &config, settings) => started,
         () = ending() => return ExitCode::SUCCESS, // nothing is under way yet
     };
     let proxy = match started {
@@ -49,9 +53,7 @@ fn wrong_use(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-async fn start(flags: Flags) -> Result<Proxy, String> {
-    let config = flags.client_config()?;
-    let settings = flags.settings()?;
+async fn start(flags: &Flags, config: &Config, settings: Settings) -> Result<Proxy, String> {
     let health = Health::default();
     if let Some(address) = &flags.metrics {
         let bound = TcpListener::bind(address).await;
@@ -59,7 +61,7 @@ async fn start(flags: Flags) -> Result<Proxy, String> {
         tracing::info!(%address, "health and metrics");
         tokio::spawn(health.clone().serve(listener));
     }
-    let client = connect(&flags.node, &config).await?;
+    let client = connect(&flags.node, config).await?;
     let proxy = Proxy::start(client, settings).await.map_err(|error| error.to_string())?;
     health.watch(&proxy);
     for address in proxy.addresses() {
