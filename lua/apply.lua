@@ -1,7 +1,7 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text expiry deadline state stream user
+-- USES    fence text expiry deadline state stream user take wake
 -- KEYS    1 record; 2.. every key that the commands name, each once
--- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies,
+-- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies, w tell who waits: PUBLISH,
 --         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);
 --         6 digest that the op holds at, or '*', and perhaps '<' and the ms from which on it holds no more; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
 --         10 max clock offset ms; 11 lowest absolute expiry ms that the commands set (0 none); 12 number of commands; 13.. argc, args of each
@@ -17,9 +17,10 @@ local max_offset_ms, lowest_expiry_ms, commands = tonumber(ARGV[10]), tonumber(A
 local holds_until_ms = math.huge
 local limit = string.find(expected, '<', 1, true)
 if limit then expected, holds_until_ms = string.sub(expected, 1, limit - 1), tonumber(string.sub(expected, limit + 1)) end
-local keep, read_only, hash
+local keep, read_only, hash, wake
 if flags ~= '' then
   keep, read_only, hash = string.find(flags, 'k', 1, true), string.find(flags, 'r', 1, true), string.find(flags, 'h', 1, true)
+  wake = string.find(flags, 'w', 1, true)
 end
 
 -- A ballot begins with 16 digits of microseconds.
@@ -112,12 +113,15 @@ local near = lowest_expiry_ms > 0 and lowest_expiry_ms <= now_ms + 5 and command
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
   local argc, is_script = tonumber(ARGV[at]), ARGV[at + 1] == 'EVAL'
+  local taker = takers[ARGV[at + 1]]
   local timed = by_op and by_op[string.upper(ARGV[at + 1])]
   local reply, refused, changed
   if is_script then
     local seen
     reply, changed, seen, refused = run_user(at + 1, argc, op_ms, op .. ballot, read_only)
     seen_here = seen_here .. seen
+  elseif taker then
+    reply, changed = taker({unpack(ARGV, at + 1, at + argc)})
   elseif timed then
     local ran, later, unchanged
     ran, reply, later, unchanged = pcall(timed, {unpack(ARGV, at + 1, at + argc)}, as_text(op_ms), delivery_ms)
@@ -195,4 +199,5 @@ for i = 1, #fields, 2 do
 end
 for i = 1, #lost do redis.call('HDEL', record, lost[i]) end
 redis.call('HSET', record, 'p', ballot, 'v', version, 'd', digest, 'o', cmsgpack.pack(remembered), fields[1] or 'v', fields[2] or version)
+if wake then tell_waiters(record, version) end
 return ack(ballot, base, replies)

@@ -1,5 +1,5 @@
--- settle: accept a history under a ballot, with the state that it produced where the node does not have it.
--- USES    fence text rebuild
+-- settle: accept a history under a ballot, with the state that it produced where the node does not have it. With a state it tells who waits: PUBLISH.
+-- USES    fence text rebuild wake
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta); 7 base digest (delta: the digest that the delta starts from);
 --         8 remembered ops, as snapshot gave them; 9 dirty ('1': remember here that another node missed this settle); 10 multi ('1' or '0');
@@ -114,4 +114,5 @@ for i = 1, #keys do store(keys[i]) end
 for i = 1, #log do redis.call('HSET', record, 'l' .. tonumber(cmsgpack.unpack(log[i])[1]) % 32, log[i]) end
 if ops == '' then redis.call('HDEL', record, 'o') else redis.call('HSET', record, 'o', ops) end
 if ARGV[10] == '1' then redis.call('HSET', record, 'm', '1') end
+tell_waiters(record, version) -- it may hold growth that this node never executed
 return {'SETTLED'}

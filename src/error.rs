@@ -53,6 +53,18 @@ pub enum Error {
         /// The nodes that did not help.
         failures: Failures,
     },
+    /// A message that fewer nodes carry than are needed for every subscriber to hear it. It is not sent again by itself.
+    #[error(
+        "{carried} of the {needed} nodes that are needed carry the message for certain ({failures}); some subscribers may hear it, others not; publish it again where hearing it twice is better than not at all"
+    )]
+    HalfPublished {
+        /// A majority.
+        needed: usize,
+        /// How many said that they carry it; others may.
+        carried: usize,
+        /// The nodes that did not.
+        failures: Failures,
+    },
     /// Applied, but the reply was too long to be remembered until the retry that learnt of it.
     #[error(
         "applied, but its reply is lost: the first answer did not arrive, and the reply was too long to be remembered for the retry"
@@ -73,7 +85,7 @@ impl Error {
     /// What happened to the data.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Error::Indeterminate { .. } => Outcome::Indeterminate,
+            Error::Indeterminate { .. } | Error::HalfPublished { .. } => Outcome::Indeterminate,
             Error::ReplyLost => Outcome::Applied,
             _ => Outcome::NotApplied,
         }
@@ -89,7 +101,7 @@ impl Error {
         match self {
             Error::NoQuorum { .. } => "NOQUORUM",
             Error::NotApplied { .. } | Error::Closed => "NOTAPPLIED",
-            Error::Indeterminate { .. } => "INDETERMINATE",
+            Error::Indeterminate { .. } | Error::HalfPublished { .. } => "INDETERMINATE",
             Error::ReplyLost => "REPLYLOST",
             Error::VersionMismatch => "VERSIONMISMATCH",
             _ => "ERR",

@@ -17,6 +17,8 @@ pub mod proxy;
 pub mod script;
 pub mod surroundings;
 
-pub use client::{Applied, Builder, Client, KeySnapshot, Session};
+pub use client::{
+    Applied, Builder, Client, Delivery, KeySnapshot, Kind, PubSub, PubSubSink, PubSubStream, Session,
+};
 pub use config::{Config, Consistency, Tls};
 pub use error::{Error, Outcome, outcome_of};

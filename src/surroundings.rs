@@ -1,6 +1,6 @@
 //! What the library takes from the world: the time of day, random numbers and connections.
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
 use std::fmt::Debug;
 use std::future::Future;
@@ -27,6 +27,12 @@ pub trait Surroundings: Debug + Send + Sync + 'static {
 
     /// Opens a connection to the server that `client` names.
     fn dial<'a>(&'a self, client: &'a Client, patience: Patience) -> Pending<'a, Connection>;
+
+    /// Opens a connection that only listens to what the server publishes; none where there is no such thing. Who waits then asks now and
+    /// then, and subscribers hear nothing.
+    fn listen<'a>(&'a self, _client: &'a Client, _patience: Patience) -> Pending<'a, Option<PubSub>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// How long a connection may take.
@@ -84,5 +90,9 @@ impl Surroundings for Machine {
         Box::pin(async move {
             Ok(Connection::Remote(client.get_multiplexed_async_connection_with_config(&settings).await?))
         })
+    }
+
+    fn listen<'a>(&'a self, client: &'a Client, _patience: Patience) -> Pending<'a, Option<PubSub>> {
+        Box::pin(async move { client.get_async_pubsub().await.map(Some) })
     }
 }

@@ -52,6 +52,9 @@ async fn run_plan(
         Plan::Read(call) | Plan::Write(call) => (run_call(connection, &call).await, call.unordered),
         Plan::Local(reply) => (Ok(reply), false),
         Plan::Walk(walk) => unreachable!("{walk:?}: tests/walks.rs"),
+        Plan::Publish(_) | Plan::Census(_) => unreachable!("tests/pubsub.rs"),
+        // Tries are commands of the scripts: tests/blocking.rs compares them.
+        Plan::Block(_) => (send(connection, args).await.map_err(|error| said(&error)), true),
         Plan::Split(parts, join) => {
             let mut replies = Vec::new();
             for part in &parts {

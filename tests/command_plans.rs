@@ -253,10 +253,6 @@ fn a_refusal_says_why() {
     let newer = "only the options of Redis 7.0 are known to every node: read, then use compare_and_apply";
     check(&[
         (
-            "BLPOP k 0",
-            "ERR 'blpop' is refused: blocking commands are not supported yet: poll with the command that does not block",
-        ),
-        (
             "CONFIG GET maxmemory",
             "ERR 'config|get' is refused: it administers one server: send it to each node",
         ),
@@ -274,6 +270,52 @@ fn a_refusal_says_why() {
             "ERR 'sort' is refused: BY and GET that look into other keys are not supported yet (BY nosort and GET # are)",
         ),
     ]);
+}
+
+#[test]
+fn only_what_can_end_a_wait_tells_those_who_wait() {
+    let wakes = |line: &str| match plan_of(&redis_7_0(), &words(line), NOW_MS) {
+        Ok(Plan::Read(call) | Plan::Write(call)) => call.wakes,
+        other => panic!("{line}: {other:?}"),
+    };
+    for line in [
+        "LPUSH k v",
+        "RPUSH k v",
+        "LMOVE {k}a {k}b LEFT LEFT",
+        "RPOPLPUSH {k}a {k}b",
+        "SORT k STORE {k}b",
+        "ZADD k 1 a",
+        "ZINCRBY k 1 a",
+        "ZUNIONSTORE k 1 {k}a",
+        "GEOADD k 1 1 a",
+        "RENAME k {k}b",
+        "COPY k {k}b",
+        "XADD k * f v",
+        "XGROUP DESTROY k g",
+        "DEL k",
+        "EVAL return(1) 1 k",
+    ] {
+        assert!(wakes(line), "{line}");
+    }
+    for line in [
+        "SET k v",
+        "INCR k",
+        "HSET k f v",
+        "SADD k m",
+        "LPOP k",
+        "SORT k",
+        "LINSERT k BEFORE a b",
+        "XACK k g 1-1",
+    ] {
+        assert!(!wakes(line), "{line}");
+    }
+    let commands = [words("SET {k}a v"), words("RPUSH {k}b v")];
+    let commands: Vec<Vec<&[u8]>> =
+        commands.iter().map(|args| args.iter().map(Vec::as_slice).collect()).collect();
+    for (count, expected) in [(1, false), (2, true)] {
+        let transaction = redis_7_0().transaction(&commands[..count], NOW_MS).unwrap();
+        assert_eq!(transaction.call().map(|(_, call)| call.wakes), Some(expected));
+    }
 }
 
 #[test]
@@ -303,7 +345,7 @@ fn a_command_runs_only_if_every_node_knows_it_in_that_form() {
         ),
         (
             "BLPOP k 1",
-            "ERR 'blpop' is refused: blocking commands are not supported yet: poll with the command that does not block",
+            "ERR 'blpop' is not known to every node of this cluster: upgrade the older nodes to use it",
         ),
         ("FOO", "ERR unknown command 'FOO', with args beginning with: "),
     ] {

@@ -100,16 +100,20 @@ fn a_read_of_several_registers_is_split_and_a_read_for_a_group_is_not() {
 }
 
 #[test]
-fn blocking_is_refused_with_what_works_instead() {
-    let refused = |name: &str| {
-        format!(
-            "ERR '{name} block' is refused: blocking is not supported yet: the same command without BLOCK works, poll with it"
-        )
-    };
+fn only_new_entries_are_waited_for() {
+    let table = redis_7_0();
+    for line in [
+        "XREAD BLOCK 0 STREAMS x $",
+        "XREAD COUNT 1 BLOCK 0 STREAMS x y $ $",
+        "XREADGROUP GROUP g c BLOCK 5 STREAMS x >",
+        "XREADGROUP BLOCK 5 NOACK GROUP g c STREAMS x {x}y > >",
+    ] {
+        assert!(matches!(plan_of(&table, &words(line), 0), Ok(Plan::Block(_))), "{line}");
+    }
     check(&[
-        ("XREAD BLOCK 0 STREAMS x $", &refused("xread")),
-        ("XREAD COUNT 1 BLOCK 0 STREAMS x y $ $", &refused("xread")),
-        ("XREADGROUP GROUP g c BLOCK 5 STREAMS x >", &refused("xreadgroup")),
+        ("XREADGROUP GROUP g c BLOCK 5 STREAMS x 0", "write x [x] XREADGROUP GROUP g c STREAMS x 0 +timed"),
+        ("XREAD BLOCK x STREAMS x $", "ERR timeout is not an integer or out of range"),
+        ("XREAD BLOCK -1 STREAMS x $", "ERR timeout is negative"),
     ]);
 }
 

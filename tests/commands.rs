@@ -29,7 +29,14 @@ use harness::{Nodes, Server, Version};
 const OWN_CALLS: [&str; 7] =
     ["info", "config|resetstat", "config|get", "client|setinfo", "command", "script|load", "time"];
 /// What the list of calls leaves to the tests of scripts and walks.
-const MORE_CALLS: [&str; 13] = [
+const MORE_CALLS: [&str; 20] = [
+    "PUBLISH c m",
+    "SPUBLISH c m",
+    "PUBSUB CHANNELS",
+    "PUBSUB NUMSUB",
+    "PUBSUB NUMPAT",
+    "PUBSUB SHARDCHANNELS",
+    "PUBSUB SHARDNUMSUB c",
     "EVAL return(1) 0",
     "EVAL_RO return(1) 0",
     "EVALSHA 930269f31393d0be681588b6ab08dccee7d6bb67 0",

@@ -19,7 +19,7 @@
 //! | P39 | no client of these lists keys; tests/command_table.rs refuses it |
 //! | P40 | there are no slots and one database; tests/command_table.rs |
 //! | P41 | FLUSHALL is refused for the whole cluster, and a node emptied directly is P05 |
-//! | P43, P44 | neither has WATCH, publish or blocking pops; tests/command_table.rs refuses them |
+//! | P43, P44 | beside the protocol: tests/transactions.rs, tests/blocking.rs, tests/pubsub.rs |
 //! | P48 | the naive versions come from no clock; tests/protocol_write.rs |
 //! | P49, P50 | the naive healer is told its keys and has no queue; tests/heal.rs |
 //! | P53 | model servers refuse nobody; tests/system_faults.rs |

@@ -68,6 +68,8 @@ local function stream_commands()
     end
     return reply, #made > 0
   end
+  -- As part of an op it still changes nothing: who blocks reads under a ballot, and leaves no version behind.
+  function by_op.XREAD(words) return redis.pcall(unpack(words)), nil, true end
   function by_op.XREADGROUP(words, _, delivery_ms)
     local group, consumer, noack, at = nil, nil, false, 2
     while words[at] and string.upper(words[at]) ~= 'STREAMS' do

@@ -1,11 +1,12 @@
 //! From a list of URLs to a client.
 
+use super::publish::Publisher;
 use super::{Client, Inner};
 use crate::command::Table;
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{ConnectError, Members, Node, RemoteNode, Seat, form, probe_all};
+use crate::node::{ConnectError, Listeners, Members, Node, RemoteNode, Seat, form, probe_all};
 use crate::protocol::Quorum;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +105,11 @@ impl Builder {
         let seen = nodes.iter().map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>).collect();
         let coordinator = Coordinator::start(seen, Arc::clone(&config));
         let consistency = config.consistency;
-        Ok(Client { inner: Arc::new(Inner { coordinator, nodes, table, config }), consistency })
+        let listeners = Listeners::start(&nodes);
+        let publisher = Publisher::new(config.surroundings.random());
+        let (lines, exchange) = (Arc::default(), Arc::default());
+        let inner = Inner { coordinator, nodes, listeners, lines, exchange, publisher, table, config };
+        Ok(Client { inner: Arc::new(inner), consistency })
     }
 
     fn check(&self) -> Result<(), Error> {

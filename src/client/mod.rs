@@ -1,8 +1,13 @@
 //! The public API: a client that looks like one Redis connection and is backed by all nodes.
 
+mod blocking;
 mod builder;
 mod connection;
+mod exchange;
+mod lines;
 mod pipeline;
+mod publish;
+mod pubsub;
 mod run;
 mod session;
 pub(crate) mod steps;
@@ -11,6 +16,8 @@ mod versions;
 mod walk;
 
 pub use builder::Builder;
+pub use exchange::{Delivery, Kind};
+pub use pubsub::{PubSub, PubSubSink, PubSubStream};
 pub use session::Session;
 pub use versions::{Applied, KeySnapshot};
 
@@ -18,7 +25,7 @@ use crate::command::Table;
 use crate::config::{Config, Consistency};
 use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
-use crate::node::{Node, RemoteNode, Seat};
+use crate::node::{Listeners, Node, RemoteNode, Seat};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -51,6 +58,10 @@ pub struct Client {
 struct Inner {
     coordinator: Arc<Coordinator>,
     nodes: Vec<Arc<RemoteNode>>,
+    listeners: Arc<Listeners>,
+    lines: Arc<lines::Lines>,
+    exchange: Arc<exchange::Exchange>,
+    publisher: publish::Publisher,
     table: Table,
     config: Arc<Config>,
 }
@@ -101,6 +112,7 @@ impl Client {
     pub async fn close(self) -> bool {
         let coordinator = &self.inner.coordinator;
         coordinator.close();
+        self.inner.listeners.stir();
         let deadline = Instant::now() + self.inner.config.operation_timeout;
         while !coordinator.is_idle() {
             if Instant::now() > deadline {

@@ -40,6 +40,9 @@ impl Client {
             Plan::Write(call) => self.run_call(Access::Write, call).await,
             Plan::Pick(pick) => self.run_pick(&pick).await,
             Plan::Walk(walk) => Box::pin(self.run_walk(walk)).await,
+            Plan::Block(block) => Box::pin(self.run_block(block)).await,
+            Plan::Publish(publish) => self.publish(&publish).await,
+            Plan::Census(census) => self.census(&census).await,
             Plan::Split(parts, join) => self.run_split(parts, join).await,
         }
     }

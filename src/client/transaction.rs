@@ -1,6 +1,7 @@
 //! MULTI/EXEC as one op, and WATCH as the digest that it holds at.
 
 use super::connection::{Words, words};
+use super::pipeline::reply_or_error;
 use super::{Client, Result};
 use crate::command::{Refusal, Register, Transaction, watched};
 use crate::config::Consistency;
@@ -38,7 +39,10 @@ impl Client {
     /// Runs a transaction as one op; nil, and nothing is changed, where what was watched has changed since.
     pub(super) async fn exec(&self, transaction: Transaction, watch: Option<Watch>) -> Result<Value> {
         let mut work = match (transaction.call(), &watch) {
-            (None, None) => return Ok(transaction.reply(Vec::new())),
+            (None, None) => {
+                let published = self.publish_all(&transaction).await;
+                return Ok(transaction.reply(Vec::new(), published));
+            }
             (Some((access, call)), Some(watch)) if call.keys.is_empty() => {
                 Work { register: watch.register.clone(), ..Work::new(access, call.clone()) }
             }
@@ -55,10 +59,22 @@ impl Client {
             }
         };
         match result {
-            Ok(done) => Ok(transaction.reply(done.replies)),
+            Ok(done) => {
+                let published = self.publish_all(&transaction).await;
+                Ok(transaction.reply(done.replies, published))
+            }
             Err(Error::VersionMismatch) => Ok(Value::Nil),
             Err(error) => Err(error),
         }
+    }
+
+    /// What a transaction publishes is published once it is committed; what cannot be is an error in its place.
+    async fn publish_all(&self, transaction: &Transaction) -> Vec<Value> {
+        let mut replies = Vec::new();
+        for message in transaction.messages() {
+            replies.push(reply_or_error(self.publish(message).await));
+        }
+        replies
     }
 
     /// Reads, linearizably, what the keys of one register are at.

@@ -1,8 +1,10 @@
 //! What a command becomes.
 
+use super::block::Block;
 use super::fold::{Fold, Join};
 use super::key::Register;
 use super::pick::Pick;
+use super::publish::{Census, Publish};
 use super::walk::Walk;
 use redis::{ServerError, Value};
 
@@ -28,6 +30,12 @@ pub enum Plan {
     Split(Vec<Part>, Join),
     /// Keys or elements by a cursor.
     Walk(Walk),
+    /// Tried until there is something to take.
+    Block(Block),
+    /// A message to all who listen.
+    Publish(Publish),
+    /// Who listens.
+    Census(Census),
     /// The answer, without any node.
     Local(Value),
 }
@@ -64,6 +72,8 @@ pub struct Call {
     pub unordered: bool,
     /// Stream commands among them take their time from the op instead of from each node's clock.
     pub timed: bool,
+    /// It can make a list, sorted set or stream appear or grow, or end a wait for one: who waits is told.
+    pub wakes: bool,
 }
 
 impl Call {

@@ -13,6 +13,8 @@
 //!   SPOP s          ->  Pick    SRANDMEMBER s 1, then SREM s m             a node's choice, made once
 //!   XADD x * f v    ->  Write   XADD x * f v, timed                    id and delivery times come from the op, not from a node's clock
 //!   SCAN 0          ->  Walk    a page of one node after the other             until a majority has been seen
+//!   BLPOP l 0       ->  Block   tried when somebody has pushed            until there is something to take
+//!   PUBLISH c m     ->  Publish to every node that can be reached               each subscriber hears it once
 //!   PING            ->  Local   PONG                           no node is asked
 //!   RENAME a b      ->  refused: the keys are in different registers
 //! ```
@@ -20,6 +22,8 @@
 //! No I/O happens here, and no clock is read: the caller passes the time of the operation.
 
 mod arguments;
+mod block;
+mod blocking;
 mod call;
 mod chunk;
 mod expiry;
@@ -30,6 +34,7 @@ mod movable;
 mod options;
 mod pick;
 mod plan;
+mod publish;
 mod refusal;
 mod refused;
 mod request;
@@ -43,13 +48,16 @@ mod stream;
 mod stream_id;
 mod stream_read;
 mod table;
+mod timeout;
 mod transaction;
 mod walk;
 
+pub use block::{Block, Taken};
 pub use call::{Access, Call, Part, Plan, Shape, lowest_expiry};
 pub use fold::{Fold, Join};
 pub use key::{RESERVED_PREFIX, Register};
 pub use pick::{Effect, Pick};
+pub use publish::{Census, Publish, of_node, on_node};
 pub use refusal::{Refusal, TableError};
 pub use request::Request;
 pub use table::Table;

@@ -138,6 +138,7 @@ fn choice(command: Vec<Vec<u8>>) -> Call {
         integer_reply: false,
         unordered: true,
         timed: false,
+        wakes: false,
     }
 }
 

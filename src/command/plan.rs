@@ -4,6 +4,7 @@ use super::call::{Access, Call, Plan};
 use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
 use super::fold::{Fold, Join};
 use super::key::{Register, is_reserved, shown};
+use super::publish;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::row::{KeyRule, Kind, Row};
@@ -50,7 +51,15 @@ pub(super) fn plan(
             return Err(Refusal::ReservedKey { key: shown(request.arg(*index)) });
         }
     }
+    if let Some(block) = row.block.map_or(Ok(None), |block| block(request, &indices))? {
+        return match elsewhere(request, &indices) {
+            Some((first, second)) if row.is_whole => Err(Refusal::cross_register(row.name, first, second)),
+            _ => Ok(Plan::Block(block)),
+        };
+    }
     match row.kind {
+        Kind::Publish => Ok(Plan::Publish(publish::publish(row, request))),
+        Kind::Census => publish::census(row, request).map(Plan::Census),
         Kind::Local(answer) => answer(table, request).map(Plan::Local),
         Kind::Pick(pick) => pick(request).map(Plan::Pick),
         Kind::Walk(walk) => walk(request).map(Plan::Walk),
@@ -138,6 +147,7 @@ impl<'a> Draft<'a> {
             integer_reply: row.integer_reply,
             unordered: self.unordered,
             timed: self.timed,
+            wakes: row.wakes && self.access == Access::Write,
         })
     }
 }

@@ -19,22 +19,8 @@ const UNKNOWN_TO_US: &str =
 
 const REFUSED: &[(&[&str], &str)] = &[
     (
-        &["blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"],
-        "blocking commands are not supported yet: poll with the command that does not block",
-    ),
-    (
-        &[
-            "psubscribe",
-            "publish",
-            "pubsub",
-            "punsubscribe",
-            "spublish",
-            "ssubscribe",
-            "subscribe",
-            "sunsubscribe",
-            "unsubscribe",
-        ],
-        "publish and subscribe are not supported yet",
+        &["psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"],
+        "what it brings are messages, not a reply: Client::pubsub() gives them",
     ),
     (
         &["fcall", "fcall_ro", "function"],
@@ -72,7 +58,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "how often and when a key was used is each node's own knowledge: ask a node",
     ),
     (
-        &["object|help", "memory|help", "xgroup|help", "xinfo|help"],
+        &["object|help", "memory|help", "pubsub", "pubsub|help", "xgroup|help", "xinfo|help"],
         "help is not served: see the Redis documentation",
     ),
     (

@@ -1,5 +1,6 @@
 //! What a row of our table says of a command.
 
+use super::block::Block;
 use super::call::Access;
 use super::chunk::Chunk;
 use super::fold::{Fold, Join};
@@ -17,6 +18,9 @@ pub(super) type Treatment = fn(&mut Draft<'_>) -> Result<(), Refusal>;
 /// Answers without any node.
 pub(super) type Answer = fn(&Table, &Request<'_>) -> Result<Value, Refusal>;
 
+/// Reads a command that may block, given the indices of its keys; none where it does not.
+pub(super) type Blocking = fn(&Request<'_>, &[usize]) -> Result<Option<Block>, Refusal>;
+
 /// How one command is run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
@@ -31,6 +35,11 @@ pub(super) struct Row {
     pub hash_replies: bool,
     pub integer_reply: bool,
     pub unordered: bool,
+    pub wakes: bool,
+    /// Whether, and how, it waits.
+    pub block: Option<Blocking>,
+    /// Even where it blocks, its keys must be in one register.
+    pub is_whole: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +50,8 @@ pub(super) enum Kind {
     Pick(fn(&Request<'_>) -> Result<Pick, Refusal>),
     Walk(fn(&Request<'_>) -> Result<Walk, Refusal>),
     Local(Answer),
+    Publish,
+    Census,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +76,9 @@ pub(super) const fn row(name: &'static str, kind: Kind, access: Access) -> Row {
         hash_replies: false,
         integer_reply: false,
         unordered: false,
+        wakes: false,
+        block: None,
+        is_whole: false,
     }
 }
 
@@ -110,6 +124,19 @@ impl Row {
     /// Order or bytes of the reply are the node's own.
     pub const fn unordered(self) -> Self {
         Self { unordered: true, ..self }
+    }
+
+    pub const fn blocking(self, block: Blocking) -> Self {
+        Self { block: Some(block), ..self }
+    }
+
+    pub const fn whole(self) -> Self {
+        Self { is_whole: true, ..self }
+    }
+
+    /// It can give something to those who wait for a list, a sorted set or a stream, or end their wait.
+    pub const fn waking(self) -> Self {
+        Self { wakes: true, ..self }
     }
 
     /// Arithmetic in the server's own `long double`, which is not the same on every processor (pitfall P25): the reply,

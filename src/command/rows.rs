@@ -5,6 +5,7 @@
 //! deterministic. Keys are where `COMMAND` says, unless a row has a rule of its own.
 
 use super::arguments as a;
+use super::blocking as b;
 use super::call::Access;
 use super::expiry as e;
 use super::fold::{Fold, Join};
@@ -29,25 +30,36 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 static ROWS: &[&[Row]] =
-    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO, STREAMS];
+    &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO, STREAMS, PUBSUB];
 
 const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
 
 /// What a script does is known only where it runs: its keys are those that it declares, and nodes whose answers to it differ have
 /// different histories.
 const SCRIPTS: &[Row] = &[
-    write("eval").keys(u::declared).by(u::eval).unordered(),
+    write("eval").keys(u::declared).by(u::eval).unordered().waking(),
     read("eval_ro").keys(u::declared).by(u::eval).unordered(),
-    write("evalsha").keys(u::declared).by(u::evalsha).unordered(),
+    write("evalsha").keys(u::declared).by(u::evalsha).unordered().waking(),
     read("evalsha_ro").keys(u::declared).by(u::evalsha).unordered(),
     local("script|exists", u::exists),
     local("script|flush", u::flush),
     local("script|load", u::load),
 ];
 
+/// Beside the protocol: what is published is stored nowhere.
+const PUBSUB: &[Row] = &[
+    row("publish", Kind::Publish, Access::Read),
+    row("pubsub|channels", Kind::Census, Access::Read),
+    row("pubsub|numpat", Kind::Census, Access::Read),
+    row("pubsub|numsub", Kind::Census, Access::Read),
+    row("pubsub|shardchannels", Kind::Census, Access::Read),
+    row("pubsub|shardnumsub", Kind::Census, Access::Read),
+    row("spublish", Kind::Publish, Access::Read),
+];
+
 const KEYS: &[Row] = &[
-    write("copy").by(a::copy),
-    write("del").split(Join::Sum).chunked(1, 1, Fold::Sum),
+    write("copy").by(a::copy).waking(),
+    write("del").split(Join::Sum).chunked(1, 1, Fold::Sum).waking(),
     // Bytes depend on insertion order and on the server's version (pitfall P27).
     read("dump").unordered(),
     read("exists").split(Join::Sum).chunked(1, 1, Fold::Sum),
@@ -66,16 +78,16 @@ const KEYS: &[Row] = &[
     // exact to the coordinator's clock instead, which is no truer, and Redis 6.2 does not have it.
     read("pttl").unordered(),
     row("randomkey", Kind::Walk(w::any), Access::Read),
-    write("rename"),
-    write("renamenx"),
-    write("restore").by(restore),
+    write("rename").waking(),
+    write("renamenx").waking(),
+    write("restore").by(restore).waking(),
     row("scan", Kind::Walk(w::keys), Access::Read),
-    write("sort").keys(m::sort).by(a::sort),
+    write("sort").keys(m::sort).by(a::sort).waking(),
     read("sort_ro").keys(m::sort).by(a::sort).unordered(),
     read("touch").split(Join::Sum).chunked(1, 1, Fold::Sum),
     read("ttl").unordered(),
     read("type"),
-    write("unlink").split(Join::Sum).chunked(1, 1, Fold::Sum),
+    write("unlink").split(Join::Sum).chunked(1, 1, Fold::Sum).waking(),
 ];
 
 const STRINGS: &[Row] = &[
@@ -138,22 +150,27 @@ const HASHES: &[Row] = &[
 ];
 
 const LISTS: &[Row] = &[
+    write("blmove").blocking(b::blmove).whole(),
+    write("blmpop").keys(b::popped).blocking(b::blmpop),
+    write("blpop").blocking(b::blpop),
+    write("brpop").blocking(b::brpop),
+    write("brpoplpush").blocking(b::brpoplpush).whole(),
     read("lindex"),
     write("linsert"),
     read("llen"),
-    write("lmove"),
+    write("lmove").waking(),
     write("lmpop").keys(m::popped),
     write("lpop"),
     read("lpos"),
-    write("lpush").chunked(2, 1, Fold::Last),
+    write("lpush").chunked(2, 1, Fold::Last).waking(),
     write("lpushx").chunked(2, 1, Fold::Last),
     read("lrange"),
     write("lrem"),
     write("lset"),
     write("ltrim"),
     write("rpop"),
-    write("rpoplpush"),
-    write("rpush").chunked(2, 1, Fold::Last),
+    write("rpoplpush").waking(),
+    write("rpush").chunked(2, 1, Fold::Last).waking(),
     write("rpushx").chunked(2, 1, Fold::Last),
 ];
 
@@ -180,15 +197,18 @@ const SETS: &[Row] = &[
 /// Scores are IEEE doubles, the same everywhere; how many digits a reply shows differs between server versions. A range by
 /// lex is the node's own choice where scores differ: it depends on the random heights of its skip list.
 const SORTED_SETS: &[Row] = &[
-    write("zadd").by(a::zadd).chunked(2, 2, Fold::Sum),
+    write("bzmpop").keys(b::popped).blocking(b::bzmpop),
+    write("bzpopmax").blocking(b::bzpopmax),
+    write("bzpopmin").blocking(b::bzpopmin),
+    write("zadd").by(a::zadd).chunked(2, 2, Fold::Sum).waking(),
     read("zcard"),
     read("zcount"),
     read("zdiff").keys(m::combined).by(a::scores),
-    write("zdiffstore").keys(m::stored),
-    write("zincrby").unordered(),
+    write("zdiffstore").keys(m::stored).waking(),
+    write("zincrby").unordered().waking(),
     read("zinter").keys(m::combined).by(a::scores),
     read("zintercard").keys(m::combined),
-    write("zinterstore").keys(m::stored).by(a::weighted),
+    write("zinterstore").keys(m::stored).by(a::weighted).waking(),
     read("zlexcount").unordered(),
     write("zmpop").keys(m::popped).unordered(),
     read("zmscore").chunked(2, 1, Fold::Concat).unordered(),
@@ -198,7 +218,7 @@ const SORTED_SETS: &[Row] = &[
     read("zrange").by(a::scores),
     read("zrangebylex").unordered(),
     read("zrangebyscore").by(a::scores),
-    write("zrangestore").by(a::zrangestore),
+    write("zrangestore").by(a::zrangestore).waking(),
     read("zrank").by(a::scores),
     write("zrem").chunked(2, 1, Fold::Sum),
     row("zremrangebylex", Kind::Pick(zremrangebylex), Access::Write),
@@ -211,34 +231,34 @@ const SORTED_SETS: &[Row] = &[
     row("zscan", Kind::Walk(w::elements), Access::Read),
     read("zscore").unordered(),
     read("zunion").keys(m::combined).by(a::scores),
-    write("zunionstore").keys(m::stored).by(a::weighted),
+    write("zunionstore").keys(m::stored).by(a::weighted).waking(),
 ];
 
 /// Distances come from the server's `sin`, `cos` and `asin`, which may differ in the last digit.
 const GEO: &[Row] = &[
-    write("geoadd").by(a::geoadd).chunked(2, 3, Fold::Sum),
+    write("geoadd").by(a::geoadd).chunked(2, 3, Fold::Sum).waking(),
     read("geodist").unordered(),
     read("geohash").chunked(2, 1, Fold::Concat).unordered(),
     read("geopos").chunked(2, 1, Fold::Concat).unordered(),
-    write("georadius").keys(m::georadius).by(a::georadius).unordered(),
+    write("georadius").keys(m::georadius).by(a::georadius).unordered().waking(),
     read("georadius_ro").unordered(),
-    write("georadiusbymember").keys(m::georadiusbymember).by(a::georadius).unordered(),
+    write("georadiusbymember").keys(m::georadiusbymember).by(a::georadius).unordered().waking(),
     read("georadiusbymember_ro").unordered(),
     read("geosearch").unordered(),
-    write("geosearchstore").by(a::geosearchstore),
+    write("geosearchstore").by(a::geosearchstore).waking(),
 ];
 
 /// What tells of a node's clock (idle times) or memory layout (radix trees) is not compared. Versions before 7.0 do not count entries.
 const STREAMS: &[Row] = &[
     write("xack").by(s::xack).chunked(3, 1, Fold::Sum),
-    write("xadd").by(s::xadd),
+    write("xadd").by(s::xadd).waking(),
     write("xautoclaim").by(s::xautoclaim),
     write("xclaim").by(s::xclaim),
     write("xdel").by(s::xdel).chunked(2, 1, Fold::Sum),
     write("xgroup|create").at(2).by(s::xgroup_create),
     write("xgroup|createconsumer").at(2),
     write("xgroup|delconsumer").at(2),
-    write("xgroup|destroy").at(2),
+    write("xgroup|destroy").at(2).waking(),
     write("xgroup|setid").at(2).by(s::xgroup_setid),
     read("xinfo|consumers").at(2).unordered(),
     read("xinfo|groups").at(2).unordered(),
@@ -246,8 +266,8 @@ const STREAMS: &[Row] = &[
     read("xlen"),
     read("xpending").unordered(),
     read("xrange"),
-    read("xread").split(Join::Streams).keys(xread_keys).by(xread),
-    write("xreadgroup").keys(xreadgroup_keys).by(s::xreadgroup),
+    read("xread").split(Join::Streams).keys(xread_keys).by(xread).blocking(b::xread),
+    write("xreadgroup").keys(xreadgroup_keys).by(s::xreadgroup).blocking(b::xreadgroup).whole(),
     read("xrevrange"),
     // Versions differ in what they take for a later entry that was deleted, and in how they say so.
     write("xsetid").by(s::xsetid).hashed().unordered(),

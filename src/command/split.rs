@@ -68,6 +68,7 @@ fn part(
         integer_reply: false,
         unordered: row.unordered,
         timed: false,
+        wakes: row.wakes,
     };
     Ok(Part { access: row.access, call, places })
 }

@@ -8,6 +8,7 @@ use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::stream_id::{check_id, id};
+use super::stream_read::without_block;
 
 /// XADD key [NOMKSTREAM] [MAXLEN|MINID [=|~] threshold [LIMIT count]] *|id field value [field value ...]
 pub(super) fn xadd(draft: &mut Draft<'_>) -> Result<(), Refusal> {
@@ -78,6 +79,7 @@ fn check_limit(trim: Option<bool>, limit: Option<i64>) -> Result<(), Refusal> {
 /// XREADGROUP GROUP group consumer [COUNT n] [NOACK] STREAMS key [key ...] id [id ...]
 pub(super) fn xreadgroup(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     draft.timed = true;
+    draft.command = without_block(&draft.request);
     Ok(())
 }
 

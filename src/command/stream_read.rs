@@ -1,4 +1,4 @@
-//! XREAD and XREADGROUP: where their keys are, and XREAD on streams of several registers.
+//! XREAD and XREADGROUP: where their keys are, when they block, and XREAD on streams of several registers.
 
 use super::call::{Access, Call, Part, Plan};
 use super::fold::{Fold, Join};
@@ -6,31 +6,28 @@ use super::key::Register;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::timeout::milliseconds;
 use std::collections::BTreeMap;
 
 /// Ids for newer servers' XREAD: the last entry. Older ones refuse it, so replies may differ where states do not.
 const LAST_ENTRY: &[u8] = b"+";
 
-/// XREAD [COUNT n] STREAMS key [key ...] id [id ...]: the keys are the first half of what follows STREAMS.
-pub(super) fn xread_keys(name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refusal> {
-    streams(name, request, false)
+/// XREAD [COUNT n] [BLOCK ms] STREAMS key [key ...] id [id ...]: the keys are the first half of what follows STREAMS.
+pub(super) fn xread_keys(_name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refusal> {
+    streams(request, false)
 }
 
-/// XREADGROUP GROUP group consumer [COUNT n] [NOACK] STREAMS key [key ...] id [id ...]
-pub(super) fn xreadgroup_keys(name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refusal> {
-    streams(name, request, true)
+/// XREADGROUP GROUP group consumer [COUNT n] [BLOCK ms] [NOACK] STREAMS key [key ...] id [id ...]
+pub(super) fn xreadgroup_keys(_name: &str, request: &Request<'_>) -> Result<Vec<usize>, Refusal> {
+    streams(request, true)
 }
 
-fn streams(name: &str, request: &Request<'_>, of_group: bool) -> Result<Vec<usize>, Refusal> {
+fn streams(request: &Request<'_>, of_group: bool) -> Result<Vec<usize>, Refusal> {
     let (mut at, mut has_group) = (1, false);
     while at < request.len() {
         let left = request.len() - at - 1;
         at += match () {
-            () if request.is(at, "BLOCK") && left > 0 => {
-                let reason =
-                    "blocking is not supported yet: the same command without BLOCK works, poll with it";
-                return Err(Refusal::unsupported(format!("{name} block"), reason));
-            }
+            () if request.is(at, "BLOCK") && left > 0 => milliseconds(request, at + 1).map(|_| 2)?,
             () if request.is(at, "COUNT") && left > 0 => request.integer(at + 1).map(|_| 2)?,
             () if request.is(at, "GROUP") && left > 1 => {
                 has_group = true;
@@ -46,6 +43,44 @@ fn streams(name: &str, request: &Request<'_>, of_group: bool) -> Result<Vec<usiz
         };
     }
     Err(Refusal::syntax())
+}
+
+/// Where an option stands, before the streams; `options` steps over the others' values.
+fn option_at(request: &Request<'_>, name: &str) -> Option<usize> {
+    let mut at = 1;
+    while at < request.len() && !request.is(at, "STREAMS") {
+        if request.is(at, name) {
+            return Some(at);
+        }
+        at += match () {
+            () if request.is(at, "GROUP") => 3,
+            () if request.is(at, "NOACK") => 1,
+            () => 2,
+        };
+    }
+    None
+}
+
+/// Where BLOCK stands.
+pub(super) fn block_at(request: &Request<'_>) -> Option<usize> {
+    option_at(request, "BLOCK")
+}
+
+/// The group's name.
+pub(super) fn group(request: &Request<'_>) -> Option<Vec<u8>> {
+    option_at(request, "GROUP").map(|at| request.arg(at + 1).to_vec())
+}
+
+/// The same command, not blocking.
+pub(super) fn without_block(request: &Request<'_>) -> Vec<Vec<u8>> {
+    let mut words = request.to_command();
+    while let Some(at) = {
+        let left: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        Request::new(&left).ok().and_then(|left| block_at(&left))
+    } {
+        words.drain(at..at + 2);
+    }
+    words
 }
 
 fn no_group() -> Refusal {
@@ -111,6 +146,7 @@ fn part(request: &Request<'_>, indices: &[usize], places: &[usize]) -> Part {
         fold: Fold::First,
         integer_reply: false,
         timed: false,
+        wakes: false,
     };
     Part { access: Access::Read, call, places: firsts }
 }

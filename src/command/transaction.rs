@@ -7,11 +7,13 @@ use super::call::{Access, Call, Plan, Shape, lowest_expiry};
 use super::chunk::MAX_GIVEN;
 use super::fold::Fold;
 use super::key::{Register, is_reserved, shown};
+use super::publish::Publish;
 use super::refusal::Refusal;
 use super::table::Table;
 use redis::Value;
 use std::collections::HashSet;
 
+const CENSUS: &str = "it asks nodes one by one: run it outside of the transaction";
 const WALK: &str = "its cursor is one node's own: run it outside of the transaction";
 
 /// Commands of one register that are to run as one op.
@@ -27,6 +29,8 @@ pub struct Transaction {
 enum Step {
     /// Answered without any node.
     Ready(Value),
+    /// Sent once the op is committed.
+    Publish(Publish),
     /// The replies of so many of the op's commands.
     Replies(usize, Shape),
 }
@@ -49,6 +53,13 @@ impl Table {
                     transaction.access = Access::Write;
                     transaction.take(pick.on_each_node(args), &mut keys)?
                 }
+                // As in Redis: what is not there is not waited for.
+                Plan::Block(block) => {
+                    transaction.access = Access::Write;
+                    transaction.take(block.at_once()?, &mut keys)?
+                }
+                Plan::Publish(publish) => Step::Publish(publish),
+                Plan::Census(_) => return Err(Refusal::unsupported(name(args), CENSUS)),
                 Plan::Walk(_) => return Err(Refusal::unsupported(name(args), WALK)),
                 Plan::Split(parts, _) => {
                     let mut calls = parts.iter().map(|part| &part.call);
@@ -90,11 +101,20 @@ impl Transaction {
         self.call.as_ref().map(|call| (self.access, call))
     }
 
-    /// EXEC's reply, from the replies of the call's commands.
-    pub fn reply(self, replies: Vec<Value>) -> Value {
-        let mut replies = replies.into_iter();
+    /// The messages among its commands, which nobody may hear before it is committed.
+    pub fn messages(&self) -> impl Iterator<Item = &Publish> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Publish(publish) => Some(publish),
+            _ => None,
+        })
+    }
+
+    /// EXEC's reply, from the replies of the call's commands, and to the messages.
+    pub fn reply(self, replies: Vec<Value>, published: Vec<Value>) -> Value {
+        let (mut replies, mut published) = (replies.into_iter(), published.into_iter());
         let answer = |step| match step {
             Step::Ready(value) => value,
+            Step::Publish(_) => published.next().unwrap_or(Value::Int(0)),
             Step::Replies(count, shape) => {
                 shape.reply(replies.by_ref().take(count).collect()).unwrap_or_else(Value::ServerError)
             }
@@ -121,6 +141,7 @@ impl Transaction {
         whole.hash_replies |= call.hash_replies;
         whole.unordered |= call.unordered;
         whole.timed |= call.timed;
+        whole.wakes |= call.wakes;
         whole.lowest_expiry_ms = lowest_expiry(whole.lowest_expiry_ms, call.lowest_expiry_ms);
         Ok(step)
     }

@@ -111,6 +111,7 @@ pub(super) fn elements(request: &Request<'_>) -> Result<Walk, Refusal> {
         integer_reply: false,
         unordered: true,
         timed: false,
+        wakes: false,
     };
     Ok(Walk::Elements { call: Box::new(call), cursor })
 }

@@ -107,6 +107,7 @@ impl Attempt {
                 keep,
                 read_only: self.work.access == Access::Read,
                 hash_replies: self.work.hash_replies,
+                wake: self.work.wakes,
                 delivery_ms: self.work.timed.then(|| self.coordinator.past_on_all(voters)),
             },
             expected: self.work.expected,

@@ -151,6 +151,8 @@ impl Coordinator {
 
     /// Commits a batch as one op and hands every caller its part.
     async fn run(self: &Arc<Self>, mut batch: Vec<Pending>) {
+        // Who blocked and has gone must not take what the next one waits for.
+        batch.retain(|pending| !(pending.work.while_awaited && pending.reply.is_closed()));
         let Some(mut deadline) = batch.iter().map(|pending| pending.deadline).min() else {
             return;
         };

@@ -24,6 +24,10 @@ pub struct Work {
     pub unordered: bool,
     /// Stream commands among them take their time from the op.
     pub timed: bool,
+    /// They may make the register grow, for which others wait.
+    pub wakes: bool,
+    /// Of use only while somebody waits for it: not begun once nobody does.
+    pub while_awaited: bool,
     /// The digest that they hold at; none for any.
     pub expected: Option<Digest>,
     /// From when on they hold no more, in ms since 1970, where a digest is expected; none for never.
@@ -51,6 +55,8 @@ impl Work {
             hash_replies: call.hash_replies,
             unordered: call.unordered,
             timed: call.timed,
+            wakes: call.wakes,
+            while_awaited: false,
             expected: None,
             holds_until_ms: None,
             state_limit: 0,
@@ -71,6 +77,8 @@ impl Work {
             hash_replies: false,
             unordered: true,
             timed: false,
+            wakes: false,
+            while_awaited: false,
             expected: None,
             holds_until_ms: None,
             state_limit: 0,
@@ -99,6 +107,7 @@ impl Work {
         self.hash_replies |= other.hash_replies;
         self.unordered |= other.unordered;
         self.timed |= other.timed;
+        self.wakes |= other.wakes;
         self.lowest_expiry_ms = lowest_expiry(self.lowest_expiry_ms, other.lowest_expiry_ms);
         if other.access == Access::Write {
             self.access = Access::Write;

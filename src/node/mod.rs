@@ -4,10 +4,12 @@
 //! (re)connect and probes it while it hangs. The coordinator sees nodes through the [`Node`] trait, which tests fake.
 
 mod admission;
+mod attend;
 mod error;
 mod facts;
 mod formation;
 mod latency;
+mod listener;
 mod remote;
 mod session;
 mod supervisor;
@@ -17,6 +19,7 @@ pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
 pub use formation::{Probe, form, probe_all};
 pub use latency::Latency;
+pub use listener::{Hear, Heard, Listeners, Listening, Topic, Watching};
 pub use remote::{Members, RemoteNode};
 pub use session::{Opened, Session};
 

@@ -50,6 +50,8 @@ pub struct Flags {
     pub read_only: bool,
     /// Make the replies part of the digest, for commands that nodes might compute differently (floats).
     pub hash_replies: bool,
+    /// Tell those who wait for the register to grow.
+    pub wake: bool,
     /// Stream commands take their time from the op, and deliver entries at this time, in ms since 1970. It should be past on every
     /// node's clock: on a node where it is not, the op makes another history.
     pub delivery_ms: Option<u64>,
@@ -58,7 +60,9 @@ pub struct Flags {
 impl Flags {
     fn text(self) -> String {
         let mut text = String::new();
-        for (set, letter) in [(self.keep, 'k'), (self.read_only, 'r'), (self.hash_replies, 'h')] {
+        for (set, letter) in
+            [(self.keep, 'k'), (self.read_only, 'r'), (self.hash_replies, 'h'), (self.wake, 'w')]
+        {
             if set {
                 text.push(letter);
             }

@@ -72,11 +72,11 @@ async fn a_command_that_is_unknown_or_not_supported_is_refused_by_name() {
     each_is_refused(&[
         ("FROB text", "unknown command 'FROB'"),
         ("OBJECT FROB text", "unknown subcommand 'FROB'"),
-        ("BLPOP list 0", "'blpop' is refused: blocking commands are not supported yet"),
+        ("BLPOP list x", "timeout is not a float or out of range"),
         ("FCALL f 0", "'fcall' is refused: functions are stored on each server"),
         ("MULTI", "'multi' is refused: a transaction is the state of one connection"),
         ("DBSIZE", "'dbsize' is refused: a node counts the protocol's records too"),
-        ("XREAD BLOCK 0 STREAMS stream $", "'xread block' is refused: blocking is not supported yet"),
+        ("XREAD BLOCK -1 STREAMS stream $", "timeout is negative"),
         ("FLUSHALL", "'flushall' is refused: emptying the whole cluster is not supported yet"),
         ("CONFIG SET maxmemory 1", "'config|set' is refused: it administers one server"),
         ("RENAME text other", "keys of one command must share the text in their first braces"),

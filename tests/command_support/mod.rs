@@ -61,6 +61,9 @@ pub fn shown(table: &Table, line: &str, now_ms: u64) -> String {
         Ok(Plan::Pick(pick)) => format!("pick {}", call_text(&pick.read)),
         Ok(Plan::Split(parts, join)) => split_text(&parts, join),
         Ok(Plan::Walk(walk)) => format!("walk {walk:?}"),
+        Ok(Plan::Publish(publish)) => format!("{publish:?}"),
+        Ok(Plan::Census(census)) => format!("{census:?}"),
+        Ok(Plan::Block(block)) => format!("block {block:?}"),
         Ok(Plan::Local(reply)) => format!("local {reply:?}"),
         Err(refusal) => refusal.to_string(),
     }

@@ -24,6 +24,7 @@ struct Seen {
     is_local: bool,
     is_pick: bool,
     is_walk: bool,
+    is_block: bool,
     is_split: bool,
     has_several_keys: bool,
     has_expiry: bool,
@@ -62,6 +63,8 @@ impl Seen {
             Plan::Local(_) => self.is_local = true,
             Plan::Pick(_) => self.is_pick = true,
             Plan::Walk(_) => self.is_walk = true,
+            Plan::Block(_) => self.is_block = true,
+            Plan::Publish(_) | Plan::Census(_) => {}
             Plan::Split(parts, _) => {
                 self.is_split = true;
                 parts.iter().for_each(|part| self.call(&part.call));
@@ -84,6 +87,10 @@ impl Seen {
             (
                 self.is_walk,
                 "nodes are asked one after the other until a majority has been seen; what stays is given at least once",
+            ),
+            (
+                self.is_block,
+                "tried when a node tells that there may be something; keys of several registers are tried one after the other",
             ),
             (self.is_split, "keys of several registers are one call each: the whole is not atomic"),
             (self.has_several_keys && !self.is_split, "its keys must share a hash tag"),

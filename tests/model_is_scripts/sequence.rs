@@ -145,7 +145,7 @@ impl<'a> Sequence<'a> {
             op.commands = self.material(op.register).batch(&mut self.rng, true);
         }
         let mut flags = if read_only { "r".to_owned() } else { String::new() };
-        flags.push_str(self.rng.pick(&["", "", "k", "h", "kh"]));
+        flags.push_str(self.rng.pick(&["", "w", "k", "h", "khw"]));
         let held = self.held(node, op.register);
         let expected = if self.rng.percent(85) { "*".into() } else { held.digest.clone() };
         let expected = if self.rng.percent(3) { "0".repeat(32) } else { expected };

@@ -37,6 +37,7 @@ fn apply_is_encoded_as_the_contract_says() {
         (Flags::default(), ""),
         (Flags { keep: true, read_only: true, ..Flags::default() }, "kr"),
         (Flags { hash_replies: true, ..Flags::default() }, "h"),
+        (Flags { keep: true, wake: true, ..Flags::default() }, "kw"),
     ] {
         let until = format!("{DIGEST}<1234");
         for (expected, holds_until_ms, text) in [

@@ -18,3 +18,4 @@ mod stream_form;
 mod streams;
 mod streams_random;
 mod support;
+mod wakes;
