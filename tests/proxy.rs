@@ -263,3 +263,92 @@ async fn requests_that_are_too_large_are_refused_and_the_limit_is_told() {
     client.send(&encoded(&vec!["x"; 101])).await;
     assert_eq!(client.rest().await, b"-ERR Protocol error: invalid multibulk length\r\n");
 }
+
+#[tokio::test]
+async fn who_waits_for_an_element_is_woken_unblocked_or_gone_without_taking_it() {
+    let cluster = Cluster::start().await;
+    let proxy = proxy(cluster.client().await).await;
+    let (mut waiter, mut other) = (Raw::of(&proxy).await, Raw::of(&proxy).await);
+    // What stands behind it in the pipeline waits for it.
+    waiter.send(&[encoded(&["BLPOP", "l", "0"]), encoded(&["PING"])].concat()).await;
+    eventually("it waits", PATIENCE, async || {
+        other.ask("INFO clients").await.contains("blocked_clients:1\r\n")
+    })
+    .await;
+    assert_eq!(other.ask("RPUSH l a").await, ":1\r\n");
+    assert_eq!(waiter.reply().await, b"*2\r\n$1\r\nl\r\n$1\r\na\r\n");
+    assert_eq!(waiter.reply().await, b"+PONG\r\n");
+    assert!(other.ask("INFO clients").await.contains("blocked_clients:0\r\n"));
+    assert_eq!(waiter.ask("BLPOP l 0.05").await, "*-1\r\n");
+
+    waiter.say("BZPOPMIN z 0").await;
+    eventually("it is unblocked", PATIENCE, async || other.ask("CLIENT UNBLOCK 1").await == ":1\r\n").await;
+    assert_eq!(waiter.reply().await, b"*-1\r\n");
+    waiter.say("XREAD BLOCK 0 STREAMS x $").await;
+    eventually("it is unblocked", PATIENCE, async || other.ask("CLIENT UNBLOCK 1 ERROR").await == ":1\r\n")
+        .await;
+    assert_eq!(waiter.reply().await, b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n");
+    assert_eq!(other.ask("CLIENT UNBLOCK 1").await, ":0\r\n");
+
+    waiter.say("BLPOP l 0").await;
+    eventually("it waits", PATIENCE, async || {
+        other.ask("INFO clients").await.contains("blocked_clients:1\r\n")
+    })
+    .await;
+    drop(waiter);
+    eventually("it is gone", PATIENCE, async || {
+        other.ask("INFO clients").await.contains("blocked_clients:0\r\n")
+    })
+    .await;
+    assert_eq!(other.ask("RPUSH l b").await, ":1\r\n");
+    assert_eq!(other.ask("LRANGE l 0 -1").await, "*1\r\n$1\r\nb\r\n");
+
+    other.say("BLPOP nothing 0").await;
+    eventually("it waits", PATIENCE, async || {
+        proxy.shared().stats.blocked.load(std::sync::atomic::Ordering::Relaxed) == 1
+    })
+    .await;
+    assert!(proxy.close().await, "who waits does not hold up the end");
+}
+
+#[tokio::test]
+async fn subscribers_hear_each_message_once_in_both_versions_of_the_protocol() {
+    let cluster = Cluster::start().await;
+    let (first, second) = (proxy(cluster.client().await).await, proxy(cluster.client().await).await);
+    let (mut two, mut three, mut other) =
+        (Raw::of(&first).await, Raw::of(&first).await, Raw::of(&second).await);
+    two.send(b"SUBSCRIBE a b\r\nPSUBSCRIBE c*\r\nSSUBSCRIBE s\r\n").await;
+    let pushed =
+        |kind: &str, rest: &str| format!("*3\r\n${}\r\n{kind}\r\n{rest}\r\n", kind.len()).into_bytes();
+    assert_eq!(two.reply().await, pushed("subscribe", "$1\r\na\r\n:1"));
+    assert_eq!(two.reply().await, pushed("subscribe", "$1\r\nb\r\n:2"));
+    assert_eq!(two.reply().await, pushed("psubscribe", "$2\r\nc*\r\n:3"));
+    assert_eq!(two.reply().await, pushed("ssubscribe", "$1\r\ns\r\n:1"));
+    assert!(two.ask("GET k").await.starts_with("-ERR Can't execute 'get': only (P|S)SUBSCRIBE"));
+    assert_eq!(two.ask("PING").await, "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    assert!(other.ask("HELLO 3").await.starts_with('%'));
+    assert!(three.ask("HELLO 3").await.starts_with('%'));
+    assert_eq!(three.ask("SUBSCRIBE a").await, ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+    assert_eq!(three.ask("SET k v").await, "+OK\r\n", "in RESP3 a subscriber may ask anything");
+    other.ask("PUBLISH a hello").await;
+    assert_eq!(two.reply().await, pushed("message", "$1\r\na\r\n$5\r\nhello"));
+    assert_eq!(three.reply().await, b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nhello\r\n");
+    other.ask("PUBLISH cc x").await;
+    assert_eq!(two.reply().await, b"*4\r\n$8\r\npmessage\r\n$2\r\nc*\r\n$2\r\ncc\r\n$1\r\nx\r\n");
+    other.ask("SPUBLISH s y").await;
+    assert_eq!(two.reply().await, pushed("smessage", "$1\r\ns\r\n$1\r\ny"));
+    let list = other.ask("CLIENT LIST").await;
+    assert!(!list.contains("sub=2"), "it is the other proxy's client: {list}");
+    assert!(three.ask("CLIENT LIST TYPE pubsub").await.contains("sub=2 psub=1 ssub=1 "));
+    two.send(b"UNSUBSCRIBE a b\r\nPUNSUBSCRIBE\r\nSUNSUBSCRIBE\r\nUNSUBSCRIBE\r\nGET k\r\n").await;
+    for expected in [
+        pushed("unsubscribe", "$1\r\na\r\n:2"),
+        pushed("unsubscribe", "$1\r\nb\r\n:1"),
+        pushed("punsubscribe", "$2\r\nc*\r\n:0"),
+        pushed("sunsubscribe", "$1\r\ns\r\n:0"),
+        pushed("unsubscribe", "$-1\r\n:0"),
+        b"$1\r\nv\r\n".to_vec(),
+    ] {
+        assert_eq!(String::from_utf8_lossy(&two.reply().await), String::from_utf8_lossy(&expected));
+    }
+}

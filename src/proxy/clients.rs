@@ -27,9 +27,20 @@ pub struct Peer {
     /// Something that it asked is under way.
     pub busy: AtomicBool,
     killed: AtomicBool,
-    /// Wakes its task: it was killed.
+    /// CLIENT UNBLOCK: what the command that blocks is to answer.
+    unblocked: Mutex<Option<Unblock>>,
+    /// Wakes its task: it was killed, or is not to wait any longer.
     pub orders: Notify,
     told: Mutex<Told>,
+}
+
+/// How CLIENT UNBLOCK ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unblock {
+    /// As if the time were over.
+    Timeout,
+    /// With an error.
+    Error,
 }
 
 /// What a client has said of itself.
@@ -57,6 +68,8 @@ pub struct Told {
     pub no_touch: bool,
     /// MONITOR.
     pub monitors: bool,
+    /// Channels, patterns and sharded channels that it subscribes to.
+    pub subscriptions: [usize; 3],
 }
 
 impl Peer {
@@ -84,6 +97,21 @@ impl Peer {
         self.orders.notify_one();
     }
 
+    /// Ends its wait, if it waits; says whether it does.
+    pub fn unblock(&self, with: Unblock) -> bool {
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        if blocked {
+            *self.unblocked.lock().unwrap_or_else(PoisonError::into_inner) = Some(with);
+            self.orders.notify_one();
+        }
+        blocked
+    }
+
+    /// Whether somebody ended its wait.
+    pub fn take_unblock(&self) -> Option<Unblock> {
+        self.unblocked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Whether somebody ended its connection.
     pub fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Relaxed)
@@ -96,7 +124,7 @@ impl Peer {
 
     /// normal, or pubsub where it subscribes.
     pub fn kind(&self) -> &'static str {
-        "normal"
+        if self.told().subscriptions.iter().any(|count| *count > 0) { "pubsub" } else { "normal" }
     }
 
     /// Its line in CLIENT LIST.
@@ -106,6 +134,7 @@ impl Peer {
         let mut flags = String::new();
         let set = [
             (told.monitors, 'O'),
+            (told.subscriptions.iter().any(|count| *count > 0), 'P'),
             (told.queued.is_some(), 'x'),
             (self.blocked.load(Ordering::Relaxed), 'b'),
             (told.no_evict, 'e'),
@@ -117,13 +146,16 @@ impl Peer {
             flags.push('N');
         }
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub=0 psub=0 ssub=0 multi={queued} watch={} omem={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub={} psub={} ssub={} multi={queued} watch={} omem={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local,
             told.name,
             self.age().as_secs(),
             self.idle().as_secs(),
+            told.subscriptions[0],
+            told.subscriptions[1],
+            told.subscriptions[2],
             u8::from(told.watches),
             self.unread.load(Ordering::Relaxed),
             if told.last.is_empty() { "NULL" } else { &told.last },
@@ -164,6 +196,7 @@ impl Clients {
             blocked: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             killed: AtomicBool::new(false),
+            unblocked: Mutex::default(),
             orders: Notify::new(),
             told: Mutex::new(Told { protocol: 2, ..Told::default() }),
         });

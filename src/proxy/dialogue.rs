@@ -4,20 +4,17 @@ use super::clients::Peer;
 use super::own;
 use super::reply::{self, Protocol};
 use super::request::{Limits, Request};
-use super::shape::{Form, Shape, shape_of};
-use super::shared::{Pause, Shared};
-use super::slots::Slot;
+use super::shape::{Form, Shape, form_of};
+use super::shared::Shared;
 use super::transaction::Queued;
 use crate::client::steps::reply_or_error;
-use crate::client::{Client, Session};
+use crate::client::{Client, PubSubSink, PubSubStream, Session};
 use crate::command::{Access, Call, Plan};
 use crate::config::Consistency;
 use crate::error::Error;
 use futures_util::future::BoxFuture;
 use redis::Value;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// A reply that takes its time.
 pub type Later = BoxFuture<'static, Value>;
@@ -52,6 +49,10 @@ pub struct Dialogue {
     pub(super) session: Session,
     /// What stands behind MULTI, in order.
     pub(super) queue: Vec<Queued>,
+    /// Where its subscriptions are made, once there was one.
+    pub(super) ears: Option<PubSubSink>,
+    /// Where their messages come from, until the connection takes it.
+    pub(super) new_stream: Option<PubSubStream>,
     /// What EXEC has to answer itself once the store has run the rest.
     pub(super) after_exec: Vec<(usize, Request)>,
     /// The register that it last wrote to, by one of its keys.
@@ -72,9 +73,9 @@ pub enum Wants {
 }
 
 /// What a client may ask before it has shown a password.
-const BEFORE_AUTH: [&str; 4] = ["auth", "hello", "quit", "reset"];
+pub(super) const BEFORE_AUTH: [&str; 4] = ["auth", "hello", "quit", "reset"];
 /// What ends or begins a transaction.
-const OF_TRANSACTIONS: [&str; 5] = ["multi", "exec", "discard", "watch", "unwatch"];
+pub(super) const OF_TRANSACTIONS: [&str; 5] = ["multi", "exec", "discard", "watch", "unwatch"];
 
 impl Dialogue {
     /// With a client that has not said anything yet.
@@ -94,6 +95,8 @@ impl Dialogue {
             monitors: false,
             queue: Vec::new(),
             after_exec: Vec::new(),
+            ears: None,
+            new_stream: None,
             last_write: None,
         }
     }
@@ -126,7 +129,15 @@ impl Dialogue {
         if self.session.is_queueing() {
             return self.take_queued(name, request);
         }
-        let form = Form::One(shape_of(name, request));
+        if self.protocol == Protocol::Resp2 && self.is_subscribed() {
+            if name == "ping" {
+                return (Step::Now(own::pong(request)), Form::One(Shape::Plain));
+            }
+            if !own::is_allowed(name) {
+                return (own::refusal(name), Form::One(Shape::Plain));
+            }
+        }
+        let form = form_of(name, request);
         if let Some(answer) = own::answer(self, name, request) {
             return (answer, form);
         }
@@ -190,91 +201,6 @@ impl Dialogue {
         };
         if let Some(key) = key {
             self.last_write = Some(key.clone());
-        }
-    }
-}
-
-impl Dialogue {
-    /// Whether this is HTTP, perhaps sent by somebody's browser against its user's will. It gets no answer.
-    pub fn turns_away(&mut self, name: &str) -> bool {
-        let speaks_http = name == "post" || name == "host:";
-        if speaks_http {
-            tracing::warn!(client = %self.peer.address, "speaks HTTP: let go");
-            self.leaves = true;
-        }
-        speaks_http
-    }
-
-    /// A request is about to be taken: counted, and shown to those who monitor.
-    pub fn hears(&self, name: &str, request: &Request) {
-        let shared = &self.shared;
-        shared.stats.requests.fetch_add(1, Ordering::Relaxed);
-        self.peer.asks();
-        {
-            let mut told = self.peer.told();
-            if told.last != name {
-                name.chars().take(64).collect::<String>().clone_into(&mut told.last);
-            }
-        }
-        let is_secret = !self.may_ask(name) || BEFORE_AUTH.contains(&name);
-        if shared.monitors.receiver_count() > 0 && !is_secret {
-            let now_us = shared.client.config().surroundings.now_us();
-            let line = own::monitored(now_us, &self.peer.address, request);
-            // Whoever listened may have left.
-            let _ = shared.monitors.send(line.into());
-        }
-    }
-
-    /// A request was answered: counted, and kept where it was slow.
-    pub fn answered(&self, slot: &Slot, value: &Value) {
-        let took = slot.began.elapsed();
-        let is_known = own::is_ours(&slot.name)
-            || OF_TRANSACTIONS.contains(&slot.name.as_str())
-            || self.shared.client.table().has(&slot.name);
-        if is_known {
-            self.shared.stats.answered(&slot.name, took, value, false);
-        } else if let Some(code) = reply::code_of(value) {
-            self.shared.stats.failed(code);
-        }
-        if !BEFORE_AUTH.contains(&slot.name.as_str()) && !slot.blocks() {
-            let who = || (self.peer.address.clone(), self.peer.told().name.clone());
-            self.shared.slowlog.answered(&slot.request, took, who);
-        }
-    }
-
-    /// CLIENT REPLY: whether the reply to a request before which the client wanted this is left out.
-    pub fn is_silent(&mut self, before: Wants) -> bool {
-        let now = self.wants;
-        if before == Wants::SkipsNext {
-            self.wants = match now {
-                Wants::SkipsNext => Wants::All,
-                Wants::SkipsAgain => Wants::SkipsNext,
-                Wants::All | Wants::None => now,
-            };
-        }
-        now != Wants::All
-    }
-
-    /// Tells CLIENT LIST of MULTI and WATCH.
-    pub fn note_state(&self) {
-        let queued = self.session.is_queueing().then_some(self.queue.len());
-        let mut told = self.peer.told();
-        told.queued = queued;
-        told.watches = queued.is_none() && !self.session.is_plain();
-    }
-
-    /// CLIENT PAUSE: whether the request waits for its end.
-    pub fn must_pause(&self, pause: Pause, name: &str, request: &Request) -> bool {
-        let holds = Instant::now() < pause.until && !own::is_ours(name);
-        holds && (!pause.writes_only || self.writes(name, request))
-    }
-
-    /// Whether a request may change something.
-    fn writes(&self, name: &str, request: &Request) -> bool {
-        match self.client.plan(&request.words()) {
-            Ok(Plan::Write(_) | Plan::Pick(_)) => true,
-            Ok(Plan::Split(parts, _)) => parts.iter().any(|part| part.access == Access::Write),
-            _ => name == "exec",
         }
     }
 }

@@ -30,6 +30,8 @@ pub fn write(out: &mut BytesMut, protocol: Protocol, form: &Form, value: &Value)
     match (form, value) {
         (Form::One(shape), value) => writer.shaped(shape, value),
         (Form::Exec(shapes), Value::Array(items)) => writer.fields(shapes, items),
+        (Form::Pushes, Value::Array(items)) => items.iter().for_each(|item| writer.pushed(item)),
+        (Form::Pushes, value) => writer.plain(value),
         (Form::Exec(_), value) => writer.shaped(&Shape::List, value),
     }
 }
@@ -221,6 +223,13 @@ impl Writer<'_> {
                     if matches!(part, Value::Array(_)) { Shape::Each(&Shape::Double) } else { Shape::Plain };
                 self.shaped(&shape, part);
             }
+        }
+    }
+
+    fn pushed(&mut self, item: &Value) {
+        match item {
+            Value::Array(parts) => self.list(b'>', parts, &Shape::Plain),
+            other => self.plain(other),
         }
     }
 

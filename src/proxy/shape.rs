@@ -38,6 +38,8 @@ pub enum Form {
     One(Shape),
     /// Of EXEC: each command's reply in its own.
     Exec(Vec<Shape>),
+    /// Messages that are pushed, one or more.
+    Pushes,
 }
 
 const DOUBLES: Shape = Shape::Each(&Shape::Double);
@@ -48,6 +50,16 @@ const GROUP: Shape = Shape::Map(&[("consumers", CONSUMERS)]);
 const STREAM: Shape = Shape::Map(&[("groups", Shape::Each(&GROUP))]);
 /// ZMPOP: a key, and its members with their scores.
 const MEMBERS: Shape = Shape::Each(&Shape::Fields(&[Shape::Plain, Shape::Double]));
+
+/// The form of the reply to a request.
+pub fn form_of(name: &str, request: &Request) -> Form {
+    match name {
+        "subscribe" | "psubscribe" | "ssubscribe" | "unsubscribe" | "punsubscribe" | "sunsubscribe" => {
+            Form::Pushes
+        }
+        _ => Form::One(shape_of(name, request)),
+    }
+}
 
 /// The shape of the reply to a request.
 pub fn shape_of(name: &str, request: &Request) -> Shape {
@@ -71,7 +83,7 @@ pub fn shape_of(name: &str, request: &Request) -> Shape {
         "zmpop" | "bzmpop" => Shape::Fields(&[Shape::Plain, MEMBERS]),
         "hrandfield" if has("WITHVALUES") => Shape::Pairs(&Shape::Plain),
         "lpop" | "rpop" if request.len() > 2 => Shape::List,
-        "lmpop" | "blmpop" | "blpop" | "brpop" | "exec" => Shape::List,
+        "lmpop" | "blmpop" | "blpop" | "brpop" | "blmove" | "brpoplpush" | "exec" => Shape::List,
         "xread" | "xreadgroup" => Shape::Entries,
         // The last part names consumers, and there may be none.
         "xpending" if request.len() == 3 => {

@@ -76,6 +76,11 @@ impl Slots {
         self.waiting.back().is_some_and(|slot| slot.value.is_none() && slot.blocks())
     }
 
+    /// Whether the last one subscribes.
+    pub fn last_subscribes(&self) -> bool {
+        self.waiting.back().is_some_and(|slot| slot.name.ends_with("subscribe"))
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -3,6 +3,7 @@
 use super::dialogue::Later;
 use super::lanes::Place;
 use super::shared::Pause;
+use crate::client::{Delivery, PubSubStream};
 use bytes::BytesMut;
 use redis::Value;
 use std::sync::Arc;
@@ -43,6 +44,14 @@ pub async fn send(writer: &mut (impl AsyncWrite + Unpin), output: &BytesMut) -> 
 pub async fn next_line(monitor: &mut Option<broadcast::Receiver<Arc<str>>>) -> Option<Arc<str>> {
     match monitor {
         Some(lines) => lines.recv().await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// The next message of a subscription; none where the client did not read them.
+pub async fn next_message(stream: &mut Option<PubSubStream>) -> Option<Delivery> {
+    match stream {
+        Some(stream) => stream.next_delivery().await,
         None => std::future::pending().await,
     }
 }

@@ -110,6 +110,7 @@ pub fn reset(with: &mut Dialogue) -> Step {
     with.protocol = Protocol::Resp2;
     with.wants = Wants::All;
     with.monitors = false;
+    with.ears = None;
     let mut told = with.peer.told();
     *told = crate::proxy::clients::Told {
         user: with.user.clone().unwrap_or_else(|| DEFAULT.into()),

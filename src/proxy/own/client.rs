@@ -1,7 +1,7 @@
 //! CLIENT: who is connected, and what each wants.
 
 use super::{bulk, int, integer, refuse, sub, unknown_sub, wrong_arity};
-use crate::proxy::clients::Peer;
+use crate::proxy::clients::{Peer, Unblock};
 use crate::proxy::dialogue::{Dialogue, Step, Wants};
 use crate::proxy::request::Request;
 use crate::proxy::shared::Pause;
@@ -34,7 +34,7 @@ pub fn answer(with: &mut Dialogue, request: &Request) -> Step {
             with.shared.pause.send_replace(None);
             ok
         }
-        ("unblock", 3 | 4) => Step::Now(int(0)),
+        ("unblock", 3 | 4) => unblock(with, request),
         ("getredir", 2) => Step::Now(int(-1)),
         ("trackinginfo", 2) => Step::Now(tracking()),
         ("tracking", 3..) if request.word(2).eq_ignore_ascii_case(b"off") => ok,
@@ -179,6 +179,20 @@ fn end(with: &mut Dialogue, peer: &Peer) {
     } else {
         peer.kill();
     }
+}
+
+/// CLIENT UNBLOCK id [TIMEOUT | ERROR]
+fn unblock(with: &Dialogue, request: &Request) -> Step {
+    let Some(id) = integer(request.word(2)) else {
+        return refuse("ERR value is not an integer or out of range");
+    };
+    let how = match request.word(3).to_ascii_lowercase().as_slice() {
+        b"" | b"timeout" => Unblock::Timeout,
+        b"error" => Unblock::Error,
+        _ => return refuse("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
+    };
+    let peer = u64::try_from(id).ok().and_then(|id| with.shared.clients.get(id));
+    Step::Now(int(i64::from(peer.is_some_and(|peer| peer.unblock(how)))))
 }
 
 fn pause(with: &Dialogue, request: &Request) -> Step {

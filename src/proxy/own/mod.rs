@@ -6,11 +6,13 @@ mod client;
 mod config;
 mod info;
 mod server;
+mod subscribe;
 mod table;
 mod wait;
 
 pub use anarcho::level;
 pub use server::monitored;
+pub use subscribe::{delivered, is_allowed, pong, refusal};
 
 use super::dialogue::{Dialogue, Step};
 use super::reply;
@@ -21,7 +23,7 @@ use crate::node::Seat;
 use redis::Value;
 
 /// Those commands, by name. Their subcommands are told apart where they are answered.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 30] = [
     "acl",
     "anarcho",
     "asking",
@@ -46,6 +48,12 @@ const NAMES: [&str; 24] = [
     "slowlog",
     "time",
     "wait",
+    "subscribe",
+    "psubscribe",
+    "ssubscribe",
+    "unsubscribe",
+    "punsubscribe",
+    "sunsubscribe",
 ];
 
 /// Whether the proxy answers it.
@@ -85,6 +93,9 @@ pub fn answer(with: &mut Dialogue, name: &str, request: &Request) -> Option<Step
         "config" => config::answer(with, request),
         "info" => info::answer(with, request),
         "wait" => wait::answer(with, request),
+        "subscribe" | "psubscribe" | "ssubscribe" | "unsubscribe" | "punsubscribe" | "sunsubscribe" => {
+            subscribe::answer(with, name, request)
+        }
         "slowlog" => server::slowlog(with, request),
         "latency" => server::latency(with, request),
         "monitor" => server::monitor(with),
