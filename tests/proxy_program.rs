@@ -6,6 +6,7 @@ mod workload;
 
 use harness::{Port, eventually};
 use proxy_support::{PATIENCE, Raw, encoded};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -181,6 +182,29 @@ fn what_it_was_told_wrongly_is_said_without_the_passwords_in_it() {
     assert!(refusal(&mut program()).contains("--node"));
     let help = program().env("ANARCHO_REQUIREPASS", "s3cret").arg("--help").output().expect("help");
     assert!(!String::from_utf8_lossy(&help.stdout).contains("s3cret"));
+}
+
+#[test]
+fn the_readme_tells_every_flag() {
+    let help = program().arg("--help").output().expect("help");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let flags = |text: &str| {
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+        words.filter(|word| word.starts_with("--")).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let mut there = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with("--"))
+        .flat_map(flags)
+        .collect::<BTreeSet<_>>();
+    there.remove("--version");
+    there.remove("--help");
+    let readme = include_str!("../README.md");
+    let (_, table) = readme.split_once("| flag | default |").expect("the table of flags");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `--")?.split(" | ").next());
+    let told = rows.flat_map(|row| flags(&format!("--{row}"))).collect::<BTreeSet<_>>();
+    assert_eq!(there, told);
 }
 
 /// A certificate for 127.0.0.1 that is its own authority, made for this test alone.

@@ -1,7 +1,11 @@
 //! A proxy over real nodes, and a client of it that says exactly the bytes that a test wants.
 
 // Each test crate compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
+
+mod same;
+
+pub use same::compare;
 
 use anarchoredis::Client;
 use anarchoredis::proxy::{Proxy, Settings};
