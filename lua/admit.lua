@@ -1,27 +1,30 @@
--- admit: who a node is and whether it votes: look, claim and start a new node, demote, enlist, re-admit, move to an epoch; and the heal's own bookkeeping.
+-- admit: who a node is and whether it votes: look, claim and start a new node, demote, re-admit, move to an epoch or to a generation; and the heal's own bookkeeping.
 -- USES    text
 -- KEYS    forget: 1 record, 2.. nothing; others none
 -- ARGV    1 what, then
 --         look: nothing
---         claim: 2 cluster, 3 node, 4 members (node ids, comma between), 5 run id: a fresh, empty node is taken for a cluster that is being initialised
+--         claim: 2 cluster, 3 node, 4 members (node ids, comma between), 5 run id, 6 scopes, 7 purge age ms ('' nothing is purged): a fresh, empty node is taken for a cluster that is being initialised
 --         start: 2 cluster, 3 fence: a claimed node becomes a voter of epoch 1
 --         readmit: 2 node, 3 run id, 4 fence, 5 run id that was recorded: the same data after a restart that cannot have lost any
 --         demote: 2 node, 3 fence, 4 run id that was recorded: a node that may hold older data does not vote until it is promoted
 --         rejoin: 2 node, 3 epoch, 4 run id, 5 fence: a heal pass over a joining node begins
---         enlist: 2 cluster, 3 node, 4 members, 5 run id, 6 epoch, 7 fence: an empty node becomes a joining one
---         epoch: 2 node, 3 epoch, 4 fence: never down; joining nodes keep their role
+--         epoch: 2 node, 3 epoch, 4 fence: never down, and within one generation (a million epochs); joining nodes keep their role
+--         move: 2 cluster, 3 node, 4 members, 5 first epoch of a generation that was decided, 6 fence, 7 run id, 8 generation of the last FLUSHALL, 9 scopes, 10 purge age ms: a node of an
+--         older generation goes there; a voter of the one before votes on, an empty server and any other node joins; what was flushed since goes
 --         promote: 2 node, 3 epoch, 4 run id, 5 new fence, 6 fence of the whole heal pass: a joining node that holds all that the voters hold becomes one
 --         forget: 2 fence: drop a register that no voter has; only on a joining node
 --         mark: 2 fence, 3 register, 4 ballot: remember that a node misses the register's last settle
 --         clean: 2 fence, 3 register, 4 ballot: take a register off the dirty set unless it was marked again
--- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs}; '' where unknown
+-- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs, scopes, generation of the last FLUSHALL, purge age ms}; '' where unknown
 --         {'OK'} {'CLAIMED', cluster, members} {'NOT_EMPTY', number of keys} {'OTHER', field, value} {'REFUSED', error}
 -- ERRORS  none of its own
 local what = ARGV[1]
-local info = redis.call('HMGET', 'anrcho_node', 'cluster', 'node', 'epoch', 'role', 'run_id', 'members')
+local info = redis.call('HMGET', 'anrcho_node', 'cluster', 'node', 'epoch', 'role', 'run_id', 'members', 'scopes', 'flushed', 'purge_age_ms')
 local cluster, node, epoch, role = info[1] or '', info[2] or '', info[3] or '', info[4] or ''
-local run_id, members = info[5] or '', info[6] or ''
+local run_id, members, scopes, flushed, purge_age_ms = info[5] or '', info[6] or '', info[7] or '', info[8] or '0', info[9] or ''
 local fence = redis.call('GET', 'anrcho_fence') or ''
+
+local function generation_of(number) return math.floor((tonumber(number) or 0) / 1000000) end
 
 local function write(...)
   local refused = error_of(redis.pcall('HSET', 'anrcho_node', ...))
@@ -37,14 +40,15 @@ end
 if what == 'look' then
   local time = redis.call('TIME')
   return {'NODE', cluster, node, epoch, role, run_id, members, fence, as_text(redis.call('DBSIZE')),
-    as_text(time[1] * 1000000 + time[2])}
+    as_text(time[1] * 1000000 + time[2]), scopes, flushed, purge_age_ms}
 elseif what == 'claim' then
   if cluster ~= '' then
     if cluster ~= ARGV[2] or node ~= ARGV[3] then return {'CLAIMED', cluster, members} end
     return {'OK'}
   end
   if redis.call('DBSIZE') > 0 then return {'NOT_EMPTY', as_text(redis.call('DBSIZE'))} end
-  return write('cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', '1', 'role', 'claimed')
+  return write('cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', '1', 'role', 'claimed',
+    'scopes', ARGV[6] or '', 'purge_age_ms', ARGV[7] or '')
 elseif what == 'start' then
   if cluster ~= ARGV[2] then return {'OTHER', 'cluster', cluster} end
   if role ~= 'claimed' then return {'OK'} end
@@ -60,16 +64,31 @@ elseif what == 'demote' then
 elseif what == 'rejoin' then
   if node ~= ARGV[2] then return {'OTHER', 'node', node} end
   if role ~= 'joining' then return {'OTHER', 'role', role} end
+  if generation_of(epoch) ~= generation_of(ARGV[3]) then return {'OTHER', 'epoch', epoch} end
   return write_with_fence(ARGV[5], 'epoch', ARGV[3], 'run_id', ARGV[4])
-elseif what == 'enlist' then
-  if cluster ~= '' then return {'CLAIMED', cluster, members} end
-  if redis.call('DBSIZE') > 0 then return {'NOT_EMPTY', as_text(redis.call('DBSIZE'))} end
-  return write_with_fence(ARGV[7], 'cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', ARGV[6],
-    'role', 'joining')
 elseif what == 'epoch' then
   if node ~= ARGV[2] then return {'OTHER', 'node', node} end
-  if tonumber(epoch) >= tonumber(ARGV[3]) then return {'OTHER', 'epoch', epoch} end
+  if tonumber(epoch) >= tonumber(ARGV[3]) or generation_of(epoch) ~= generation_of(ARGV[3]) then return {'OTHER', 'epoch', epoch} end
   return write_with_fence(ARGV[4], 'epoch', ARGV[3])
+elseif what == 'move' then
+  local from, to = generation_of(epoch), generation_of(ARGV[5])
+  if cluster == '' then
+    if redis.call('DBSIZE') > 0 then return {'NOT_EMPTY', as_text(redis.call('DBSIZE'))} end
+  elseif cluster ~= ARGV[2] or node ~= ARGV[3] then
+    return {'CLAIMED', cluster, members}
+  elseif from >= to then
+    return {'OK'}
+  end
+  local votes_on = role == 'voter' and from + 1 == to
+  if cluster ~= '' and tonumber(ARGV[8]) > from then
+    -- Everything goes but the register that says so.
+    local kept = {}
+    for _, key in ipairs({'anrcho_config', 'anrcho_version:{anrcho_config}'}) do kept[key] = redis.call('DUMP', key) or nil end
+    redis.call('FLUSHDB')
+    for key, value in pairs(kept) do redis.call('RESTORE', key, 0, value) end
+  end
+  return write_with_fence(ARGV[6], 'cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'epoch', ARGV[5], 'flushed', ARGV[8], 'scopes', ARGV[9] or '', 'purge_age_ms', ARGV[10] or '',
+    'role', votes_on and 'voter' or 'joining', 'run_id', votes_on and run_id or ARGV[7])
 elseif what == 'promote' then
   if node ~= ARGV[2] then return {'OTHER', 'node', node} end
   if role ~= 'joining' then return {'OTHER', 'role', role} end
@@ -83,7 +102,7 @@ if fence == '' or fence ~= ARGV[2] then return {'OTHER', 'fence', ''} end
 if what == 'forget' then
   if role ~= 'joining' then return {'OTHER', 'role', role} end
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(field, 1, 1) == 'k' then redis.call('DEL', string.sub(field, 2)) end
+    if string.sub(field, 1, 1) == 'k' then redis.call('UNLINK', string.sub(field, 2)) end
   end
   redis.call('DEL', KEYS[1])
   return {'OK'}

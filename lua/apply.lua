@@ -1,12 +1,12 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text expiry deadline state stream user take wake
+-- USES    fence text age expiry deadline log state stream user take wake
 -- KEYS    1 record; 2.. every key that the commands name, each once
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies, w tell who waits: PUBLISH,
 --         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);
 --         6 digest that the op holds at, or '*', and perhaps '<' and the ms from which on it holds no more; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
 --         10 max clock offset ms; 11 lowest absolute expiry ms that the commands set (0 none); 12 number of commands; 13.. argc, args of each
 -- REPLY   {'ACK', accepted, settled, version, digest, ran, base digest, replies, states} `ran` is the ballot under which this history holds the op, '' where it does not;
---         replies: one each command, false where they were too long to remember, 'MISMATCH' where the digest was another
+--         replies: one each command, false where they were too long to remember, 'MISMATCH' where the digest was another, or the register is being filled
 --         {'ABSENT', replies} no record, and none left behind: no promise
 --         {'NACK', promised} {'EXPIRING', expiry ms} {'STRAY', key} {'AHEAD', now ms} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}: nothing changed
 -- ERRORS  none of its own
@@ -27,18 +27,19 @@ end
 local function ms_of(text) return tonumber(string.sub(text, 1, 13)) end
 local op_ms = ms_of(ballot)
 
-local head = load_record(record, {'p', 'a', 's', 'v', 'd', 'o', 'm'})
+local head = load_record(record, {'p', 'a', 's', 'v', 'd', 'o', 'm', 'f'})
 local exists, promised, accepted, settled = head[1], head[1] or '', head[2] or '', head[3] or '0'
 local version, digest, multi = head[4] or '0', head[5] or '', head[7]
 if ballot <= promised then return {'NACK', promised} end -- I1
 if op_ms > now_ms + max_offset_ms then return {'AHEAD', as_text(now_ms)} end
+if not exists and older_than_purge_age(op_ms) then return {'EXPIRED', as_text(now_ms)} end
 
 local function states()
   if state_limit == 0 then return {} end
   local all, total = {}, 0
   for i = 2, #KEYS do
     local key, form = KEYS[i], form_of(KEYS[i])
-    local elements, size = elements_within(key, form, state_limit - total)
+    local elements, size = elements_within(key, form, state_limit - total, state_limit)
     if not elements or total + size > state_limit then return {} end
     total = total + size
     all[i - 1] = {key, form, as_text(math.max(expiry_of(key), 0)), elements}
@@ -51,6 +52,13 @@ end
 -- The promise alone; it is the first write of the script, so a full node says so here.
 local function promise()
   return error_of(redis.pcall('HSET', record, 'p', ballot))
+end
+
+-- A node that is being filled has no history, and values of parts of another: it promises, and that is all.
+if head[8] then
+  local refused = promise()
+  if refused then return {'REFUSED', refused} end
+  return {'ACK', accepted, settled, version, digest, '', digest, 'MISMATCH', {}}
 end
 
 -- The ops that this history remembers: {sequence, ballot it ran under, packed replies or false}, one per coordinator. (I5)
@@ -80,9 +88,9 @@ for _ = 1, commands do
 end
 local entries, due = {}, {}
 for i = 2, #KEYS do
-  local give_up, is_due = give_up_on(head[i + 6], KEYS[i], op_ms)
+  local give_up, is_due = give_up_on(head[i + 7], KEYS[i], op_ms)
   if give_up then return give_up end
-  entries[i] = head[i + 6]
+  entries[i] = head[i + 7]
   if is_due then due[#due + 1] = KEYS[i] end
 end
 if lowest_expiry_ms > op_ms and lowest_expiry_ms <= now_ms + 5 then return {'EXPIRING', ARGV[11]} end
@@ -93,7 +101,7 @@ if expected ~= '*' and expected ~= digest or op_ms >= holds_until_ms then
   return ack('', digest, 'MISMATCH')
 end
 
-for i = 1, #due do redis.call('DEL', due[i]) end
+for i = 1, #due do redis.call('UNLINK', due[i]) end
 -- Integers are exact to 2^53 here; beyond it the value itself is read back as text.
 local function exact(reply, at)
   if type(reply) ~= 'number' or (reply < 9007199254740992 and reply > -9007199254740992) then return reply end
@@ -163,7 +171,7 @@ local fields, lost, alive = {}, {}, false
 for i = 2, #KEYS do
   local key, expiry = KEYS[i], expiry_of(KEYS[i])
   if expiry >= 0 and expiry <= op_ms then
-    redis.call('DEL', key)
+    redis.call('UNLINK', key)
     expiry = -2
   end
   if expiry ~= -2 then
@@ -192,7 +200,7 @@ end
 if multi then
   local changed = {}
   for i = 2, #KEYS do changed[i - 1] = KEYS[i] end
-  redis.call('HSET', record, 'm', '1', 'l' .. tonumber(version) % 32, cmsgpack.pack({version, digest, changed}))
+  redis.call('HSET', record, 'm', '1', 'l' .. tonumber(version) % log_length(record), cmsgpack.pack({version, digest, changed}))
 end
 for i = 1, #fields, 2 do
   if i > 2 then redis.call('HSET', record, fields[i], fields[i + 1]) end

@@ -8,13 +8,14 @@
 --         {'STRAY', key} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
 local record, at_ms, commands = KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local head = load_record(record, {'p', 'a', 's', 'v', 'd'})
+local head = load_record(record, {'p', 'a', 's', 'v', 'd', 'f'})
+if head[6] then return {'REFUSED', 'ERR this register is being filled'} end
 local exists, due = head[1], '0'
 for i = 2, #KEYS do
-  local give_up, is_due = give_up_on(head[i + 4], KEYS[i], at_ms)
+  local give_up, is_due = give_up_on(head[i + 5], KEYS[i], at_ms)
   if give_up then return give_up end
-  if is_due and redis.call('EXISTS', KEYS[i]) == 1 then return {'EXPIRING', head[i + 4]} end
-  if is_due and tonumber(head[i + 4]) > tonumber(due) then due = head[i + 4] end
+  if is_due and redis.call('EXISTS', KEYS[i]) == 1 then return {'EXPIRING', head[i + 5]} end
+  if is_due and tonumber(head[i + 5]) > tonumber(due) then due = head[i + 5] end
 end
 local replies, at = {}, 5
 for i = 1, commands do

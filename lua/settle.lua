@@ -1,19 +1,35 @@
 -- settle: accept a history under a ballot, with the state that it produced where the node does not have it. With a state it tells who waits: PUBLISH.
--- USES    fence text rebuild wake
+-- USES    fence text age log rebuild wake
 -- KEYS    1 record
--- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta); 7 base digest (delta: the digest that the delta starts from);
+-- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta, reset, fill); 7 base digest (delta: the digest that the delta starts from;
+--         reset, fill and the delta that ends them: a token of 32 hex digits in its place);
 --         8 remembered ops, as snapshot gave them; 9 dirty ('1': remember here that another node missed this settle); 10 multi ('1' or '0');
 --         11 number of log entries; then the entries, as snapshot gave them; then the number of keys; then of each: name, form, expiry ms, number of elements, elements.
---         A confirmation ends with ARGV[9]
+--         A confirmation and a reset end with ARGV[9]. A reset under the ballot of a settle that a majority without this node has taken: the
+--         node forgets its history and what it accepted, not what it promised, and does not run or read anything until a delta ends it;
+--         fills bring keys meanwhile, under no ballot, and no other reset succeeds for 20 s after one
 -- REPLY   {'SETTLED'} {'NACK', promised} {'NEEDS_STATE', version, digest} {'CONFLICT', digest} {'REFUSED', error} {'FENCED'} {'EXPIRED', now ms}: nothing changed but with SETTLED
 -- ERRORS  none of its own
 local record = KEYS[1]
 local ballot, version, digest, mode, base, ops, dirty = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local head = redis.call('HMGET', record, 'p', 'a', 'v', 'd')
+local head = redis.call('HMGET', record, 'p', 'a', 'v', 'd', 'f')
 local promised, accepted, local_version, local_digest = head[1] or '', head[2] or '', head[3] or '0', head[4] or ''
-if ballot < promised then return {'NACK', promised} end -- I1
-if ballot == accepted and ballot == promised and digest ~= local_digest then return {'CONFLICT', local_digest} end -- I3
-if (mode == 'confirm' and local_digest ~= digest) or (mode == 'delta' and local_digest ~= base) then
+if not head[1] and older_than_purge_age(time_of(ballot)) then return {'EXPIRED', as_text(now_ms)} end
+local filling = head[5] and string.sub(head[5], 1, 32)
+if mode == 'reset' then
+  if ballot <= accepted or filling and filling ~= base and tonumber(string.sub(head[5], 33)) > now_ms - 20000 then return {'NACK', promised} end
+  local refused = error_of(redis.pcall('HSET', record, 'p', ballot > promised and ballot or promised, 'v', '0', 'd', '', 'f', base .. as_text(now_ms)))
+  if refused then return {'REFUSED', refused} end
+  redis.call('HDEL', record, 'a', 's', 'o', 'm')
+  local log = {}
+  for i = 0, 4095 do log[i + 1] = 'l' .. i end
+  redis.call('HDEL', record, unpack(log))
+  return {'SETTLED'}
+end
+if mode ~= 'fill' and ballot < promised then return {'NACK', promised} end -- I1
+if mode ~= 'fill' and ballot == accepted and ballot == promised and digest ~= local_digest then return {'CONFLICT', local_digest} end -- I3
+if (mode == 'confirm' and (filling or local_digest ~= digest)) or (mode == 'delta' and (filling or local_digest) ~= base)
+  or (mode == 'fill' and filling ~= base) then
   return {'NEEDS_STATE', local_version, local_digest}
 end
 
@@ -63,9 +79,12 @@ for i = 1, #keys do
   end
 end
 
-local refused = error_of(redis.pcall('HSET', record, 'p', ballot, 'a', ballot, 's', version, 'v', version, 'd', digest))
+local refused
+if mode == 'fill' then refused = error_of(redis.pcall('HSET', record, 'f', base .. as_text(now_ms)))
+else refused = error_of(redis.pcall('HSET', record, 'p', ballot, 'a', ballot, 's', version, 'v', version, 'd', digest)) end
 if refused then return {'REFUSED', refused} end
-if dirty == '1' then redis.call('HSET', 'anrcho_dirty', string.sub(record, 17, -2), ballot) end
+if mode ~= 'fill' and filling then redis.call('HDEL', record, 'f') end
+if mode ~= 'fill' and dirty == '1' then redis.call('HSET', 'anrcho_dirty', string.sub(record, 17, -2), ballot) end
 if mode == 'confirm' then return {'SETTLED'} end
 
 -- Values are rebuilt in slices, because unpack takes fewer than 8,000 arguments.
@@ -75,7 +94,7 @@ local function build(command, key)
   end
 end
 local function store(key)
-  redis.call('DEL', key.name)
+  redis.call('UNLINK', key.name)
   if key.form == 'string' then redis.call('SET', key.name, ARGV[key.first])
   elseif key.form == 'list' then build('RPUSH', key)
   elseif key.form == 'hash' then build('HSET', key)
@@ -105,13 +124,14 @@ if mode == 'full' then
     local sort = string.sub(field, 1, 1)
     if sort == 'l' then redis.call('HDEL', record, field) end
     if sort == 'k' and not kept[field] then
-      redis.call('DEL', string.sub(field, 2))
+      redis.call('UNLINK', string.sub(field, 2))
       redis.call('HDEL', record, field)
     end
   end
 end
 for i = 1, #keys do store(keys[i]) end
-for i = 1, #log do redis.call('HSET', record, 'l' .. tonumber(cmsgpack.unpack(log[i])[1]) % 32, log[i]) end
+if mode == 'fill' then return {'SETTLED'} end
+for i = 1, #log do redis.call('HSET', record, 'l' .. tonumber(cmsgpack.unpack(log[i])[1]) % log_length(record), log[i]) end
 if ops == '' then redis.call('HDEL', record, 'o') else redis.call('HSET', record, 'o', ops) end
 if ARGV[10] == '1' then redis.call('HSET', record, 'm', '1') end
 tell_waiters(record, version) -- it may hold growth that this node never executed

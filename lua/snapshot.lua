@@ -1,18 +1,29 @@
 -- snapshot: a register's state for a repair: all of it, what changed since a digest, some keys, or a slice of one large key. Writes nothing.
--- USES    fence text deadline state entries
--- KEYS    1 record; 2.. the keys wanted ('all' and 'since': none; 'slice': one)
--- ARGV    1 fence; 2 deadline ms; 3 what (all, since, keys, streams, slice); 4 limit bytes of the answer;
---         streams: as keys, but streams in the form `stream`; since: 5 digest that the other node is at; slice: 5 position ('0' first), 6 number of elements (bytes of a string)
--- REPLY   {'SNAPSHOT', promised, accepted, settled, version, digest, ops, multi, mode, log, states} mode is full or delta; of each key {name, form, expiry ms, elements},
---         form 'large' with {form, length} where the key alone, or 'later' where the answer so far, reaches the limit
+-- USES    fence text deadline log state entries
+-- KEYS    1 record; 2.. the keys wanted ('all', 'since' and 'names': none; 'slice': one)
+-- ARGV    1 fence; 2 deadline ms; 3 what (all, since, keys, streams, slice, names); 4 limit bytes of the answer;
+--         streams: as keys, but streams in the form `stream`; since: 5 digest that the other node is at, or several (comma between),
+--         all of which the history must contain: what changed since the first of them; slice: 5 position ('0' first), 6 number of elements (bytes of a string); names: the same for
+--         the names of the register's keys
+-- REPLY   {'SNAPSHOT', promised, accepted, settled, version, digest, ops, multi, mode, log, states} mode is full, delta, or many: more keys than one call takes, go by their names; of each key {name, form, expiry ms, elements},
+--         form 'large' with {form, length} where the key alone reaches the limit or has more
+--         than 1000 elements, 'later' where the answer so far reaches the limit
 --         {'SLICE', version, digest, next position ('0' last), elements}
---         {'ABSENT'} no record; {'LOST', key} the record lists a key that the server no longer has, or there is nothing to slice; {'FENCED'} {'EXPIRED', now ms}
+--         {'ABSENT'} no record; {'LOST', key} the record lists a key that the server no longer has, or there is nothing to slice, or ('') the register is being filled; {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
 local record, what, limit = KEYS[1], ARGV[3], tonumber(ARGV[4])
-local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm')
+local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm', 'f')
 if not head[1] then return {'ABSENT'} end
 local version, digest = head[4] or '0', head[5] or ''
 
+if what == 'names' then
+  local page, names = redis.call('HSCAN', record, ARGV[5], 'COUNT', ARGV[6]), {}
+  for i = 1, #page[2], 2 do
+    if string.sub(page[2][i], 1, 1) == 'k' then names[#names + 1] = string.sub(page[2][i], 2) end
+  end
+  return {'SLICE', version, digest, page[1], names}
+end
+if head[8] then return {'LOST', ''} end
 if what == 'slice' then
   local key, position, count = KEYS[2], ARGV[5], tonumber(ARGV[6])
   local form, from = form_of(key), tonumber(ARGV[5])
@@ -31,16 +42,25 @@ if what == 'slice' then
   return {'SLICE', version, digest, following, elements}
 end
 
--- The keys that changed after the given digest, where the log reaches back to it.
-local function changed_since(base)
+local most_keys = 5000
+-- The keys that changed after the given digest, where the log reaches back to it and they are not too many for one call.
+local function changed_since(bases)
+  local missing, wanted = 0, {}
+  for base in string.gmatch(bases, '%x+') do
+    if not wanted[base] then missing = missing + 1 end
+    wanted[base] = true
+  end
+  if missing == 0 then return nil end
   local names, seen, log = {}, {}, {}
-  local number = tonumber(version)
-  for back = 0, math.min(31, number) do
-    local packed = redis.call('HGET', record, 'l' .. (number - back) % 32)
+  local number, length = tonumber(version), log_length(record)
+  for back = 0, math.min(length - 1, number) do
+    local packed = redis.call('HGET', record, 'l' .. (number - back) % length)
     local entry = packed and cmsgpack.unpack(packed)
     if not entry or entry[1] ~= as_text(number - back) then return nil end
     log[#log + 1] = packed
-    if entry[2] == base then return names, log end
+    if wanted[entry[2]] then missing = missing - 1 end
+    if missing == 0 then return names, log end
+    if #names > most_keys then return nil end
     for _, name in ipairs(entry[3]) do
       if not seen[name] then names[#names + 1] = name end
       seen[name] = true
@@ -62,6 +82,7 @@ if what == 'keys' or what == 'streams' then
   names = {}
   for i = 2, #KEYS do names[i - 1] = KEYS[i] end
 end
+if not names and redis.call('HLEN', record) > most_keys then mode, names, log = 'many', {}, {} end
 if not names then
   mode = 'full'
   names, log = every_key()
@@ -70,8 +91,8 @@ end
 local states, total = {}, 0
 for i = 1, #names do
   local name = names[i]
-  local entry, form = redis.call('HGET', record, 'k' .. name) or '0', form_of(name)
-  local listed = redis.call('HEXISTS', record, 'k' .. name) == 1
+  local listed, form = redis.call('HGET', record, 'k' .. name), form_of(name)
+  local entry = listed or '0'
   if form == 'gone' and listed and (entry == '0' or tonumber(entry) > now_ms) then return {'LOST', name} end
   if not listed then form = 'gone' end
   if total >= limit then
@@ -79,7 +100,7 @@ for i = 1, #names do
   else
     local elements, size
     if what == 'streams' and redis.call('TYPE', name).ok == 'stream' then form, elements, size = 'stream', elements_of_stream(name), 0
-    else elements, size = elements_within(name, form, limit) end
+    else elements, size = elements_within(name, form, limit, 1000) end
     states[i] = elements and {name, form, entry, elements} or {name, 'large', entry, {form, as_text(size)}}
     total = total + (elements and size or 0) + #name
   end

@@ -1,6 +1,7 @@
 //! Settings, with their defaults and what each is for.
 
-use crate::surroundings::{Machine, Surroundings};
+use crate::command::Scopes;
+use crate::surroundings::{Machine, Surroundings, time_for};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,13 +39,16 @@ impl std::fmt::Debug for Tls {
 pub struct Config {
     /// How much replies promise where the call does not say.
     pub consistency: Consistency,
+    /// What makes keys one register besides hash tags: prefixes that are fixed when the cluster is initialised. `None` takes what the
+    /// nodes have, and initialises a new cluster without any; others than the nodes' are refused.
+    pub scopes: Option<Scopes>,
     /// Certificates for nodes with `rediss://` URLs.
     pub tls: Tls,
-    /// After how long an operation gives up. Default 5 s.
+    /// After how long an operation gives up. Default 5 s, and 1 s more for each 8 MiB that it sends, up to what `retry_window` allows.
     pub operation_timeout: Duration,
     /// After how long opening and admitting a connection gives up. Default 1 s.
     pub connect_timeout: Duration,
-    /// After how long a node's answer is no longer awaited. Default 2 s.
+    /// After how long a node's answer is no longer awaited. Default 2 s, and 1 s more for each 8 MiB that the command has.
     pub answer_timeout: Duration,
     /// Bounds of the hedge delay: how long a round waits for its slowest node once a majority has answered. The delay itself
     /// follows the nodes' recent latencies. Default 5 ms to 200 ms.
@@ -64,14 +68,27 @@ pub struct Config {
     pub repair_queue: usize,
     /// How many repairs run at once. Default 16.
     pub repairs_at_once: usize,
+    /// How old a deletion is before the nodes forget it; set when the cluster is initialised. At least twice `operation_timeout` and four
+    /// times `max_clock_offset`, of any client, and longer than a repair takes. Default 1 h.
+    pub purge_age: Duration,
     /// Where time, random numbers and connections come from. Default: this machine.
     pub surroundings: Arc<dyn Surroundings>,
+}
+
+impl Config {
+    /// How long an operation may take that sends so many bytes: no retry may outlive the memory of its op.
+    pub(crate) fn time_for(&self, bytes: usize) -> Duration {
+        let most =
+            (self.retry_window / 2).saturating_sub(self.max_clock_offset * 2).max(self.operation_timeout);
+        (self.operation_timeout + time_for(bytes)).min(most)
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config {
             consistency: Consistency::Linearizable,
+            scopes: None,
             tls: Tls::default(),
             operation_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(1),
@@ -84,6 +101,7 @@ impl Default for Config {
             batch: 128,
             repair_queue: 10_000,
             repairs_at_once: 16,
+            purge_age: Duration::from_secs(3_600),
             surroundings: Arc::new(Machine),
         }
     }

@@ -47,8 +47,8 @@ pub struct Patience {
 /// One open connection. Calls are sent in the order in which they are made, and any number may be under way.
 #[derive(Clone, Debug)]
 pub enum Connection {
-    /// To a server, by redis-rs.
-    Remote(MultiplexedConnection),
+    /// To a server, by redis-rs, and how long an answer to a small command may take.
+    Remote(MultiplexedConnection, Duration),
     /// To whatever the surroundings take for a server.
     Other(Arc<dyn Wire>),
 }
@@ -63,10 +63,29 @@ impl Connection {
     /// Sends one command. What the server refuses is an answer; an error is none.
     pub async fn send(&self, cmd: &Cmd) -> RedisResult<Value> {
         match self {
-            Connection::Remote(connection) => connection.clone().send_packed_command(cmd).await,
+            Connection::Remote(connection, answer) => {
+                let mut connection = connection.clone();
+                let bytes: usize = cmd.args_iter().map(length).sum();
+                connection.set_response_timeout(*answer + time_for(bytes));
+                connection.send_packed_command(cmd).await
+            }
             Connection::Other(wire) => wire.send(cmd).await,
         }
     }
+}
+
+fn length(arg: redis::Arg<&[u8]>) -> usize {
+    match arg {
+        redis::Arg::Simple(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// How much longer than a small one a command of so many bytes may take: it goes to every node over one network, and each copies it
+/// several times.
+pub(crate) fn time_for(bytes: usize) -> Duration {
+    const BYTES_A_MILLISECOND: usize = 8 * 1024;
+    Duration::from_millis(u64::try_from(bytes / BYTES_A_MILLISECOND).unwrap_or(u64::MAX))
 }
 
 /// This machine, and the servers that it reaches.
@@ -88,7 +107,8 @@ impl Surroundings for Machine {
             .set_connection_timeout(Some(patience.connect))
             .set_response_timeout(Some(patience.answer));
         Box::pin(async move {
-            Ok(Connection::Remote(client.get_multiplexed_async_connection_with_config(&settings).await?))
+            let connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
+            Ok(Connection::Remote(connection, patience.answer))
         })
     }
 

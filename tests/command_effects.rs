@@ -52,6 +52,7 @@ async fn run_plan(
         Plan::Read(call) | Plan::Write(call) => (run_call(connection, &call).await, call.unordered),
         Plan::Local(reply) => (Ok(reply), false),
         Plan::Walk(walk) => unreachable!("{walk:?}: tests/walks.rs"),
+        Plan::Ask(_) | Plan::Flush => unreachable!("{}: tests/flush.rs", shown(args)),
         Plan::Publish(_) | Plan::Census(_) => unreachable!("tests/pubsub.rs"),
         // Tries are commands of the scripts: tests/blocking.rs compares them.
         Plan::Block(_) => (send(connection, args).await.map_err(|error| said(&error)), true),

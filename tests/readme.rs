@@ -14,7 +14,7 @@ fn quoted(text: &str) -> BTreeSet<String> {
 
 /// The commands that have a row, as a user writes them.
 fn commands_that_run() -> BTreeSet<String> {
-    let starts = ["read(\"", "write(\"", "local(\"", "row(\""];
+    let starts = ["read(\"", "write(\"", "local(\"", "row(\"", "ask(\""];
     let names = starts.iter().flat_map(|start| {
         let calls = ROWS.split(start).skip(1);
         calls.filter_map(|rest| rest.split_once('"').map(|(name, _)| name))
@@ -53,6 +53,7 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
     // All fields by name: one more in `Config` does not compile here, and then belongs in the README.
     let Config {
         consistency,
+        scopes,
         tls,
         operation_timeout,
         connect_timeout,
@@ -65,9 +66,12 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
         batch,
         repair_queue,
         repairs_at_once,
+        purge_age,
         surroundings: _, // what simulations replace; nothing to set
     } = Config::default();
     assert_eq!(default_of("consistency"), format!("`{consistency:?}`"));
+    assert_eq!(default_of("scopes"), "those of the nodes");
+    assert_eq!(scopes, None);
     assert!(tls.root_certificate.is_none() && tls.client_certificate.is_none());
     assert_eq!(default_of("tls"), "the machine's certificate store");
     assert_eq!(default_of("operation_timeout"), in_words(operation_timeout));
@@ -81,6 +85,7 @@ fn the_readme_tells_the_defaults_that_a_client_has() {
     assert_eq!(default_of("batch"), batch.to_string());
     assert_eq!(default_of("repair_queue").replace(',', ""), repair_queue.to_string());
     assert_eq!(default_of("repairs_at_once"), repairs_at_once.to_string());
+    assert_eq!(default_of("purge_age"), in_words(purge_age));
 }
 
 #[test]

@@ -15,10 +15,10 @@ local function elements_of(key, form)
   if form == 'dump' then return {redis.call('DUMP', key)} end
   return {}
 end
--- The elements and their bytes, or nil and the key's length where that is more than limit bytes.
-local function elements_within(key, form, limit)
+-- The elements and their bytes, or nil and the key's length where that is more than limit bytes, or more than `most` elements.
+local function elements_within(key, form, limit, most)
   local length = lengths[form] and redis.call(lengths[form], key) or 0
-  if length > limit then return nil, length end
+  if length > limit or form ~= 'string' and length > most then return nil, length end
   local elements, bytes = elements_of(key, form), 0
   for i = 1, #elements do bytes = bytes + #elements[i] end
   if bytes > limit and lengths[form] then return nil, length end

@@ -101,7 +101,7 @@ impl Client {
     /// How many nodes must be listened to: one of them holds whatever is committed.
     pub(super) fn ears_needed(&self) -> usize {
         let quorum = self.inner.coordinator.quorum();
-        self.inner.nodes.len() + 1 - quorum.majority()
+        quorum.nodes + 1 - quorum.majority()
     }
 
     /// Tries to take from one register, where it is this one's turn and something may be there.
@@ -145,7 +145,7 @@ impl Client {
         let mut news: FuturesUnordered<_> = all
             .iter()
             .filter(concerns)
-            .map(|watched| told(watched, needed, self.inner.nodes.len()))
+            .map(|watched| told(watched, needed, self.inner.coordinator.quorum().nodes))
             .collect();
         let is_deaf = !all.iter().filter(concerns).all(|watched| watched.is_certain);
         let (least, most) = WITHOUT_EARS;
@@ -172,7 +172,7 @@ impl Client {
             let work = Work {
                 keys: vec![key.clone()],
                 commands: vec![block.last_id(place)],
-                ..Work::nothing(Register::of(&key))
+                ..Work::nothing(self.inner.table.scopes().register_of(&key))
             };
             let done = self.inner.coordinator.read(work, Consistency::Linearizable).await?;
             let told = done.replies.into_iter().next().unwrap_or(Value::Nil);

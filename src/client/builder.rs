@@ -1,14 +1,15 @@
 //! From a list of URLs to a client.
 
 use super::publish::Publisher;
+use super::roster::{Roster, Starter, follow};
 use super::{Client, Inner};
-use crate::command::Table;
+use crate::command::{Scopes, Table};
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{ConnectError, Listeners, Members, Node, RemoteNode, Seat, form, probe_all};
+use crate::node::{Cluster, ConnectError, Listeners, Node, RemoteNode, Seat, form, probe_all, seat};
 use crate::protocol::Quorum;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// Settings of a client in the making. Every setting has a default, see [`Config`].
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub struct Builder {
     nodes: Vec<String>,
     config: Config,
+    scopes: Vec<Vec<u8>>,
     without_quorum: bool,
 }
 
@@ -59,6 +61,26 @@ impl Builder {
         self
     }
 
+    /// Makes all keys that start with this prefix one register, so that whatever is done with them can be atomic; the empty prefix makes
+    /// the whole database one. May be given several times; of nested ones the longest counts. It is fixed when the cluster is initialised:
+    /// later clients name the same ones, or none and take what the nodes have.
+    #[must_use]
+    pub fn scope(mut self, prefix: impl AsRef<[u8]>) -> Builder {
+        self.scopes.push(prefix.as_ref().to_vec());
+        self
+    }
+
+    /// As [`scope`](Builder::scope), for several prefixes.
+    #[must_use]
+    pub fn scopes<I, S>(mut self, prefixes: I) -> Builder
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<[u8]>,
+    {
+        self.scopes.extend(prefixes.into_iter().map(|prefix| prefix.as_ref().to_vec()));
+        self
+    }
+
     /// Certificates for nodes with `rediss://` URLs.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Builder {
@@ -81,35 +103,41 @@ impl Builder {
     }
 
     /// Looks at every node, starts a new cluster where all of them answer and are empty, and connects.
-    pub async fn connect(self) -> Result<Client, Error> {
+    pub async fn connect(mut self) -> Result<Client, Error> {
         self.check()?;
+        if !self.scopes.is_empty() {
+            let scopes = Scopes::new(std::mem::take(&mut self.scopes)).map_err(ConnectError::List)?;
+            self.config.scopes = Some(scopes);
+        }
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
-        let cluster = form(&*config.surroundings, &mut probes).await?;
-        let members = Arc::new(Members::default());
-        let start = |probe: crate::node::Probe| {
-            RemoteNode::start(
-                probe.name,
-                probe.client,
-                Arc::clone(&config),
-                cluster.clone(),
-                Arc::clone(&members),
-            )
-        };
+        let cluster = form(&*config.surroundings, &mut probes, &config).await?;
+        let configuration = cluster.configuration.clone();
+        let probes = seat(probes, &configuration, &config).await?;
+        check_purge_age(&cluster, &config)?;
+        let scopes = cluster.terms.scopes.clone();
+        let starter = Starter { config: Arc::clone(&config), cluster, seats: Arc::default() };
+        let start = |probe: crate::node::Probe| starter.node(probe.name, probe.client);
         let nodes: Vec<Arc<RemoteNode>> = probes.into_iter().map(start).collect();
         futures_util::future::join_all(nodes.iter().map(|node| node.first_look())).await;
         if !self.without_quorum {
             check_quorum(&nodes)?;
         }
-        let table = command_table(&nodes, &config).await?;
-        let seen = nodes.iter().map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>).collect();
-        let coordinator = Coordinator::start(seen, Arc::clone(&config));
+        let table = command_table(&nodes, &config).await?.with_scopes(scopes);
+        let roster = Arc::new(Roster { configuration, nodes });
+        let coordinator = Coordinator::start(roster.view(), Arc::clone(&config));
         let consistency = config.consistency;
-        let listeners = Listeners::start(&nodes);
+        let listeners = Listeners::start(&roster.nodes);
         let publisher = Publisher::new(config.surroundings.random());
         let (lines, exchange) = (Arc::default(), Arc::default());
-        let inner = Inner { coordinator, nodes, listeners, lines, exchange, publisher, table, config };
-        Ok(Client { inner: Arc::new(inner), consistency })
+        let roster = RwLock::new(roster);
+        let inner =
+            Inner { coordinator, roster, starter, listeners, lines, exchange, publisher, table, config };
+        let inner = Arc::new(inner);
+        let occasions = inner.starter.seats.occasions();
+        inner.catch_up().await;
+        tokio::spawn(follow(Arc::downgrade(&inner), occasions));
+        Ok(Client { inner, consistency })
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -117,14 +145,30 @@ impl Builder {
             return Err(ConnectError::List("the lower bound of hedge is above the upper one".into()).into());
         }
         // Ballots of two coordinators may differ by both their clocks' offsets from the nodes', at the op and at its retry.
-        let needed = self.config.operation_timeout.saturating_mul(2);
-        let needed = needed.saturating_add(self.config.max_clock_offset.saturating_mul(4));
-        if needed > self.config.retry_window {
+        if longest_op(&self.config) > self.config.retry_window {
             let text = "retry_window must be at least twice operation_timeout and four times max_clock_offset together, so that no retry outlives the memory of its op";
             return Err(ConnectError::List(text.into()).into());
         }
         Ok(())
     }
+}
+
+/// The longest that two coordinators' ballots of one op may be apart.
+fn longest_op(config: &Config) -> Duration {
+    let needed = config.operation_timeout.saturating_mul(2);
+    needed.saturating_add(config.max_clock_offset.saturating_mul(4))
+}
+
+/// What the nodes have forgotten must be out of reach of every op.
+fn check_purge_age(cluster: &Cluster, config: &Config) -> Result<(), ConnectError> {
+    let Ok(purge_age_ms) = cluster.terms.purge_age_ms.parse() else { return Ok(()) };
+    let (needed, purge_age) = (longest_op(config), Duration::from_millis(purge_age_ms));
+    if needed < purge_age {
+        return Ok(());
+    }
+    Err(ConnectError::List(format!(
+        "the cluster forgets deletions after {purge_age:?}, which must be more than twice operation_timeout and four times max_clock_offset together, here {needed:?}"
+    )))
 }
 
 fn check_quorum(nodes: &[Arc<RemoteNode>]) -> Result<(), ConnectError> {

@@ -1,13 +1,16 @@
 //! The public API: a client that looks like one Redis connection and is backed by all nodes.
 
+mod ask;
 mod blocking;
 mod builder;
 mod connection;
 mod exchange;
+mod generation;
 mod lines;
 mod pipeline;
 mod publish;
 mod pubsub;
+mod roster;
 mod run;
 mod session;
 pub(crate) mod steps;
@@ -18,6 +21,7 @@ mod walk;
 pub use builder::Builder;
 pub use exchange::{Delivery, Kind};
 pub use pubsub::{PubSub, PubSubSink, PubSubStream};
+pub(crate) use roster::{Roster, move_server};
 pub use session::Session;
 pub use versions::{Applied, KeySnapshot};
 
@@ -25,8 +29,9 @@ use crate::command::Table;
 use crate::config::{Config, Consistency};
 use crate::coordinator::{Coordinator, RepairCounts};
 use crate::error::Error;
-use crate::node::{Listeners, Node, RemoteNode, Seat};
-use std::sync::Arc;
+use crate::node::{Listeners, Node, Seat};
+use roster::Starter;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -55,9 +60,10 @@ pub struct Client {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     coordinator: Arc<Coordinator>,
-    nodes: Vec<Arc<RemoteNode>>,
+    roster: RwLock<Arc<Roster>>,
+    starter: Starter,
     listeners: Arc<Listeners>,
     lines: Arc<lines::Lines>,
     exchange: Arc<exchange::Exchange>,
@@ -97,9 +103,11 @@ impl Client {
 
     /// How each node is doing, in the order of the list that was given.
     pub fn nodes(&self) -> Vec<NodeStatus> {
-        let status =
-            |node: &Arc<RemoteNode>| NodeStatus { address: node.name().to_owned(), seat: node.seat() };
-        self.inner.nodes.iter().map(status).collect()
+        let status = |node: &Arc<crate::node::RemoteNode>| NodeStatus {
+            address: node.name().to_owned(),
+            seat: node.seat(),
+        };
+        self.inner.roster().nodes.iter().map(status).collect()
     }
 
     /// What the background repair of this client has done.
@@ -139,8 +147,8 @@ impl Client {
         self.consistency
     }
 
-    pub(crate) fn remote_nodes(&self) -> &[Arc<RemoteNode>] {
-        &self.inner.nodes
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 }
 

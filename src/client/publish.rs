@@ -30,7 +30,7 @@ enum Carrying {
     Over(Result<Value, CallError>),
 }
 
-type Carried = FuturesUnordered<Pin<Box<dyn Future<Output = (usize, Result<Value, CallError>)> + Send>>>;
+type Carried = FuturesUnordered<Pin<Box<dyn Future<Output = (String, Result<Value, CallError>)> + Send>>>;
 
 impl Publisher {
     pub(super) fn new(id: u64) -> Publisher {
@@ -68,17 +68,19 @@ impl Client {
         text.extend_from_slice(&publish.message);
         let mut cmd = redis::cmd("PUBLISH");
         cmd.arg(publish.channel.as_slice()).arg(text);
+        let roster = self.inner.roster();
         let calls = FuturesUnordered::new();
-        for (index, node) in self.inner.nodes.iter().enumerate() {
+        for node in roster.nodes.iter() {
             let mut calling = self.tell(node, &cmd);
             let carrying = match calling.as_mut().poll(context) {
                 Poll::Ready(reply) => Carrying::Over(reply),
                 Poll::Pending => Carrying::Under(calling),
             };
+            let name = node.name().to_owned();
             calls.push(Box::pin(async move {
                 match carrying {
-                    Carrying::Over(reply) => (index, reply),
-                    Carrying::Under(calling) => (index, calling.await),
+                    Carrying::Over(reply) => (name, reply),
+                    Carrying::Under(calling) => (name, calling.await),
                 }
             }) as Pin<Box<dyn Future<Output = _> + Send>>);
         }
@@ -90,7 +92,7 @@ impl Client {
         let needed = self.inner.coordinator.quorum().majority();
         let (mut carried, mut heard, mut may_be_heard) = (0, 0, false);
         let (mut failures, mut answer) = (Vec::new(), Some(answer));
-        while let Some((index, reply)) = calls.next().await {
+        while let Some((name, reply)) = calls.next().await {
             let reason = match reply {
                 Ok(Value::Int(count)) => {
                     carried += 1;
@@ -109,7 +111,7 @@ impl Client {
                     error.to_string()
                 }
             };
-            failures.push(NodeFailure { node: self.inner.nodes[index].name().to_owned(), reason });
+            failures.push(NodeFailure { node: name, reason });
         }
         if let Some(answer) = answer {
             let failures = Failures(failures);
@@ -127,7 +129,8 @@ impl Client {
         for word in census.command() {
             cmd.arg(word);
         }
-        let asking = self.inner.nodes.iter().map(|node| self.tell(node, &cmd));
+        let roster = self.inner.roster();
+        let asking = roster.nodes.iter().map(|node| self.tell(node, &cmd));
         let mut asking: FuturesUnordered<_> =
             asking.enumerate().map(|(index, asking)| async move { (index, asking.await) }).collect();
         let needed = self.inner.coordinator.quorum().majority();
@@ -141,7 +144,7 @@ impl Client {
                 }
                 Err(error) => error.to_string(),
             };
-            failures.push(NodeFailure { node: self.inner.nodes[index].name().to_owned(), reason });
+            failures.push(NodeFailure { node: roster.nodes[index].name().to_owned(), reason });
         }
         if replies.len() < needed {
             return Err(Error::NoQuorum { needed, reached: replies.len(), failures: Failures(failures) });

@@ -40,6 +40,8 @@ impl Client {
             Plan::Write(call) => self.run_call(Access::Write, call).await,
             Plan::Pick(pick) => self.run_pick(&pick).await,
             Plan::Walk(walk) => Box::pin(self.run_walk(walk)).await,
+            Plan::Ask(command) => self.ask_one(&command).await,
+            Plan::Flush => Box::pin(self.flush_all()).await,
             Plan::Block(block) => Box::pin(self.run_block(block)).await,
             Plan::Publish(publish) => self.publish(&publish).await,
             Plan::Census(census) => self.census(&census).await,

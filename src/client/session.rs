@@ -164,7 +164,7 @@ impl Session {
         let watch = self.client.watch(keys).await?;
         let mut state = self.state();
         state.watch = Some(match state.watch.take() {
-            Some(earlier) => earlier.and(watch)?,
+            Some(earlier) => earlier.and(&self.client.inner.table, watch)?,
             None => watch,
         });
         Ok(Value::Okay)

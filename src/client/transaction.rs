@@ -3,7 +3,7 @@
 use super::connection::{Words, words};
 use super::pipeline::reply_or_error;
 use super::{Client, Result};
-use crate::command::{Refusal, Register, Transaction, watched};
+use crate::command::{Refusal, Register, Table, Transaction};
 use crate::config::Consistency;
 use crate::coordinator::Work;
 use crate::error::Error;
@@ -52,7 +52,7 @@ impl Client {
         let result = match watch {
             None => self.run_work(work).await,
             Some(watch) => {
-                watch.check(&work)?;
+                watch.check(&self.inner.table, &work)?;
                 work.expected = Some(watch.digest);
                 work.holds_until_ms = watch.expires_at_ms;
                 self.inner.coordinator.write(work).await
@@ -79,7 +79,7 @@ impl Client {
 
     /// Reads, linearizably, what the keys of one register are at.
     pub(super) async fn watch(&self, keys: &[&[u8]]) -> Result<Watch> {
-        let register = watched(keys)?;
+        let register = self.inner.table.watched(keys)?;
         let times = keys.iter().map(|key| vec![b"PTTL".to_vec(), key.to_vec()]).collect();
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
         let work = Work {
@@ -106,19 +106,19 @@ impl Client {
 
 impl Watch {
     /// Both watched at one moment; the earlier one's digest holds, since it must not have changed either.
-    pub(super) fn and(self, later: Watch) -> Result<Watch, Refusal> {
+    pub(super) fn and(self, table: &Table, later: Watch) -> Result<Watch, Refusal> {
         if self.register != later.register {
-            return Err(Refusal::cross_register("watch", &self.first_key, &later.first_key));
+            return Err(table.cross_register("watch", &self.first_key, &later.first_key));
         }
         let expires_at_ms = [self.expires_at_ms, later.expires_at_ms].into_iter().flatten().min();
         Ok(Watch { expires_at_ms, ..self })
     }
 
-    fn check(&self, work: &Work) -> Result<(), Refusal> {
+    fn check(&self, table: &Table, work: &Work) -> Result<(), Refusal> {
         if work.register == self.register {
             return Ok(());
         }
         let key = work.keys.first().map_or(&b""[..], Vec::as_slice);
-        Err(Refusal::cross_register("exec", &self.first_key, key))
+        Err(table.cross_register("exec", &self.first_key, key))
     }
 }

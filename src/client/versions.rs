@@ -56,13 +56,7 @@ impl Client {
     fn single(&self, cmd: &Cmd) -> Result<Call> {
         match self.plan(&super::connection::words(cmd).list())? {
             Plan::Read(call) | Plan::Write(call) => Ok(call),
-            Plan::Pick(_)
-            | Plan::Walk(_)
-            | Plan::Split(..)
-            | Plan::Block(_)
-            | Plan::Publish(_)
-            | Plan::Census(_)
-            | Plan::Local(_) => {
+            _ => {
                 let text = "only a command on keys of one register, and without a random choice, can be applied at a version";
                 Err(Refusal::Invalid(text.into()).into())
             }

@@ -25,7 +25,7 @@ type Key = Vec<u8>;
 
 impl Client {
     pub(super) async fn run_walk(&self, walk: Walk) -> Result<Value> {
-        if self.inner.nodes.len() > Cursor::NODES {
+        if self.inner.roster().nodes.len() > Cursor::NODES {
             let text = format!("a cursor tells at most {} nodes apart", Cursor::NODES);
             return Err(crate::command::Refusal::Invalid(text).into());
         }
@@ -41,6 +41,7 @@ impl Client {
                 Ok(shown(self.alive(keys, &filter).await?))
             }
             Walk::Any => self.any_key().await,
+            Walk::Count => self.count_keys().await,
         }
     }
 
@@ -74,7 +75,8 @@ impl Client {
 
     /// One step through the keys: a page of one node, and the number at which the walk goes on.
     async fn scan_keys(&self, mut cursor: Cursor, filter: &Filter) -> Result<(u64, Vec<Key>)> {
-        let nodes = &self.inner.nodes;
+        let roster = self.inner.roster();
+        let nodes = &roster.nodes;
         let needed = self.inner.coordinator.quorum().majority();
         loop {
             let place = cursor.node.unwrap_or_default();
@@ -152,8 +154,9 @@ impl Client {
 
     async fn any_key(&self) -> Result<Value> {
         for _ in 0..TRIES {
+            let roster = self.inner.roster();
             let voters: Vec<_> =
-                self.inner.nodes.iter().filter(|node| matches!(node.seat(), Seat::Voter(_))).collect();
+                roster.nodes.iter().filter(|node| matches!(node.seat(), Seat::Voter(_))).collect();
             let surroundings = &self.inner.config.surroundings;
             let Some(node) =
                 usize::try_from(surroundings.random()).ok().and_then(|n| voters.get(n % voters.len().max(1)))
@@ -174,7 +177,7 @@ impl Client {
 
     /// Which admission of the node a cursor belongs to: at the next one its table may be another.
     fn tag(&self, node: usize) -> Option<u64> {
-        let session = self.inner.nodes.get(node)?.session()?;
+        let session = self.inner.roster().nodes.get(node)?.session()?;
         let hash = crate::script::short_hash(&[&session.fence]);
         u64::from_str_radix(hash.get(..3)?, 16).ok()
     }

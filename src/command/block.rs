@@ -9,6 +9,7 @@ use super::fold::Fold;
 use super::key::Register;
 use super::plan::unique;
 use super::refusal::Refusal;
+use super::scopes::Scopes;
 use redis::{ServerError, Value};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub struct Block {
     pub timeout: Option<Duration>,
     keys: Vec<Vec<u8>>,
     what: What,
+    scopes: Scopes,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +59,7 @@ impl Block {
         (count_by, take_by): (&'static str, &'static str),
         at_most: Vec<u8>,
     ) -> Block {
-        Block { timeout, keys, what: What::Take { count_by, take_by, at_most } }
+        Block { timeout, keys, what: What::Take { count_by, take_by, at_most }, scopes: Scopes::default() }
     }
 
     pub(super) fn relocate(
@@ -66,7 +68,8 @@ impl Block {
         to: &[u8],
         command: Vec<Vec<u8>>,
     ) -> Block {
-        Block { timeout, keys: vec![from.to_vec()], what: What::Move { to: to.to_vec(), command } }
+        let what = What::Move { to: to.to_vec(), command };
+        Block { timeout, keys: vec![from.to_vec()], what, scopes: Scopes::default() }
     }
 
     pub(super) fn read(
@@ -76,7 +79,12 @@ impl Block {
         ids: Vec<Vec<u8>>,
         group: Option<Vec<u8>>,
     ) -> Block {
-        Block { timeout, keys, what: What::Read { head, ids, group } }
+        Block { timeout, keys, what: What::Read { head, ids, group }, scopes: Scopes::default() }
+    }
+
+    /// Where these scopes say which keys are one register.
+    pub(super) fn within(self, scopes: &Scopes) -> Block {
+        Block { scopes: scopes.clone(), ..self }
     }
 
     /// The keys that it waits for, in the order of the request; a place is an index of this list.
@@ -88,7 +96,7 @@ impl Block {
     pub fn registers(&self) -> Vec<(Register, Vec<usize>)> {
         let mut all: Vec<(Register, Vec<usize>)> = Vec::new();
         for (place, key) in self.keys.iter().enumerate() {
-            let register = Register::of(key);
+            let register = self.scopes.register_of(key);
             match all.iter_mut().find(|(known, _)| *known == register) {
                 Some((_, places)) => places.push(place),
                 None => all.push((register, vec![place])),
@@ -121,7 +129,7 @@ impl Block {
         if let [(_, first), (_, second), ..] = self.registers().as_slice() {
             let key = |places: &[usize]| places.first().and_then(|place| self.keys.get(*place)).cloned();
             let (first, second) = (key(first).unwrap_or_default(), key(second).unwrap_or_default());
-            return Err(Refusal::cross_register("exec", &first, &second));
+            return Err(Refusal::cross_register(&self.scopes, "exec", &first, &second));
         }
         Ok(self.try_on(&(0..self.keys.len()).collect::<Vec<_>>(), false, false))
     }
@@ -155,7 +163,7 @@ impl Block {
             }
         };
         Call {
-            register: Register::of(keys.first().map_or(b"", Vec::as_slice)),
+            register: self.scopes.register_of(keys.first().map_or(b"", Vec::as_slice)),
             keys,
             commands: vec![command],
             lowest_expiry_ms: 0,

@@ -30,6 +30,10 @@ pub enum Plan {
     Split(Vec<Part>, Join),
     /// Keys or elements by a cursor.
     Walk(Walk),
+    /// What any one node says: it tells nothing of the data.
+    Ask(Vec<Vec<u8>>),
+    /// All data of the cluster goes.
+    Flush,
     /// Tried until there is something to take.
     Block(Block),
     /// A message to all who listen.

@@ -5,15 +5,17 @@ use std::fmt;
 /// Every key that starts so belongs to the protocol, and no user command may name one.
 pub const RESERVED_PREFIX: &[u8] = b"anrcho_";
 
-/// The unit of replication: all keys that Redis Cluster would hash by the same text.
+/// The unit of replication: all keys that start with the same scope of the cluster, or that Redis Cluster would hash by the same text.
 ///
-/// The id is the text between the first `{` and the first `}` after it, if there is any, else the whole key. So `t` and
-/// `{t}x` share the register `t`.
+/// The id is the scope (see [`Scopes`]), else the text between the first `{` and the first `}` after it, if there is any, else the whole
+/// key. So `t` and `{t}x` share the register `t`, and where `rq:` is a scope, `rq:`, `rq:a` and `{rq:}x` share the register `rq:`.
+///
+/// [`Scopes`]: super::Scopes
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Register(Vec<u8>);
 
 impl Register {
-    /// The register of a key.
+    /// The register of a key where the cluster has no scopes; else ask [`Scopes::register_of`](super::Scopes::register_of).
     ///
     /// ```
     /// use anarchoredis::command::Register;
@@ -21,7 +23,7 @@ impl Register {
     /// assert_ne!(Register::of(b"{}a"), Register::of(b"{}b"));
     /// ```
     pub fn of(key: &[u8]) -> Self {
-        Self(Self::id_of(key).to_vec())
+        Self(Self::tag_of(key).unwrap_or(key).to_vec())
     }
 
     /// The register that has this id (as a node's record key spells it).
@@ -29,7 +31,7 @@ impl Register {
         Self(id.into())
     }
 
-    /// The text that stands for the register; [`Register::of`] it is the register itself unless braces are odd.
+    /// The text that stands for the register: as a key it is in this register, unless braces are odd.
     pub fn id(&self) -> &[u8] {
         &self.0
     }
@@ -45,12 +47,8 @@ impl Register {
         Some(Self(id.to_vec()))
     }
 
-    /// The id of the key's register, without a copy.
-    pub(super) fn id_of(key: &[u8]) -> &[u8] {
-        Self::tag_of(key).unwrap_or(key)
-    }
-
-    fn tag_of(key: &[u8]) -> Option<&[u8]> {
+    /// The key's hash tag, if it has one.
+    pub(super) fn tag_of(key: &[u8]) -> Option<&[u8]> {
         let open = key.iter().position(|byte| *byte == b'{')?;
         let rest = key.get(open + 1..)?;
         let close = rest.iter().position(|byte| *byte == b'}')?;

@@ -19,6 +19,15 @@ pub(super) fn echo(_: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
     Ok(Value::BulkString(request.arg(1).to_vec()))
 }
 
+/// FLUSHALL [ASYNC | SYNC]: the nodes delete at once, and hand the memory back as they are set up to.
+pub(super) fn flush(request: &Request<'_>) -> Result<(), Refusal> {
+    match request.len() {
+        1 => Ok(()),
+        2 if request.is(1, "ASYNC") || request.is(1, "SYNC") => Ok(()),
+        _ => Err(Refusal::syntax()),
+    }
+}
+
 /// SELECT 0: a cluster has one database, whichever the nodes' URLs name.
 pub(super) fn select(_: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
     match integer(request.arg(1)) {

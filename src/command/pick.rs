@@ -6,9 +6,9 @@
 use super::call::Call;
 use super::chunk::{Chunk, divide};
 use super::fold::Fold;
-use super::key::Register;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::table::Table;
 use redis::Value;
 
 /// A choice to be made by a linearizable read.
@@ -104,7 +104,7 @@ fn member(element: &Value) -> Option<Vec<u8>> {
 }
 
 /// SPOP key [count], as SRANDMEMBER with a count: its array tells an empty set from a member.
-pub(super) fn spop(request: &Request<'_>) -> Result<Pick, Refusal> {
+pub(super) fn spop(table: &Table, request: &Request<'_>) -> Result<Pick, Refusal> {
     let key = request.arg(1).to_vec();
     let (count, shape) = match request.len() {
         2 => (b"1".to_vec(), Shape::One),
@@ -112,24 +112,24 @@ pub(super) fn spop(request: &Request<'_>) -> Result<Pick, Refusal> {
         _ => return Err(Refusal::syntax()),
     };
     let read = vec![b"SRANDMEMBER".to_vec(), key, count];
-    Ok(Pick { read: choice(read), removal: "SREM", shape })
+    Ok(Pick { read: choice(table, read), removal: "SREM", shape })
 }
 
 /// ZREMRANGEBYLEX key min max. Among members of different scores Redis leaves it open which are in the range: where the
 /// search begins depends on the random heights of the node's own skip list.
-pub(super) fn zremrangebylex(request: &Request<'_>) -> Result<Pick, Refusal> {
+pub(super) fn zremrangebylex(table: &Table, request: &Request<'_>) -> Result<Pick, Refusal> {
     let mut read = request.to_command();
     if let Some(name) = read.first_mut() {
         *name = b"ZRANGEBYLEX".to_vec();
     }
-    Ok(Pick { read: choice(read), removal: "ZREM", shape: Shape::Count })
+    Ok(Pick { read: choice(table, read), removal: "ZREM", shape: Shape::Count })
 }
 
 /// A read of the key that is its first argument, answered by one node.
-fn choice(command: Vec<Vec<u8>>) -> Call {
+fn choice(table: &Table, command: Vec<Vec<u8>>) -> Call {
     let key = command.get(1).cloned().unwrap_or_default();
     Call {
-        register: Register::of(&key),
+        register: table.scopes().register_of(&key),
         commands: vec![command],
         keys: vec![key],
         lowest_expiry_ms: 0,

@@ -3,7 +3,8 @@
 use super::call::{Access, Call, Plan};
 use super::chunk::{Batch, Chunk, MAX_BYTES, MAX_GIVEN};
 use super::fold::{Fold, Join};
-use super::key::{Register, is_reserved, shown};
+use super::key::{is_reserved, shown};
+use super::local;
 use super::publish;
 use super::refusal::Refusal;
 use super::request::Request;
@@ -52,21 +53,27 @@ pub(super) fn plan(
         }
     }
     if let Some(block) = row.block.map_or(Ok(None), |block| block(request, &indices))? {
-        return match elsewhere(request, &indices) {
-            Some((first, second)) if row.is_whole => Err(Refusal::cross_register(row.name, first, second)),
-            _ => Ok(Plan::Block(block)),
+        return match elsewhere(table, request, &indices) {
+            Some((first, second)) if row.is_whole => {
+                Err(Refusal::cross_register(table.scopes(), row.name, first, second))
+            }
+            _ => Ok(Plan::Block(block.within(table.scopes()))),
         };
     }
     match row.kind {
         Kind::Publish => Ok(Plan::Publish(publish::publish(row, request))),
         Kind::Census => publish::census(row, request).map(Plan::Census),
         Kind::Local(answer) => answer(table, request).map(Plan::Local),
-        Kind::Pick(pick) => pick(request).map(Plan::Pick),
-        Kind::Walk(walk) => walk(request).map(Plan::Walk),
-        Kind::Split(Join::Streams) if elsewhere(request, &indices).is_some() => {
-            Ok(stream_read::split(request, &indices))
+        Kind::Ask => Ok(Plan::Ask(request.to_command())),
+        Kind::Flush => local::flush(request).map(|()| Plan::Flush),
+        Kind::Pick(pick) => pick(table, request).map(Plan::Pick),
+        Kind::Walk(walk) => walk(table, request).map(Plan::Walk),
+        Kind::Split(Join::Streams) if elsewhere(table, request, &indices).is_some() => {
+            Ok(stream_read::split(table, request, &indices))
         }
-        Kind::Split(join) if elsewhere(request, &indices).is_some() => split(row, join, request, &indices),
+        Kind::Split(join) if elsewhere(table, request, &indices).is_some() => {
+            split(table, row, join, request, &indices)
+        }
         Kind::Split(_) | Kind::Call => one_register(table, row, request, &indices, now_ms),
     }
 }
@@ -78,8 +85,8 @@ fn one_register(
     indices: &[usize],
     now_ms: u64,
 ) -> Result<Plan, Refusal> {
-    if let Some((first, second)) = elsewhere(request, indices) {
-        return Err(Refusal::cross_register(row.name, first, second));
+    if let Some((first, second)) = elsewhere(table, request, indices) {
+        return Err(table.cross_register(row.name, first, second));
     }
     let mut draft = Draft::new(table, row, *request, indices, now_ms);
     if let Some(treat) = row.treat {
@@ -138,7 +145,10 @@ impl<'a> Draft<'a> {
             batch.fold = Fold::First;
         }
         Ok(Call {
-            register: Register::of(self.keys.first().map_or(b"", |index| self.request.arg(*index))),
+            register: self
+                .table
+                .scopes()
+                .register_of(self.keys.first().map_or(b"", |index| self.request.arg(*index))),
             keys: unique(self.keys.iter().map(|index| self.request.arg(*index))),
             commands: batch.commands,
             lowest_expiry_ms: self.lowest_expiry_ms,
@@ -159,10 +169,10 @@ pub(super) fn unique<'k>(keys: impl Iterator<Item = &'k [u8]>) -> Vec<Vec<u8>> {
 }
 
 /// The first key, and the first one that is not in its register.
-fn elsewhere<'a>(request: &Request<'a>, indices: &[usize]) -> Option<(&'a [u8], &'a [u8])> {
+fn elsewhere<'a>(table: &Table, request: &Request<'a>, indices: &[usize]) -> Option<(&'a [u8], &'a [u8])> {
     let mut keys = indices.iter().map(|index| request.arg(*index));
     let first = keys.next()?;
-    let second = keys.find(|key| Register::id_of(key) != Register::id_of(first))?;
+    let second = keys.find(|key| !table.scopes().share(key, first))?;
     Some((first, second))
 }
 

@@ -1,6 +1,7 @@
 //! Why a command is not run. Nothing has been sent when one of these is returned.
 
-use super::key::{Register, shown};
+use super::key::shown;
+use super::scopes::Scopes;
 use redis::{RedisError, Value};
 
 /// A command that was refused before anything was sent: no node has seen it.
@@ -53,7 +54,7 @@ pub enum Refusal {
     /// One command on keys of two registers.
     #[error(
         "CROSSSLOT '{name}' works on '{first}' and '{second}', which are in different registers: keys of one command must \
-         share the text in their first braces (hash tag), as in {example}"
+         share {rule}, as in {example}"
     )]
     CrossRegister {
         /// Lower case.
@@ -62,6 +63,8 @@ pub enum Refusal {
         first: String,
         /// The first key that is elsewhere.
         second: String,
+        /// What the keys of one command have in common.
+        rule: &'static str,
         /// The spelling that would work.
         example: String,
     },
@@ -113,12 +116,13 @@ impl Refusal {
         Self::Unsupported { name: name.into(), reason: reason.into() }
     }
 
-    pub(crate) fn cross_register(name: &str, first: &[u8], second: &[u8]) -> Self {
+    pub(super) fn cross_register(scopes: &Scopes, name: &str, first: &[u8], second: &[u8]) -> Self {
         Self::CrossRegister {
             name: name.to_owned(),
             first: shown(first),
             second: shown(second),
-            example: tagged(first, second),
+            rule: rule(scopes),
+            example: spelling(scopes, first, second),
         }
     }
 }
@@ -150,14 +154,28 @@ impl From<Refusal> for RedisError {
     }
 }
 
-/// The nearest spelling of the two keys that shares a register: the second one takes the first one's tag.
-fn tagged(first: &[u8], second: &[u8]) -> String {
-    let tag = [b"{", Register::id_of(first), b"}"].concat();
-    let joined = [tag.as_slice(), second].concat();
-    if Register::of(&joined) == Register::of(first) && joined.len() <= 64 {
-        return format!("'{}' and '{}'", shown(first), shown(&joined));
+fn rule(scopes: &Scopes) -> &'static str {
+    if scopes.is_empty() {
+        "the text in their first braces (hash tag)"
+    } else {
+        "a scope of the cluster, or the text in their first braces (hash tag)"
     }
-    "'{tag}a' and '{tag}b'".to_owned()
+}
+
+/// The nearest spelling of the two keys that shares a register: one takes the other's scope, or the second one the first one's tag.
+fn spelling(scopes: &Scopes, first: &[u8], second: &[u8]) -> String {
+    let within = |scope: &[u8], key: &[u8]| [scope, key].concat();
+    let tag = [b"{", scopes.id_of(first), b"}"].concat();
+    let candidates = [
+        scopes.scope_of(first).map(|scope| (first.to_vec(), within(scope, second))),
+        scopes.scope_of(second).map(|scope| (within(scope, first), second.to_vec())),
+        Some((first.to_vec(), within(&tag, second))),
+        Some((b"{tag}a".to_vec(), b"{tag}b".to_vec())),
+    ];
+    let works =
+        |(one, other): &(Vec<u8>, Vec<u8>)| scopes.share(one, other) && one.len() <= 64 && other.len() <= 64;
+    let (one, other) = candidates.into_iter().flatten().find(works).unwrap_or_default();
+    format!("'{}' and '{}'", shown(&one), shown(&other))
 }
 
 /// The reply to `COMMAND` was not the table that Redis documents.

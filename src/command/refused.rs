@@ -31,17 +31,12 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["script|kill"],
         "which node runs the script is not known here: send SCRIPT KILL to the nodes that say BUSY",
     ),
-    (&["script", "script|help"], "help is not served: see the Redis documentation"),
+    (&["pubsub", "script"], "name one of its subcommands"),
     (
         &["discard", "exec", "multi", "unwatch", "watch"],
         "a transaction is the state of one connection: use a pipeline with atomic(), or Client::session(), where it works as in Redis",
     ),
-    (
-        &["dbsize"],
-        "a node counts the protocol's records too: count with SCAN, or ask a node and take about half",
-    ),
     (&["clusterscan"], "there is no Redis Cluster here: walk with SCAN"),
-    (&["flushall", "flushdb"], "emptying the whole cluster is not supported yet: delete the keys by name"),
     (
         &["asking", "auth", "client", "hello", "quit", "readonly", "readwrite", "reset"],
         "it concerns one connection to one server: set what it sets in the nodes' URLs",
@@ -58,16 +53,11 @@ const REFUSED: &[(&[&str], &str)] = &[
         "how often and when a key was used is each node's own knowledge: ask a node",
     ),
     (
-        &["object|help", "memory|help", "pubsub", "pubsub|help", "xgroup|help", "xinfo|help"],
-        "help is not served: see the Redis documentation",
-    ),
-    (
         &[
             "commandlog",
             "info",
             "lastsave",
             "latency",
-            "lolwut",
             "memory",
             "memory|doctor",
             "memory|malloc-stats",
@@ -77,7 +67,6 @@ const REFUSED: &[(&[&str], &str)] = &[
             "object",
             "role",
             "slowlog",
-            "time",
         ],
         "it tells about one server, not about the data: ask a node",
     ),

@@ -47,8 +47,12 @@ pub(super) enum Kind {
     Call,
     /// Keys of several registers: one call each.
     Split(Join),
-    Pick(fn(&Request<'_>) -> Result<Pick, Refusal>),
-    Walk(fn(&Request<'_>) -> Result<Walk, Refusal>),
+    Pick(fn(&Table, &Request<'_>) -> Result<Pick, Refusal>),
+    Walk(fn(&Table, &Request<'_>) -> Result<Walk, Refusal>),
+    /// One node's own answer.
+    Ask,
+    /// The whole cluster, by a new generation.
+    Flush,
     Local(Answer),
     Publish,
     Census,
@@ -92,6 +96,11 @@ pub(super) const fn write(name: &'static str) -> Row {
 
 pub(super) const fn local(name: &'static str, answer: Answer) -> Row {
     row(name, Kind::Local(answer), Access::Read)
+}
+
+/// Tells nothing of the data: any one node's own answer.
+pub(super) const fn ask(name: &'static str) -> Row {
+    row(name, Kind::Ask, Access::Read)
 }
 
 impl Row {

@@ -13,7 +13,7 @@ use super::local::{echo, ping, select};
 use super::movable as m;
 use super::pick::{spop, zremrangebylex};
 use super::restore::restore;
-use super::row::{Kind, Row, local, read, row, write};
+use super::row::{Kind, Row, ask, local, read, row, write};
 use super::scripts as u;
 use super::stream as s;
 use super::stream_read::{xread, xread_keys, xreadgroup_keys};
@@ -32,7 +32,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 static ROWS: &[&[Row]] =
     &[CONNECTION, SCRIPTS, KEYS, STRINGS, BITMAPS, HASHES, LISTS, SETS, SORTED_SETS, GEO, STREAMS, PUBSUB];
 
-const CONNECTION: &[Row] = &[local("ping", ping), local("echo", echo), local("select", select)];
+const CONNECTION: &[Row] =
+    &[local("ping", ping), local("echo", echo), local("select", select), ask("lolwut"), ask("time")];
 
 /// What a script does is known only where it runs: its keys are those that it declares, and nodes whose answers to it differ have
 /// different histories.
@@ -43,6 +44,7 @@ const SCRIPTS: &[Row] = &[
     read("evalsha_ro").keys(u::declared).by(u::evalsha).unordered(),
     local("script|exists", u::exists),
     local("script|flush", u::flush),
+    ask("script|help"),
     local("script|load", u::load),
 ];
 
@@ -50,6 +52,7 @@ const SCRIPTS: &[Row] = &[
 const PUBSUB: &[Row] = &[
     row("publish", Kind::Publish, Access::Read),
     row("pubsub|channels", Kind::Census, Access::Read),
+    ask("pubsub|help"),
     row("pubsub|numpat", Kind::Census, Access::Read),
     row("pubsub|numsub", Kind::Census, Access::Read),
     row("pubsub|shardchannels", Kind::Census, Access::Read),
@@ -59,6 +62,7 @@ const PUBSUB: &[Row] = &[
 
 const KEYS: &[Row] = &[
     write("copy").by(a::copy).waking(),
+    row("dbsize", Kind::Walk(w::count), Access::Read),
     write("del").split(Join::Sum).chunked(1, 1, Fold::Sum).waking(),
     // Bytes depend on insertion order and on the server's version (pitfall P27).
     read("dump").unordered(),
@@ -66,9 +70,13 @@ const KEYS: &[Row] = &[
     write("expire").by(e::expire),
     write("expireat").by(e::expireat),
     read("expiretime"),
+    row("flushall", Kind::Flush, Access::Write),
+    row("flushdb", Kind::Flush, Access::Write),
     row("keys", Kind::Walk(w::all), Access::Read),
+    ask("memory|help"),
     read("memory|usage").at(2).unordered(),
     read("object|encoding").at(2).unordered(),
+    ask("object|help"),
     read("object|refcount").at(2).unordered(),
     write("persist"),
     write("pexpire").by(e::pexpire),
@@ -255,6 +263,8 @@ const STREAMS: &[Row] = &[
     write("xautoclaim").by(s::xautoclaim),
     write("xclaim").by(s::xclaim),
     write("xdel").by(s::xdel).chunked(2, 1, Fold::Sum),
+    ask("xgroup|help"),
+    ask("xinfo|help"),
     write("xgroup|create").at(2).by(s::xgroup_create),
     write("xgroup|createconsumer").at(2),
     write("xgroup|delconsumer").at(2),

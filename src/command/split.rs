@@ -5,14 +5,16 @@
 use super::call::{Call, Part, Plan};
 use super::chunk::Batch;
 use super::fold::Join;
-use super::key::Register;
 use super::plan::unique;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::row::Row;
+use super::scopes::Scopes;
+use super::table::Table;
 use std::collections::HashMap;
 
 pub(super) fn split(
+    table: &Table,
     row: &Row,
     join: Join,
     request: &Request<'_>,
@@ -23,19 +25,19 @@ pub(super) fn split(
     if !(request.len() - 1).is_multiple_of(stride) {
         return Err(Refusal::Arity { name: row.name.to_owned() });
     }
-    let parts = grouped(request, indices)
+    let parts = grouped(table.scopes(), request, indices)
         .into_iter()
-        .map(|places| part(row, request, indices, places, stride))
+        .map(|places| part(table.scopes(), row, request, indices, places, stride))
         .collect::<Result<Vec<Part>, Refusal>>()?;
     Ok(Plan::Split(parts, join))
 }
 
 /// The places of the keys (first, second, ...) per register, in the order of the registers' first mention.
-fn grouped(request: &Request<'_>, indices: &[usize]) -> Vec<Vec<usize>> {
+fn grouped(scopes: &Scopes, request: &Request<'_>, indices: &[usize]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut group_of = HashMap::new();
     for (place, index) in indices.iter().enumerate() {
-        let group = *group_of.entry(Register::id_of(request.arg(*index))).or_insert(groups.len());
+        let group = *group_of.entry(scopes.id_of(request.arg(*index))).or_insert(groups.len());
         match groups.get_mut(group) {
             Some(places) => places.push(place),
             None => groups.push(vec![place]),
@@ -45,6 +47,7 @@ fn grouped(request: &Request<'_>, indices: &[usize]) -> Vec<Vec<usize>> {
 }
 
 fn part(
+    scopes: &Scopes,
     row: &Row,
     request: &Request<'_>,
     indices: &[usize],
@@ -59,7 +62,7 @@ fn part(
     let keys = unique(starts.iter().map(|index| request.arg(*index)));
     let batch = Batch::of(row.name, command, row.chunk)?;
     let call = Call {
-        register: Register::of(keys.first().map_or(b"", Vec::as_slice)),
+        register: scopes.register_of(keys.first().map_or(b"", Vec::as_slice)),
         keys,
         commands: batch.commands,
         lowest_expiry_ms: 0,

@@ -2,10 +2,11 @@
 
 use super::call::{Access, Call, Part, Plan};
 use super::fold::{Fold, Join};
-use super::key::Register;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::scopes::Scopes;
+use super::table::Table;
 use super::timeout::milliseconds;
 use std::collections::BTreeMap;
 
@@ -113,16 +114,16 @@ pub(super) fn xread(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 }
 
 /// XREAD on streams of several registers: one call each, as they say nothing of each other.
-pub(super) fn split(request: &Request<'_>, indices: &[usize]) -> Plan {
+pub(super) fn split(table: &Table, request: &Request<'_>, indices: &[usize]) -> Plan {
     let mut groups: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
     for (place, index) in indices.iter().enumerate() {
-        groups.entry(Register::id_of(request.arg(*index))).or_default().push(place);
+        groups.entry(table.scopes().id_of(request.arg(*index))).or_default().push(place);
     }
-    let parts = groups.into_values().map(|places| part(request, indices, &places)).collect();
+    let parts = groups.into_values().map(|places| part(table.scopes(), request, indices, &places)).collect();
     Plan::Split(parts, Join::Streams)
 }
 
-fn part(request: &Request<'_>, indices: &[usize], places: &[usize]) -> Part {
+fn part(scopes: &Scopes, request: &Request<'_>, indices: &[usize], places: &[usize]) -> Part {
     let first = indices.first().copied().unwrap_or_default();
     let at = |place: &usize| request.arg(first + place).to_vec();
     let (mut keys, mut firsts) = (Vec::new(), Vec::new());
@@ -137,7 +138,7 @@ fn part(request: &Request<'_>, indices: &[usize], places: &[usize]) -> Part {
     command.extend(places.iter().map(at));
     command.extend(places.iter().map(|place| at(&(indices.len() + place))));
     let call = Call {
-        register: Register::of(keys.first().map_or(b"", Vec::as_slice)),
+        register: scopes.register_of(keys.first().map_or(b"", Vec::as_slice)),
         keys,
         unordered: command.iter().any(|arg| arg == LAST_ENTRY),
         commands: vec![command],

@@ -7,6 +7,7 @@ use super::refused;
 use super::request::Request;
 use super::row::Row;
 use super::rows;
+use super::scopes::Scopes;
 use super::scripts::Scripts;
 use super::spec::{Spec, specs};
 use redis::Value;
@@ -18,6 +19,7 @@ pub struct Table {
     nodes: usize,
     entries: BTreeMap<String, Entry>,
     scripts: Scripts,
+    scopes: Scopes,
 }
 
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ impl Table {
         for spec in specs(reply)? {
             entries.insert(spec.name.clone(), Entry::of(spec));
         }
-        let mut table = Self { nodes: 1, entries, scripts: Scripts::default() };
+        let mut table = Self { nodes: 1, entries, scripts: Scripts::default(), scopes: Scopes::default() };
         table.mark_containers();
         table.add_unlisted_subcommands();
         table.mark_containers();
@@ -76,6 +78,17 @@ impl Table {
     /// Whether a node knows the command (lower case).
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
+    }
+
+    /// With the cluster's scopes, which say what is one register.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Scopes) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// The rule from key to register.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
     }
 
     /// The users' scripts that this client knows.

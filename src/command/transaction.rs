@@ -14,6 +14,8 @@ use redis::Value;
 use std::collections::HashSet;
 
 const CENSUS: &str = "it asks nodes one by one: run it outside of the transaction";
+const FLUSH: &str = "it ends the life of all registers, not of one: run it outside of the transaction";
+const ASK: &str = "it tells of a server, not of the data: run it outside of the transaction";
 const WALK: &str = "its cursor is one node's own: run it outside of the transaction";
 
 /// Commands of one register that are to run as one op.
@@ -44,26 +46,28 @@ impl Table {
         for args in commands {
             let step = match self.plan_queued(args, now_ms)? {
                 Plan::Local(value) => Step::Ready(value),
-                Plan::Read(call) => transaction.take(call, &mut keys)?,
+                Plan::Read(call) => transaction.take(self, call, &mut keys)?,
                 Plan::Write(call) => {
                     transaction.access = Access::Write;
-                    transaction.take(call, &mut keys)?
+                    transaction.take(self, call, &mut keys)?
                 }
                 Plan::Pick(pick) => {
                     transaction.access = Access::Write;
-                    transaction.take(pick.on_each_node(args), &mut keys)?
+                    transaction.take(self, pick.on_each_node(args), &mut keys)?
                 }
                 // As in Redis: what is not there is not waited for.
                 Plan::Block(block) => {
                     transaction.access = Access::Write;
-                    transaction.take(block.at_once()?, &mut keys)?
+                    transaction.take(self, block.at_once()?, &mut keys)?
                 }
                 Plan::Publish(publish) => Step::Publish(publish),
                 Plan::Census(_) => return Err(Refusal::unsupported(name(args), CENSUS)),
                 Plan::Walk(_) => return Err(Refusal::unsupported(name(args), WALK)),
+                Plan::Ask(_) => return Err(Refusal::unsupported(name(args), ASK)),
+                Plan::Flush => return Err(Refusal::unsupported(name(args), FLUSH)),
                 Plan::Split(parts, _) => {
                     let mut calls = parts.iter().map(|part| &part.call);
-                    return Err(apart(&name(args), calls.next(), calls.next()));
+                    return Err(apart(self, &name(args), calls.next(), calls.next()));
                 }
             };
             transaction.steps.push(step);
@@ -123,7 +127,7 @@ impl Transaction {
     }
 
     /// Puts a call's commands behind those that are there.
-    fn take(&mut self, call: Call, keys: &mut HashSet<Vec<u8>>) -> Result<Step, Refusal> {
+    fn take(&mut self, table: &Table, call: Call, keys: &mut HashSet<Vec<u8>>) -> Result<Step, Refusal> {
         let step = Step::Replies(call.commands.len(), call.shape());
         let Some(whole) = &mut self.call else {
             keys.extend(call.keys.iter().cloned());
@@ -134,7 +138,7 @@ impl Transaction {
             // A script without keys goes where the others go.
             whole.register = call.register.clone();
         } else if whole.register != call.register && !call.keys.is_empty() {
-            return Err(apart("exec", Some(&*whole), Some(&call)));
+            return Err(apart(table, "exec", Some(&*whole), Some(&call)));
         }
         whole.keys.extend(call.keys.into_iter().filter(|key| keys.insert(key.clone())));
         whole.commands.extend(call.commands);
@@ -152,19 +156,26 @@ fn name(args: &[&[u8]]) -> String {
 }
 
 /// Two calls that cannot be one.
-fn apart(name: &str, one: Option<&Call>, other: Option<&Call>) -> Refusal {
+fn apart(table: &Table, name: &str, one: Option<&Call>, other: Option<&Call>) -> Refusal {
     let key = |call: Option<&Call>| call.and_then(|call| call.keys.first()).cloned().unwrap_or_default();
-    Refusal::cross_register(name, &key(one), &key(other))
+    table.cross_register(name, &key(one), &key(other))
 }
 
-/// The keys that WATCH names: their register, whose history must stay as it is until EXEC.
-pub fn watched(keys: &[&[u8]]) -> Result<Register, Refusal> {
-    if let Some(key) = keys.iter().find(|key| is_reserved(key)) {
-        return Err(Refusal::ReservedKey { key: shown(key) });
+impl Table {
+    /// The keys that WATCH names: their register, whose history must stay as it is until EXEC.
+    pub fn watched(&self, keys: &[&[u8]]) -> Result<Register, Refusal> {
+        if let Some(key) = keys.iter().find(|key| is_reserved(key)) {
+            return Err(Refusal::ReservedKey { key: shown(key) });
+        }
+        let first = keys.first().copied().unwrap_or_default();
+        match keys.iter().find(|key| !self.scopes().share(key, first)) {
+            Some(second) => Err(self.cross_register("watch", first, second)),
+            None => Ok(self.scopes().register_of(first)),
+        }
     }
-    let first = keys.first().copied().unwrap_or_default();
-    match keys.iter().find(|key| Register::id_of(key) != Register::id_of(first)) {
-        Some(second) => Err(Refusal::cross_register("watch", first, second)),
-        None => Ok(Register::of(first)),
+
+    /// Why a command, a transaction or a watch cannot have both keys.
+    pub(crate) fn cross_register(&self, name: &str, first: &[u8], second: &[u8]) -> Refusal {
+        Refusal::cross_register(self.scopes(), name, first, second)
     }
 }

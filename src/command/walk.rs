@@ -5,9 +5,10 @@
 
 use super::call::Call;
 use super::fold::Fold;
-use super::key::{Register, is_reserved};
+use super::key::is_reserved;
 use super::refusal::Refusal;
 use super::request::{Request, integer};
+use super::table::Table;
 
 /// A walk, or one step of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Walk {
     All(Filter),
     /// RANDOMKEY.
     Any,
+    /// DBSIZE.
+    Count,
 }
 
 /// What SCAN is to give.
@@ -98,11 +101,11 @@ pub fn is_users(key: &[u8]) -> bool {
 }
 
 /// HSCAN key cursor [...] and its kin
-pub(super) fn elements(request: &Request<'_>) -> Result<Walk, Refusal> {
+pub(super) fn elements(table: &Table, request: &Request<'_>) -> Result<Walk, Refusal> {
     let key = request.arg(1).to_vec();
     let cursor = Cursor::parse(request.arg(2))?;
     let call = Call {
-        register: Register::of(&key),
+        register: table.scopes().register_of(&key),
         commands: vec![request.to_command()],
         keys: vec![key],
         lowest_expiry_ms: 0,
@@ -117,7 +120,7 @@ pub(super) fn elements(request: &Request<'_>) -> Result<Walk, Refusal> {
 }
 
 /// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
-pub(super) fn keys(request: &Request<'_>) -> Result<Walk, Refusal> {
+pub(super) fn keys(_: &Table, request: &Request<'_>) -> Result<Walk, Refusal> {
     let cursor = Cursor::parse(request.arg(1))?;
     let mut filter = Filter::default();
     for index in (2..request.len()).step_by(2) {
@@ -144,12 +147,17 @@ pub(super) fn keys(request: &Request<'_>) -> Result<Walk, Refusal> {
 }
 
 /// KEYS pattern
-pub(super) fn all(request: &Request<'_>) -> Result<Walk, Refusal> {
+pub(super) fn all(_: &Table, request: &Request<'_>) -> Result<Walk, Refusal> {
     let options = [&b"MATCH"[..], request.arg(1), b"COUNT", b"1000"].map(<[u8]>::to_vec).to_vec();
     Ok(Walk::All(Filter { options, kind: None }))
 }
 
+/// DBSIZE
+pub(super) fn count(_: &Table, _: &Request<'_>) -> Result<Walk, Refusal> {
+    Ok(Walk::Count)
+}
+
 /// RANDOMKEY
-pub(super) fn any(_: &Request<'_>) -> Result<Walk, Refusal> {
+pub(super) fn any(_: &Table, _: &Request<'_>) -> Result<Walk, Refusal> {
     Ok(Walk::Any)
 }

@@ -3,8 +3,8 @@
 use super::Coordinator;
 use super::repair::Repair;
 use crate::command::Register;
-use crate::node::CallError;
-use crate::protocol::{Ack, ApplyAnswer, NoVote, NodeIndex, SettleAnswer};
+use crate::node::{CallError, Node};
+use crate::protocol::{Ack, ApplyAnswer, NoVote, SettleAnswer};
 use crate::script::{ApplyReply, Executed, Replies, SettleReply};
 use redis::Value;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// Reads the answer to an apply; where it is no vote, `reason` says why.
 pub(super) fn apply_answer(
     coordinator: &Arc<Coordinator>,
+    node: &Arc<dyn Node>,
     register: &Register,
-    index: NodeIndex,
     reply: Result<Value, CallError>,
     reason: &mut Option<String>,
 ) -> ApplyAnswer<Executed> {
@@ -39,7 +39,7 @@ pub(super) fn apply_answer(
         }
         Ok(ApplyReply::Expiring(at_ms)) => ApplyAnswer::Expiring { at_ms },
         Ok(ApplyReply::Fenced) => {
-            coordinator.node(index).fenced();
+            node.fenced();
             *reason = Some("FENCED its admission changed".into());
             ApplyAnswer::NoVote(NoVote::Refused)
         }
@@ -60,8 +60,7 @@ fn nothing_but(replies: Replies) -> Executed {
 
 /// Reads the answer to a settle.
 pub(super) fn settle_answer(
-    coordinator: &Coordinator,
-    index: NodeIndex,
+    node: &Arc<dyn Node>,
     reply: Result<Value, CallError>,
     reason: &mut Option<String>,
 ) -> SettleAnswer {
@@ -81,7 +80,7 @@ pub(super) fn settle_answer(
         SettleReply::Nack(promised) => SettleAnswer::Nack { promised },
         SettleReply::NeedsState(_) => SettleAnswer::NeedsState,
         SettleReply::Fenced => {
-            coordinator.node(index).fenced();
+            node.fenced();
             SettleAnswer::NoVote
         }
         SettleReply::Refused(why) => {

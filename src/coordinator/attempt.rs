@@ -1,7 +1,8 @@
 //! One write round over the nodes: sends, takes the answers in the order in which they arrive, and does what the round says.
 
 use super::answers::{apply_answer, settle_answer};
-use super::{Coordinator, Done, Voters, Work};
+use super::view::{View, Voters};
+use super::{Coordinator, Done, Work};
 use crate::command::Access;
 use crate::node::CallError;
 use crate::protocol::{
@@ -35,6 +36,8 @@ pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Se
 /// A round under way.
 pub(super) struct Attempt {
     pub(super) coordinator: Arc<Coordinator>,
+    /// The nodes that it goes to.
+    pub(super) view: Arc<View>,
     pub(super) record: Vec<u8>,
     pub(super) ballot: Ballot,
     pub(super) round: WriteRound<Executed>,
@@ -70,27 +73,29 @@ impl Attempt {
         keep: bool,
         deadline: Instant,
     ) -> Attempt {
-        let voters = coordinator.voters();
+        let view = coordinator.view();
+        let voters = view.voters();
         let ballot = coordinator.next_ballot();
         let kind = if work.access == Access::Read { Kind::SlowRead } else { Kind::Mutation };
         // Without a majority nothing can be decided; what is not sent has not run. One acknowledgement is all that some ask for.
-        let enough = work.early || voters.together.len() >= coordinator.quorum.majority();
+        let enough = work.early || voters.together.len() >= view.quorum.majority();
         let voters = if enough { voters } else { Voters::default() };
         let mut attempt = Attempt {
             coordinator: Arc::clone(coordinator),
             record: work.register.record_key(),
             ballot,
-            round: WriteRound::new(kind, ballot, coordinator.quorum, keep),
+            round: WriteRound::new(kind, ballot, view.quorum, keep),
             early: None,
             epoch: voters.epoch,
             work: Arc::clone(work),
             deadline,
             calls: Calls::new(),
-            reasons: vec![None; coordinator.nodes.len()],
-            sent: coordinator.indices().map(|index| voters.count(index)).collect(),
-            hedge: coordinator.hedge_delay(&voters),
-            dirty: voters.together.len() < coordinator.nodes.len(),
+            reasons: vec![None; view.nodes.len()],
+            sent: view.indices().map(|index| voters.count(index)).collect(),
+            hedge: view.hedge_delay(&voters, &coordinator.config),
+            dirty: voters.together.len() < view.nodes.len(),
             marked: false,
+            view,
         };
         attempt.send(&voters, op, keep);
         attempt
@@ -108,7 +113,10 @@ impl Attempt {
                 read_only: self.work.access == Access::Read,
                 hash_replies: self.work.hash_replies,
                 wake: self.work.wakes,
-                delivery_ms: self.work.timed.then(|| self.coordinator.past_on_all(voters)),
+                delivery_ms: self
+                    .work
+                    .timed
+                    .then(|| self.view.past_on_all(voters, self.coordinator.now_ms())),
             },
             expected: self.work.expected,
             holds_until_ms: self.work.holds_until_ms,
@@ -120,12 +128,11 @@ impl Attempt {
             commands: &self.work.commands,
         };
         let left = self.deadline.saturating_duration_since(Instant::now());
-        for index in self.coordinator.indices() {
+        for index in self.view.indices() {
             if !voters.count(index) {
                 continue;
             }
-            let calling =
-                self.coordinator.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
+            let calling = self.view.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
             self.calls.push(Box::pin(async move { Event::Applied(index, calling.await) }));
         }
     }
@@ -176,14 +183,14 @@ impl Attempt {
 
     fn has_majority(&self) -> bool {
         let is_word = |answer: &ApplyAnswer<Executed>| !matches!(answer, ApplyAnswer::NoVote(_));
-        let heard = self.coordinator.indices().filter(|index| self.round.answer(*index).is_some_and(is_word));
-        heard.count() >= self.coordinator.quorum.majority()
+        let heard = self.view.indices().filter(|index| self.round.answer(*index).is_some_and(is_word));
+        heard.count() >= self.view.quorum.majority()
     }
 
     /// The nodes that were not sent to answer nothing, and nobody waits for them.
     fn report_absentees(&mut self) -> WriteStep {
         let mut step = WriteStep::Wait;
-        for index in self.coordinator.indices() {
+        for index in self.view.indices() {
             if !self.sent[index.0] {
                 let taken = self.round.on_answer(index, ApplyAnswer::NoVote(NoVote::NotSent));
                 step = if taken == WriteStep::Wait { step } else { taken };
@@ -193,9 +200,9 @@ impl Attempt {
     }
 
     fn note_missing(&mut self) {
-        for index in self.coordinator.indices() {
+        for index in self.view.indices() {
             if self.round.answer(index).is_none() {
-                self.coordinator.node(index).missed();
+                self.view.node(index).missed();
                 self.dirty = true;
             }
         }
@@ -206,8 +213,8 @@ impl Attempt {
             Event::Applied(index, reply) => {
                 let answer = apply_answer(
                     &self.coordinator,
+                    self.view.node(index),
                     &self.work.register,
-                    index,
                     reply,
                     &mut self.reasons[index.0],
                 );
@@ -215,7 +222,7 @@ impl Attempt {
                 self.round.on_answer(index, answer)
             }
             Event::Settled(index, reply) => {
-                let answer = settle_answer(&self.coordinator, index, reply, &mut self.reasons[index.0]);
+                let answer = settle_answer(self.view.node(index), reply, &mut self.reasons[index.0]);
                 self.round.on_settle_answer(index, answer)
             }
             Event::Moved(index, answer) => self.round.on_settle_answer(index, answer),

@@ -57,6 +57,7 @@ impl Coordinator {
             may_have_run: false,
             deadline,
             ends_ms: self.now_ms().saturating_add(millis(deadline.saturating_duration_since(Instant::now()))),
+            generation: 0,
             reasons: Vec::new(),
             alone_since: None,
         };
@@ -104,7 +105,7 @@ impl Coordinator {
             tokio::time::sleep(Duration::from_millis(ahead_ms).min(left)).await;
         }
         let now = Instant::now();
-        if self.voters().together.len() >= self.quorum.majority() {
+        if self.view().has_quorum() {
             journey.alone_since = None;
         } else if now - *journey.alone_since.get_or_insert(now) > self.config.connect_timeout {
             return Err(journey.give_up(self));
@@ -147,7 +148,8 @@ impl Coordinator {
         source: NodeIndex,
     ) {
         // A node that is away gets nothing now, and those that took the settle remember it where they knew that then.
-        let waits = |node: NodeIndex| attempt.is_marked() && matches!(self.node(node).seat(), Seat::Away(_));
+        let waits =
+            |node: NodeIndex| attempt.is_marked() && matches!(attempt.view.node(node).seat(), Seat::Away(_));
         let lacking = attempt.round.repairs().into_iter().map(|(node, _)| node);
         let targets: Vec<NodeIndex> = lacking.filter(|node| !waits(*node)).collect();
         if !targets.is_empty() {
@@ -157,6 +159,7 @@ impl Coordinator {
                 position,
                 source,
                 targets,
+                view: Arc::clone(&attempt.view),
             });
         }
     }
@@ -172,7 +175,7 @@ impl Coordinator {
         };
         // A retry may find replies that were too long to remember; only replies that are there can differ.
         let known = |replies: &Replies| matches!(replies, Replies::Each(_));
-        let odd = self.indices().any(|index| {
+        let odd = attempt.view.indices().any(|index| {
             reply_of(index).is_some_and(|replies| {
                 known(replies) && known(&committed.executed.replies) && *replies != committed.executed.replies
             })
@@ -227,7 +230,7 @@ fn preferred(attempt: &Attempt, from: NodeIndex) -> NodeIndex {
 /// Another node with the same history may still know the reply.
 fn remembered(attempt: &Attempt) -> Option<Executed> {
     let (_, winner) = attempt.round.winner()?;
-    let same = attempt.coordinator.indices().filter_map(|index| match attempt.round.answer(index) {
+    let same = attempt.view.indices().filter_map(|index| match attempt.round.answer(index) {
         Some(ApplyAnswer::Ack(ack)) if ack.standing.position == winner.standing.position => Some(&ack.reply),
         _ => None,
     });

@@ -2,15 +2,18 @@
 
 use super::Coordinator;
 use super::transfer::Goal;
+use super::view::View;
 use crate::command::Register;
 use crate::protocol::{NodeIndex, Position};
 use crate::script::{Form, KeyState};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Coordinator {
     /// A canonical text of the values that a node holds at this position: equal texts, equal values. None where it cannot be had.
     pub(super) async fn content(
         &self,
+        view: &Arc<View>,
         register: &Register,
         node: NodeIndex,
         position: Position,
@@ -23,13 +26,19 @@ impl Coordinator {
             source: node,
             dirty: false,
             whole: true,
+            loose: false,
             epoch: None,
+            view: Arc::clone(view),
         };
         let deadline = Instant::now() + self.config.operation_timeout;
         let record = register.record_key();
-        let mut snapshot = self.fetch(&goal, &record, None, deadline).await.ok()?;
+        let mut snapshot = self.fetch(&goal, &record, &[], deadline).await.ok()?;
+        self.complete(&goal, &record, &mut snapshot, deadline).await.ok()?;
         // In the DUMP of a stream each node has its own times at which it saw the consumers.
         self.spell_out(&goal, &record, &mut snapshot, deadline).await.ok()?;
+        for state in snapshot.states.iter_mut().filter(|state| state.form == Form::Large) {
+            *state = self.gather(&goal, &record, state, deadline).await.ok()?;
+        }
         let mut lines: Vec<Vec<u8>> = snapshot.states.into_iter().map(canonical).collect();
         lines.sort();
         Some(lines.concat())
@@ -47,6 +56,7 @@ fn canonical(mut state: KeyState) -> Vec<u8> {
         state.elements.chunks(width).map(|part| delimited(part, state.form)).collect();
     if matches!(state.form, Form::Hash | Form::Zset | Form::Set) {
         parts.sort();
+        parts.dedup(); // slices may give an element twice
     }
     let head =
         format!("{}:{}:{}:", state.key.escape_ascii(), state.form.as_str(), state.expiry_ms).into_bytes();

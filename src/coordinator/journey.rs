@@ -21,6 +21,8 @@ pub(super) struct Journey {
     pub(super) deadline: Instant,
     /// The same by the time of day, in ms: a machine that slept has a clock that stood still, and nodes that have forgotten the op.
     pub(super) ends_ms: u64,
+    /// Whose reasons they are.
+    pub(super) generation: u64,
     pub(super) reasons: Vec<Option<String>>,
     /// Since when fewer than a majority can be asked.
     pub(super) alone_since: Option<Instant>,
@@ -31,6 +33,10 @@ impl Journey {
         self.may_have_run |= attempt.may_have_run();
         // What a node said in an earlier round stands where the last one ended before it said anything.
         let reasons = attempt.reasons();
+        if self.generation != attempt.view.generation() {
+            self.generation = attempt.view.generation();
+            self.reasons.clear();
+        }
         self.reasons.resize(reasons.len(), None);
         for (known, reason) in self.reasons.iter_mut().zip(reasons) {
             *known = reason.or(known.take());
@@ -51,9 +57,10 @@ impl Journey {
     }
 
     pub(super) fn give_up(&self, coordinator: &Coordinator) -> Error {
-        let failures = coordinator.failures(&self.reasons);
-        let reached = coordinator.voters().together.len();
-        let needed = coordinator.quorum.majority();
+        let view = coordinator.view();
+        let failures = view.failures(&self.reasons);
+        let reached = view.voters().together.len();
+        let needed = view.quorum.majority();
         if self.may_have_run {
             Error::Indeterminate { failures }
         } else if reached < needed {

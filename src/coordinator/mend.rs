@@ -4,6 +4,7 @@
 
 use super::commit::Committed;
 use super::transfer::{Goal, REPAIR_PATIENCE};
+use super::view::View;
 use super::{Coordinator, Work};
 use crate::command::Register;
 use crate::error::Error;
@@ -21,6 +22,8 @@ const TRIES: usize = 5;
 pub struct Mended {
     /// What all nodes hold that were reached; none where the register does not exist.
     pub position: Option<Position>,
+    /// The generation whose members the indices are.
+    pub generation: u64,
     /// The nodes that were given something, by index.
     pub repaired: Vec<usize>,
     /// The nodes that may not hold it now, by index: away, or not brought to it.
@@ -40,21 +43,46 @@ impl Coordinator {
         self.mend_with(register, false).await
     }
 
+    /// Decides what the register is and settles it on all nodes, also where they agree already; says whether all took it.
+    pub async fn settle_all(self: &Arc<Self>, register: &Register) -> Result<bool, Error> {
+        let deadline = Instant::now() + self.config.operation_timeout;
+        let work = Arc::new(Work::nothing(register.clone()));
+        let (committed, mut attempt) = self.decide(&work, true, deadline, None).await?;
+        attempt.finish().await;
+        let Some(position) = committed.position else { return Ok(false) };
+        let goal = Goal {
+            register: register.clone(),
+            ballot: committed.ballot,
+            position,
+            source: committed.source,
+            dirty: false,
+            whole: false,
+            loose: false,
+            epoch: None,
+            view: Arc::clone(&attempt.view),
+        };
+        let all: Vec<NodeIndex> = goal.view.indices().collect();
+        Ok(self.settle_on(&goal, &all).await)
+    }
+
     /// As [`mend`](Self::mend), but sends the state also to nodes whose history is right: their values may not be.
     pub async fn rewrite(self: &Arc<Self>, register: &Register) -> Result<Mended, Error> {
         self.mend_with(register, true).await
     }
 
     async fn mend_with(self: &Arc<Self>, register: &Register, rewrite: bool) -> Result<Mended, Error> {
-        let all = self.indices().map(|index| index.0).collect();
-        let mut last = Mended { position: None, repaired: Vec::new(), missed: all };
+        let view = self.view();
+        let all = view.indices().map(|index| index.0).collect();
+        let generation = view.generation();
+        let mut last = Mended { position: None, generation, repaired: Vec::new(), missed: all };
         for _ in 0..TRIES {
             let deadline = Instant::now() + self.config.operation_timeout;
             // `keep`: a write that only one node has is completed or overruled, never left (P17).
             let (committed, mut attempt) =
                 self.decide(&Arc::new(Work::nothing(register.clone())), true, deadline, None).await?;
             attempt.finish().await;
-            let (mended, overtaken) = self.bring_all(register, &committed, &attempt.round, rewrite).await;
+            let (mended, overtaken) =
+                self.bring_all(register, &committed, &attempt.view, &attempt.round, rewrite).await;
             last = mended;
             if !overtaken {
                 break;
@@ -68,18 +96,24 @@ impl Coordinator {
         &self,
         register: &Register,
         committed: &Committed,
+        view: &Arc<View>,
         round: &WriteRound<Executed>,
         rewrite: bool,
     ) -> (Mended, bool) {
         let deadline = Instant::now() + REPAIR_PATIENCE;
-        let mut mended = Mended { position: committed.position, repaired: Vec::new(), missed: Vec::new() };
+        let generation = view.generation();
+        let mut mended =
+            Mended { position: committed.position, generation, repaired: Vec::new(), missed: Vec::new() };
         let Some(position) = committed.position else {
             return (mended, false);
         };
-        let source =
-            if rewrite { self.majority_source(register, committed).await } else { Some(committed.source) };
+        let source = if rewrite {
+            self.majority_source(view, register, committed).await
+        } else {
+            Some(committed.source)
+        };
         let Some(source) = source else {
-            mended.missed = self.indices().map(|index| index.0).collect();
+            mended.missed = view.indices().map(|index| index.0).collect();
             return (mended, false);
         };
         let goal = Goal {
@@ -89,11 +123,13 @@ impl Coordinator {
             source,
             dirty: false,
             whole: rewrite,
+            loose: false,
             epoch: None,
+            view: Arc::clone(view),
         };
         let mut overtaken = false;
-        for index in self.lacking(committed, round, rewrite, source) {
-            if matches!(self.node(index).seat(), Seat::Away(_)) {
+        for index in lacking(committed, round, rewrite, view.indices().filter(|index| *index != source)) {
+            if matches!(view.node(index).seat(), Seat::Away(_)) {
                 mended.missed.push(index.0);
                 continue;
             }
@@ -114,32 +150,36 @@ impl Coordinator {
         (mended, overtaken)
     }
 
-    fn lacking(
-        &self,
-        committed: &Committed,
-        round: &WriteRound<Executed>,
-        rewrite: bool,
-        source: NodeIndex,
-    ) -> Vec<NodeIndex> {
-        if rewrite {
-            return self.indices().filter(|index| *index != source).collect();
-        }
-        match committed.rule {
-            Rule::W2 => round.repairs().into_iter().map(|(index, _)| index).collect(),
-            _ => Vec::new(),
-        }
-    }
-
     /// Where equal histories hold unequal values, the value that a majority holds; none where there is no such value.
-    async fn majority_source(&self, register: &Register, committed: &Committed) -> Option<NodeIndex> {
+    async fn majority_source(
+        &self,
+        view: &Arc<View>,
+        register: &Register,
+        committed: &Committed,
+    ) -> Option<NodeIndex> {
         let position = committed.position?;
         let mut held: Vec<(NodeIndex, Vec<u8>)> = Vec::new();
-        for index in self.indices() {
-            if let Some(content) = self.content(register, index, position).await {
+        for index in view.indices() {
+            if let Some(content) = self.content(view, register, index, position).await {
                 held.push((index, content));
             }
         }
         let count = |content: &Vec<u8>| held.iter().filter(|(_, other)| other == content).count();
-        held.iter().find(|(_, content)| count(content) >= self.quorum.majority()).map(|(index, _)| *index)
+        held.iter().find(|(_, content)| count(content) >= view.quorum.majority()).map(|(index, _)| *index)
+    }
+}
+
+fn lacking(
+    committed: &Committed,
+    round: &WriteRound<Executed>,
+    rewrite: bool,
+    others: impl Iterator<Item = NodeIndex>,
+) -> Vec<NodeIndex> {
+    if rewrite {
+        return others.collect();
+    }
+    match committed.rule {
+        Rule::W2 => round.repairs().into_iter().map(|(index, _)| index).collect(),
+        _ => Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ mod answers;
 mod attempt;
 mod commit;
 mod content;
+mod fill;
 mod journey;
 mod mend;
 mod queue;
@@ -19,34 +20,31 @@ mod read;
 mod read_repair;
 mod repair;
 mod settle;
+mod stage;
 mod transfer;
+mod view;
 mod work;
 
 pub use mend::Mended;
 pub use repair::RepairCounts;
+pub use view::View;
 pub use work::{Done, Work};
 
 use crate::config::Config;
-use crate::error::{Failures, NodeFailure};
-use crate::node::{Node, Seat};
-use crate::protocol::{Ballot, BallotClock, CoordinatorId, Epoch, NodeIndex, OpId, Quorum};
+use crate::protocol::{Ballot, BallotClock, CoordinatorId, OpId, Quorum};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// How much the difference of two clocks may have changed since it was measured, without a second round for what depends on it.
-const CLOCKS_DRIFT_MS: u64 = 10;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// One coordinator: any number of callers, one clock, one op in flight per register.
 pub struct Coordinator {
-    nodes: Vec<Arc<dyn Node>>,
-    quorum: Quorum,
+    view: RwLock<Arc<View>>,
     config: Arc<Config>,
     id: CoordinatorId,
     clock: Mutex<BallotClock>,
     sequence: AtomicU64,
     queues: queue::Queues,
     repairs: repair::RepairQueue,
+    fills: fill::Fills,
     closing: AtomicBool,
 }
 
@@ -54,24 +52,24 @@ impl std::fmt::Debug for Coordinator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Coordinator")
             .field("id", &self.id)
-            .field("nodes", &self.nodes.len())
+            .field("view", &self.view())
             .finish_non_exhaustive()
     }
 }
 
 impl Coordinator {
-    /// A coordinator over these nodes, which are all that vote. Its background repair starts at once.
-    pub fn start(nodes: Vec<Arc<dyn Node>>, config: Arc<Config>) -> Arc<Coordinator> {
+    /// A coordinator over the nodes of this view. Its background repair starts at once.
+    pub fn start(view: View, config: Arc<Config>) -> Arc<Coordinator> {
         let id = CoordinatorId(config.surroundings.random());
         let (repairs, jobs) = repair::RepairQueue::new(config.repair_queue);
         let coordinator = Arc::new(Coordinator {
-            quorum: Quorum::of(nodes.len()),
-            nodes,
+            view: RwLock::new(Arc::new(view)),
             id,
             clock: Mutex::new(BallotClock::new(id)),
             sequence: AtomicU64::new(0),
             queues: queue::Queues::default(),
             repairs,
+            fills: fill::Fills::default(),
             closing: AtomicBool::new(false),
             config,
         });
@@ -79,14 +77,22 @@ impl Coordinator {
         coordinator
     }
 
-    /// How many nodes vote, and how many of them decide.
-    pub fn quorum(&self) -> Quorum {
-        self.quorum
+    /// The nodes as they are now known. A round keeps the view that it began with.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The nodes, in the order of their indices.
-    pub fn nodes(&self) -> &[Arc<dyn Node>] {
-        &self.nodes
+    /// Every round that begins from now on goes to the nodes of this view, unless a later generation is known already.
+    pub fn follow(&self, view: View) {
+        let mut current = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        if current.generation() < view.generation() {
+            *current = Arc::new(view);
+        }
+    }
+
+    /// How many nodes vote, and how many of them decide.
+    pub fn quorum(&self) -> Quorum {
+        self.view().quorum
     }
 
     /// Takes no further operations; those under way end as they would.
@@ -109,13 +115,6 @@ impl Coordinator {
         self.config.surroundings.now_us() / 1_000
     }
 
-    /// A time that is past on the clocks of all these nodes, in ms since 1970, as near to the present as their differences allow.
-    fn past_on_all(&self, voters: &Voters) -> u64 {
-        let offsets = voters.together.iter().map(|index| self.node(*index).clock_offset_ms());
-        let slowest_ms = offsets.min().unwrap_or_default();
-        self.now_ms().saturating_add_signed(slowest_ms).saturating_sub(CLOCKS_DRIFT_MS)
-    }
-
     fn next_ballot(&self) -> Ballot {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner).next(self.config.surroundings.now_us())
     }
@@ -131,67 +130,5 @@ impl Coordinator {
 
     fn next_op(&self) -> OpId {
         OpId { coordinator: self.id, sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1 }
-    }
-
-    fn node(&self, index: NodeIndex) -> &Arc<dyn Node> {
-        &self.nodes[index.0]
-    }
-
-    fn indices(&self) -> impl Iterator<Item = NodeIndex> + use<> {
-        (0..self.nodes.len()).map(NodeIndex)
-    }
-
-    /// The nodes whose answers count together now: the voters of the newest epoch among them.
-    fn voters(&self) -> Voters {
-        let epoch_of = |seat| match seat {
-            Seat::Voter(epoch) => Some(epoch),
-            Seat::Joining | Seat::Away(_) => None,
-        };
-        let epochs: Vec<Option<Epoch>> = self.nodes.iter().map(|node| epoch_of(node.seat())).collect();
-        let together = crate::protocol::count_together(&epochs);
-        for (index, epoch) in epochs.iter().enumerate() {
-            if epoch.is_some() && !together.contains(&NodeIndex(index)) {
-                self.nodes[index].fenced();
-            }
-        }
-        let epoch = epochs.iter().flatten().max().copied().unwrap_or_default();
-        Voters { epoch, together }
-    }
-
-    /// How long a round waits for its slowest node once a majority has answered: as long as a majority usually takes. Waiting
-    /// longer for a slow node costs more than the second round that does without it.
-    fn hedge_delay(&self, voters: &Voters) -> Duration {
-        let mut usual: Vec<Duration> =
-            voters.together.iter().map(|index| self.node(*index).usual_latency()).collect();
-        usual.sort();
-        let majority = usual.get(self.quorum.majority() - 1).copied().unwrap_or_default();
-        majority.clamp(self.config.hedge.0, self.config.hedge.1)
-    }
-
-    /// Why each node did not help, as far as its seat tells.
-    fn failures(&self, reasons: &[Option<String>]) -> Failures {
-        let known = self.nodes.iter().zip(reasons).filter_map(|(node, reason)| {
-            let reason = match (reason, node.seat()) {
-                (Some(reason), _) => reason.clone(),
-                (None, Seat::Away(reason)) => reason,
-                (None, Seat::Joining) => "it is being filled from the others and does not vote yet".into(),
-                (None, Seat::Voter(_)) => return None,
-            };
-            Some(NodeFailure { node: node.name().to_owned(), reason })
-        });
-        Failures(known.collect())
-    }
-}
-
-/// The nodes whose answers count together.
-#[derive(Default)]
-struct Voters {
-    epoch: Epoch,
-    together: Vec<NodeIndex>,
-}
-
-impl Voters {
-    fn count(&self, node: NodeIndex) -> bool {
-        self.together.contains(&node)
     }
 }

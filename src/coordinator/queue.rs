@@ -114,7 +114,7 @@ impl Coordinator {
             let _ = reply.send(Err(Error::Closed));
             return result;
         }
-        let deadline = Instant::now() + self.config.operation_timeout;
+        let deadline = Instant::now() + self.config.time_for(Size::of(&work).bytes);
         let register = work.register.clone();
         if let Some(first) = self.queues.enter(Pending { work: Arc::new(work), deadline, reply }) {
             tokio::spawn(Arc::clone(self).drive(register, first));

@@ -1,11 +1,12 @@
 //! Reads: one round where the nodes agree, again where a write was under way, and the slow read where they stay apart (R1-R4).
 
 use super::commit::is_read;
+use super::view::View;
 use super::{Coordinator, Done, Work};
 use crate::command::Register;
 use crate::config::Consistency;
 use crate::error::Error;
-use crate::node::CallError;
+use crate::node::{CallError, Node};
 use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, ReadStep};
 use crate::script::{ReadCall, ReadReply};
 use futures_util::StreamExt;
@@ -28,6 +29,7 @@ type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
 pub(super) struct Reading {
     pub(super) round: ReadRound<Vec<Value>>,
     pub(super) calls: Calls,
+    pub(super) view: Arc<View>,
     left: Duration,
 }
 
@@ -55,8 +57,8 @@ impl Coordinator {
                         self.observe(above);
                     }
                     // To wait for a silent node again would cost another hedge delay, and show the same.
-                    let silent = self.indices().any(|index| reading.round.answer(index).is_none());
-                    let few = disagreement.reachable < self.quorum.majority();
+                    let silent = reading.view.indices().any(|index| reading.round.answer(index).is_none());
+                    let few = disagreement.reachable < reading.view.quorum.majority();
                     if silent || few || disagreement.expiring_at_ms.is_some() {
                         break;
                     }
@@ -69,17 +71,18 @@ impl Coordinator {
 
     /// One node's word, from the node that usually answers first; the next one's where it has none.
     async fn read_nearest(self: &Arc<Self>, work: &Work, deadline: Instant) -> Result<Done, Error> {
-        let mut near = self.voters().together;
-        near.sort_by_key(|index| self.node(*index).usual_latency());
+        let view = self.view();
+        let mut near = view.voters().together;
+        near.sort_by_key(|index| view.node(*index).usual_latency());
         let record = work.register.record_key();
         let call =
             ReadCall { record: &record, keys: &work.keys, at_ms: self.now_ms(), commands: &work.commands };
-        let mut reasons = vec![None; self.nodes.len()];
+        let mut reasons = vec![None; view.nodes.len()];
         for index in near {
             let left = deadline.saturating_duration_since(Instant::now());
-            let reply = self.node(index).send(&|ticket| call.encode(ticket), left).await;
+            let reply = view.node(index).send(&|ticket| call.encode(ticket), left).await;
             reasons[index.0] = reply.as_ref().err().map(ToString::to_string);
-            match self.read_answer(&work.register, index, reply) {
+            match self.read_answer(&work.register, view.node(index), reply) {
                 ReadAnswer::Report { standing, reply, .. } => {
                     return Ok(Done {
                         replies: reply,
@@ -99,30 +102,31 @@ impl Coordinator {
                 ReadAnswer::Expiring { .. } | ReadAnswer::NoVote => {}
             }
         }
-        Err(Error::NoQuorum { needed: 1, reached: 0, failures: self.failures(&reasons) })
+        Err(Error::NoQuorum { needed: 1, reached: 0, failures: view.failures(&reasons) })
     }
 
     fn begin_read(&self, work: &Work, level: Consistency, deadline: Instant) -> Reading {
-        let voters = self.voters();
+        let view = self.view();
+        let voters = view.voters();
         let record = work.register.record_key();
         let call =
             ReadCall { record: &record, keys: &work.keys, at_ms: self.now_ms(), commands: &work.commands };
         let left = deadline.saturating_duration_since(Instant::now());
         let calls = Calls::new();
         let mut round = match level {
-            Consistency::Linearizable => ReadRound::new(self.quorum),
-            Consistency::Quorum | Consistency::One => ReadRound::quorum_level(self.quorum),
+            Consistency::Linearizable => ReadRound::new(view.quorum),
+            Consistency::Quorum | Consistency::One => ReadRound::quorum_level(view.quorum),
         };
-        for index in self.indices() {
+        for index in view.indices() {
             if voters.count(index) {
-                let calling = self.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
+                let calling = view.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
                 calls.push(Box::pin(async move { (index, calling.await) }) as Pin<Box<_>>);
             } else {
                 // What this step says is said again with the first answer.
                 round.on_answer(index, ReadAnswer::NoVote);
             }
         }
-        Reading { round, calls, left: self.hedge_delay(&voters) }
+        Reading { round, calls, left: view.hedge_delay(&voters, &self.config), view }
     }
 
     /// Whether a read finds nothing to mend about the register.
@@ -132,7 +136,7 @@ impl Coordinator {
         let mut reading = self.begin_read(&work, Consistency::Linearizable, deadline);
         let step = self.run_read(&work, &mut reading, deadline).await;
         while let Some((index, reply)) = reading.calls.next().await {
-            let answer = self.read_answer(&work.register, index, reply);
+            let answer = self.read_answer(&work.register, reading.view.node(index), reply);
             reading.round.on_answer(index, answer);
         }
         matches!(step, ReadStep::Decided(_))
@@ -150,16 +154,19 @@ impl Coordinator {
             if reading.calls.is_empty() {
                 return ReadStep::Wait;
             }
-            if !begun && self.has_majority(&reading.round) {
+            if !begun && has_majority(reading) {
                 begun = true;
                 hedge.as_mut().reset(Instant::now() + reading.left);
             }
             let step = tokio::select! {
                 biased;
-                Some((index, reply)) = reading.calls.next() => reading.round.on_answer(index, self.read_answer(&work.register, index, reply)),
+                Some((index, reply)) = reading.calls.next() => {
+                    let answer = self.read_answer(&work.register, reading.view.node(index), reply);
+                    reading.round.on_answer(index, answer)
+                }
                 () = &mut hedge, if begun && !hedged => {
                     hedged = true;
-                    self.note_missing_reads(&reading.round);
+                    note_missing_reads(reading);
                     reading.round.on_hedge()
                 }
                 () = &mut deadline => return ReadStep::Wait,
@@ -170,23 +177,10 @@ impl Coordinator {
         }
     }
 
-    fn has_majority(&self, round: &ReadRound<Vec<Value>>) -> bool {
-        let heard = |index: &NodeIndex| !matches!(round.answer(*index), None | Some(ReadAnswer::NoVote));
-        self.indices().filter(heard).count() >= self.quorum.majority()
-    }
-
-    fn note_missing_reads(&self, round: &ReadRound<Vec<Value>>) {
-        for index in self.indices() {
-            if round.answer(index).is_none() {
-                self.node(index).missed();
-            }
-        }
-    }
-
     pub(super) fn read_answer(
         self: &Arc<Self>,
         register: &Register,
-        index: NodeIndex,
+        node: &Arc<dyn Node>,
         reply: Result<Value, CallError>,
     ) -> ReadAnswer<Vec<Value>> {
         let Ok(Ok(reply)) = reply.map(ReadReply::parse) else {
@@ -201,14 +195,14 @@ impl Coordinator {
             ReadReply::Expiring(at_ms) => ReadAnswer::Expiring { at_ms },
             ReadReply::Refused(_) => ReadAnswer::NoVote,
             ReadReply::Fenced => {
-                self.node(index).fenced();
+                node.fenced();
                 ReadAnswer::NoVote
             }
         }
     }
 
     fn decided_read(self: &Arc<Self>, work: &Work, reading: Reading, decided: Decided) -> Done {
-        self.compare_reads(work, &reading.round, decided);
+        self.compare_reads(work, &reading, decided);
         let source = preferred(work, &reading.round, decided);
         let (position, replies) = match reading.round.answer(source) {
             Some(ReadAnswer::Report { standing, reply, .. }) => (Some(standing.position), reply.clone()),
@@ -217,11 +211,24 @@ impl Coordinator {
         };
         let done = Done { replies, position, source: Some(source), states: Vec::new() };
         if reading.calls.is_empty() {
-            self.repair_after_read(work, &reading.round, decided);
+            self.repair_after_read(work, &reading, decided);
         } else {
             self.finish_later(work.clone(), reading, decided);
         }
         done
+    }
+}
+
+fn has_majority(reading: &Reading) -> bool {
+    let heard = |index: &NodeIndex| !matches!(reading.round.answer(*index), None | Some(ReadAnswer::NoVote));
+    reading.view.indices().filter(heard).count() >= reading.view.quorum.majority()
+}
+
+fn note_missing_reads(reading: &Reading) {
+    for index in reading.view.indices() {
+        if reading.round.answer(index).is_none() {
+            reading.view.node(index).missed();
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use super::Coordinator;
 use super::Work;
 use super::read::Reading;
 use super::repair::Repair;
-use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, RepairNeed, Rule};
+use crate::protocol::{Decided, NodeIndex, ReadAnswer, RepairNeed, Rule};
 use futures_util::StreamExt;
-use redis::Value;
 use std::sync::Arc;
+
+/// Up to this age a settle is sent again under its own ballot.
+const SETTLES_AGAIN_MS: u64 = 10_000;
 
 impl Coordinator {
     /// The answers that come after the decision tell who needs a repair.
@@ -17,22 +19,18 @@ impl Coordinator {
             let patience = coordinator.config.answer_timeout;
             let rest = async {
                 while let Some((index, reply)) = reading.calls.next().await {
-                    let answer = coordinator.read_answer(&work.register, index, reply);
+                    let answer = coordinator.read_answer(&work.register, reading.view.node(index), reply);
                     reading.round.on_answer(index, answer);
                 }
             };
             // A node that says nothing in that time is found by the next sweep.
             let _ = tokio::time::timeout(patience, rest).await;
-            coordinator.repair_after_read(&work, &reading.round, decided);
+            coordinator.repair_after_read(&work, &reading, decided);
         });
     }
 
-    pub(super) fn repair_after_read(
-        self: &Arc<Self>,
-        work: &Work,
-        round: &ReadRound<Vec<Value>>,
-        decided: Decided,
-    ) {
+    pub(super) fn repair_after_read(self: &Arc<Self>, work: &Work, reading: &Reading, decided: Decided) {
+        let round = &reading.round;
         if round.is_in_doubt() {
             self.request_repair(Repair::Doubt { register: work.register.clone() });
             return;
@@ -53,22 +51,23 @@ impl Coordinator {
             Some(ReadAnswer::Report { promised, .. }) => *promised > ballot,
             _ => false,
         };
+        // A node without a record takes no ballot that is old: it might have purged a later one.
+        let is_old = ballot.time_ms() + SETTLES_AGAIN_MS < self.now_ms();
+        let refuses =
+            |node: &NodeIndex| is_old && matches!(round.answer(*node), Some(ReadAnswer::Absent { .. }));
         let register = work.register.clone();
-        if targets.iter().any(overtaken) {
+        if targets.iter().any(overtaken) || targets.iter().any(refuses) {
             self.request_repair(Repair::Doubt { register });
         } else if !targets.is_empty() {
             let (position, source) = (standing.position, decided.from);
-            self.request_repair(Repair::Settle { register, ballot, position, source, targets });
+            let view = Arc::clone(&reading.view);
+            self.request_repair(Repair::Settle { register, ballot, position, source, targets, view });
         }
     }
 
     /// As `compare_replies` of a write: equal histories, other replies (P54).
-    pub(super) fn compare_reads(
-        self: &Arc<Self>,
-        work: &Work,
-        round: &ReadRound<Vec<Value>>,
-        decided: Decided,
-    ) {
+    pub(super) fn compare_reads(self: &Arc<Self>, work: &Work, reading: &Reading, decided: Decided) {
+        let round = &reading.round;
         if work.unordered || !matches!(decided.rule, Rule::R1 | Rule::R2) {
             return;
         }
@@ -76,7 +75,7 @@ impl Coordinator {
         else {
             return;
         };
-        let odd = self.indices().any(|index| match round.answer(index) {
+        let odd = reading.view.indices().any(|index| match round.answer(index) {
             Some(ReadAnswer::Report { standing, reply, .. }) => {
                 standing.position == ours.position && reply != reply_here
             }

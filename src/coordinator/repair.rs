@@ -2,6 +2,7 @@
 
 use super::Coordinator;
 use super::transfer::{Goal, REPAIR_PATIENCE};
+use super::view::View;
 use crate::command::Register;
 use crate::node::Seat;
 use crate::protocol::{Ballot, NodeIndex, Position, SettleAnswer};
@@ -24,6 +25,8 @@ pub(super) enum Repair {
         position: Position,
         source: NodeIndex,
         targets: Vec<NodeIndex>,
+        /// Where the indices lead.
+        view: Arc<View>,
     },
     /// Nodes differ, and no settle says who is right: a slow read decides.
     Doubt { register: Register },
@@ -168,9 +171,18 @@ impl Coordinator {
         self.repairs.under_way.fetch_add(1, Ordering::Relaxed);
         let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
         let mended = match repair {
-            Repair::Settle { register, ballot, position, source, targets } => {
-                let goal =
-                    Goal { register, ballot, position, source, dirty: false, whole: false, epoch: None };
+            Repair::Settle { register, ballot, position, source, targets, view } => {
+                let goal = Goal {
+                    register,
+                    ballot,
+                    position,
+                    source,
+                    dirty: false,
+                    whole: false,
+                    loose: false,
+                    epoch: None,
+                    view,
+                };
                 self.settle_on(&goal, &targets).await
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
@@ -192,7 +204,7 @@ impl Coordinator {
         let deadline = Instant::now() + REPAIR_PATIENCE;
         let mut all = true;
         for target in targets {
-            if matches!(self.node(*target).seat(), Seat::Away(_)) {
+            if matches!(goal.view.node(*target).seat(), Seat::Away(_)) {
                 all = false;
                 continue;
             }
@@ -206,7 +218,7 @@ impl Coordinator {
     /// Remembers on every node that answers that the register wants a healer.
     pub(super) async fn mark_dirty(&self, register: &Register) {
         let mark = self.next_ballot().to_string();
-        for node in &self.nodes {
+        for node in &self.view().nodes {
             let patience = self.config.answer_timeout;
             let calling = node.send(&|ticket| mark_call(ticket.fence, register.id(), &mark), patience);
             if let Err(error) = calling.await {

@@ -12,13 +12,13 @@ impl Attempt {
     /// W2: confirmations go out at once; states only where the confirmations cannot reach a majority, the others get theirs as
     /// repairs after the decision.
     pub(super) fn settle(&mut self, plan: &SettlePlan) -> WriteStep {
-        let voters = self.coordinator.voters();
+        let voters = self.view.voters();
         let confirms = plan
             .sends
             .iter()
             .filter(|(index, need)| *need == RepairNeed::Confirm && voters.count(*index))
             .count();
-        let with_state = confirms < self.coordinator.quorum.majority();
+        let with_state = confirms < self.view.quorum.majority();
         let record = self.record.clone();
         self.marked = self.dirty;
         let call = SettleCall {
@@ -37,8 +37,7 @@ impl Attempt {
                 let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
                 step = if taken == WriteStep::Wait { step } else { taken };
             } else if need == RepairNeed::Confirm || !with_state {
-                let calling =
-                    self.coordinator.node(index).send_as(self.epoch, &|ticket| call.encode(ticket), left);
+                let calling = self.view.node(index).send_as(self.epoch, &|ticket| call.encode(ticket), left);
                 self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
             } else {
                 self.push_transfer(plan, index);
@@ -59,8 +58,8 @@ impl Attempt {
             }
             let source = (need == RepairNeed::State).then_some(plan.winner);
             let waits_for = [Some(index), source];
-            waits_for.iter().flatten().for_each(|node| self.coordinator.node(*node).missed());
-            let hangs = |node: &NodeIndex| matches!(self.coordinator.node(*node).seat(), Seat::Away(_));
+            waits_for.iter().flatten().for_each(|node| self.view.node(*node).missed());
+            let hangs = |node: &NodeIndex| matches!(self.view.node(*node).seat(), Seat::Away(_));
             if waits_for.iter().flatten().any(hangs) {
                 step = self.round.on_settle_answer(index, SettleAnswer::NoVote);
             }
@@ -77,7 +76,9 @@ impl Attempt {
             source: plan.winner,
             dirty: self.dirty,
             whole: false,
+            loose: false,
             epoch: Some(self.epoch),
+            view: Arc::clone(&self.view),
         };
         let deadline = self.deadline;
         self.calls.push(Box::pin(async move {

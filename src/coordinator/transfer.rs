@@ -3,24 +3,24 @@
 
 use super::Coordinator;
 use super::answers::settle_answer;
+use super::view::View;
 use crate::command::Register;
 use crate::node::{CallError, Encode};
 use crate::protocol::{Ballot, Digest, Epoch, NodeIndex, Position, SettleAnswer};
 use crate::script::{
-    DigestPage, Form, KeyState, SettleCall, SettleMode, Slice, Snapshot, SnapshotReply, Ticket, Want,
-    digest_of_call, snapshot_call, stage_call,
+    DigestPage, Form, KeyState, SettleCall, SettleMode, Snapshot, SnapshotReply, Ticket, Want,
+    digest_of_call, snapshot_call,
 };
 use redis::Value;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Largest answer of one snapshot call, in bytes: what a node copies at a time.
-const SNAPSHOT_BYTES: usize = 1024 * 1024;
-/// Elements of a large collection that move at a time; bytes of a large string.
-const SLICE_ELEMENTS: usize = 1_000;
-const SLICE_BYTES: usize = 1024 * 1024;
-/// After how long an abandoned stage is dropped by the node itself.
-const STAGE_TTL_MS: u64 = 60_000;
+pub(super) const SNAPSHOT_BYTES: usize = 1024 * 1024;
+/// Keys that are asked for, or sent, at a time.
+pub(super) const KEYS: usize = 1_000;
 /// How long a repair may take in all: a key of a hundred million elements moves in slices.
 pub(super) const REPAIR_PATIENCE: Duration = Duration::from_secs(1_800);
 
@@ -34,8 +34,13 @@ pub(super) struct Goal {
     pub(super) dirty: bool,
     /// Send all of it, also to a node whose digest is right: its values may not be.
     pub(super) whole: bool,
-    /// The epoch under which the answer counts; none for a repair, which counts for nothing.
+    /// Slices of one key may be of several histories.
+    pub(super) loose: bool,
+    /// The epoch under which the answer counts; none for a repair, which counts for nothing: a majority without its target has taken
+    /// the settle before.
     pub(super) epoch: Option<Epoch>,
+    /// Where its indices lead. Nothing is carried from one generation to another: it may have been deleted between them.
+    pub(super) view: Arc<View>,
 }
 
 /// Why a state could not be moved; nothing of it is visible.
@@ -76,7 +81,7 @@ impl Coordinator {
                 // An older server does not read a newer one's streams: they go entry by entry.
                 Err(Stopped::Foreign) if !spelled => spelled = true,
                 Err(Stopped::Foreign) => {
-                    let (node, register) = (self.node(to).name(), &goal.register);
+                    let (node, register) = (goal.view.node(to).name(), &goal.register);
                     tracing::error!(node, %register, "the server is too old for a value of a newer one: upgrade it");
                     return SettleAnswer::NoVote;
                 }
@@ -96,7 +101,7 @@ impl Coordinator {
             return Ok(None);
         }
         let records = [goal.register.record_key()];
-        let reply = self.call(node, &|ticket| digest_of_call(ticket, &records), deadline).await?;
+        let reply = self.call(goal, node, &|ticket| digest_of_call(ticket, &records), deadline).await?;
         // A record that says nothing sensible is replaced as a whole.
         let row = DigestPage::parse(reply).ok().and_then(|page| page.rows.into_iter().next());
         Ok(row.and_then(|row| row.held).map(|held| held.digest))
@@ -114,7 +119,11 @@ impl Coordinator {
         if known == Some(goal.position.digest) {
             return self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await;
         }
-        let mut snapshot = self.fetch(goal, &record, known, deadline).await?;
+        let mut snapshot = self.fetch(goal, &record, known.as_slice(), deadline).await?;
+        if snapshot.many && goal.epoch.is_none() && !goal.whole {
+            return self.fill(goal, &record, to, deadline).await;
+        }
+        self.complete(goal, &record, &mut snapshot, deadline).await?;
         if spelled {
             self.spell_out(goal, &record, &mut snapshot, deadline).await?;
         }
@@ -143,7 +152,7 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn settle_with(
+    pub(super) async fn settle_with(
         &self,
         goal: &Goal,
         record: &[u8],
@@ -155,13 +164,13 @@ impl Coordinator {
             SettleCall { record, ballot: goal.ballot, position: goal.position, mode, dirty: goal.dirty };
         let (encode, left) = (|ticket: &Ticket<'_>| call.encode(ticket), self.left(deadline));
         let reply = match goal.epoch {
-            Some(epoch) => self.node(to).send_as(epoch, &encode, left).await,
-            None => self.node(to).send(&encode, left).await,
+            Some(epoch) => goal.view.node(to).send_as(epoch, &encode, left).await,
+            None => goal.view.node(to).send_in(goal.view.generation(), &encode, left).await,
         };
         let mut reason = None;
-        let answer = settle_answer(self, to, reply, &mut reason);
+        let answer = settle_answer(goal.view.node(to), reply, &mut reason);
         if let Some(reason) = reason {
-            tracing::debug!(node = self.node(to).name(), register = %goal.register, reason, "settle with state failed");
+            tracing::debug!(node = goal.view.node(to).name(), register = %goal.register, reason, "settle with state failed");
             if reason.contains("DUMP payload version") {
                 return Err(Stopped::Foreign);
             }
@@ -174,24 +183,38 @@ impl Coordinator {
         &self,
         goal: &Goal,
         record: &[u8],
-        known: Option<Digest>,
+        known: &[Digest],
         deadline: Instant,
     ) -> Result<Snapshot, Stopped> {
-        let want = known.filter(|digest| !digest.is_empty()).map_or(Want::All, Want::Since);
+        let is_known = known.iter().any(|digest| !digest.is_empty());
+        let want = if is_known { Want::Since(known) } else { Want::All };
         let mut snapshot = self.snapshot_from(goal, record, &want, deadline).await?;
+        self.fetch_later(goal, record, &mut snapshot, deadline).await?;
+        Ok(snapshot)
+    }
+
+    /// The keys that did not fit into the first answer.
+    pub(super) async fn fetch_later(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        snapshot: &mut Snapshot,
+        deadline: Instant,
+    ) -> Result<(), Stopped> {
         loop {
             let later = snapshot.states.iter().filter(|state| state.form == Form::Later);
-            let later: Vec<Vec<u8>> = later.map(|state| state.key.clone()).take(1_000).collect();
+            let later: Vec<Vec<u8>> = later.map(|state| state.key.clone()).take(KEYS).collect();
+            let asked: HashSet<&Vec<u8>> = later.iter().collect();
             if later.is_empty() {
-                return Ok(snapshot);
+                return Ok(());
             }
             let more = self.snapshot_from(goal, record, &Want::Keys(&later), deadline).await?;
-            snapshot.states.retain(|state| !later.contains(&state.key));
+            snapshot.states.retain(|state| !asked.contains(&state.key));
             snapshot.states.extend(more.states);
         }
     }
 
-    async fn snapshot_from(
+    pub(super) async fn snapshot_from(
         &self,
         goal: &Goal,
         record: &[u8],
@@ -199,11 +222,11 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<Snapshot, Stopped> {
         let encode = |ticket: &Ticket<'_>| snapshot_call(ticket, record, want, SNAPSHOT_BYTES);
-        let reply = self.call(goal.source, &encode, deadline).await?;
+        let reply = self.call(goal, goal.source, &encode, deadline).await?;
         match SnapshotReply::parse(reply)? {
             SnapshotReply::Snapshot(snapshot) if snapshot.standing.position == goal.position => Ok(snapshot),
             SnapshotReply::Lost(key) => {
-                let (node, key) = (self.node(goal.source).name(), key.escape_ascii().to_string());
+                let (node, key) = (goal.view.node(goal.source).name(), key.escape_ascii().to_string());
                 tracing::error!(
                     node,
                     key,
@@ -216,7 +239,7 @@ impl Coordinator {
     }
 
     /// Brings large keys over in slices and puts a pointer to the stage in their place.
-    async fn stage_large(
+    pub(super) async fn stage_large(
         &self,
         goal: &Goal,
         record: &[u8],
@@ -225,9 +248,9 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<Vec<KeyState>, Stopped> {
         let mut all = Vec::with_capacity(states.len());
-        for (place, state) in states.into_iter().enumerate() {
+        for state in states {
             if state.form == Form::Large {
-                all.push(self.stage_key(goal, record, state, place, to, deadline).await?);
+                all.push(self.stage_key(goal, record, state, to, deadline).await?);
             } else {
                 all.push(state);
             }
@@ -235,58 +258,19 @@ impl Coordinator {
         Ok(all)
     }
 
-    async fn stage_key(
-        &self,
-        goal: &Goal,
-        record: &[u8],
-        state: KeyState,
-        place: usize,
-        to: NodeIndex,
-        deadline: Instant,
-    ) -> Result<KeyState, Stopped> {
-        let [form, length] = state.elements.as_slice() else {
-            return Err(Stopped::Failed);
-        };
-        let form = large_form(form).ok_or(Stopped::Failed)?;
-        let stage = format!("anrcho_stage:{:016x}:{place}", self.config.surroundings.random()).into_bytes();
-        let key = [state.key.clone()];
-        let count = if form == Form::String { SLICE_BYTES } else { SLICE_ELEMENTS };
-        let mut position = Some("0".to_owned());
-        let mut first = true;
-        while let Some(from) = position {
-            let encode = |ticket: &Ticket<'_>| {
-                snapshot_call(ticket, record, &Want::Slice(&key, &from, count), SNAPSHOT_BYTES)
-            };
-            let slice =
-                Slice::parse(self.call(goal.source, &encode, deadline).await?)?.ok_or(Stopped::Moved)?;
-            if slice.digest != goal.position.digest {
-                return Err(Stopped::Moved);
-            }
-            if !slice.elements.is_empty() {
-                let encode = |ticket: &Ticket<'_>| {
-                    stage_call(ticket, record, &stage, form, first, STAGE_TTL_MS, &slice.elements)
-                };
-                self.call(to, &encode, deadline).await?;
-                first = false;
-            }
-            position = slice.next;
-        }
-        let elements = vec![stage, form.as_str().into(), length.clone()];
-        Ok(KeyState { form: Form::Staged, elements, ..state })
-    }
-
     /// Of a long transfer each call has as long as an operation may take, and no longer.
     fn left(&self, deadline: Instant) -> Duration {
         deadline.saturating_duration_since(Instant::now()).min(self.config.operation_timeout)
     }
 
-    async fn call(&self, node: NodeIndex, encode: Encode<'_>, deadline: Instant) -> Result<Value, CallError> {
-        self.node(node).send(encode, self.left(deadline)).await
+    pub(super) async fn call(
+        &self,
+        goal: &Goal,
+        node: NodeIndex,
+        encode: Encode<'_>,
+        deadline: Instant,
+    ) -> Result<Value, CallError> {
+        let view = &goal.view;
+        view.node(node).send_in(view.generation(), encode, self.left(deadline)).await
     }
-}
-
-fn large_form(word: &[u8]) -> Option<Form> {
-    [Form::String, Form::List, Form::Hash, Form::Set, Form::Zset]
-        .into_iter()
-        .find(|form| form.as_str().as_bytes() == word)
 }

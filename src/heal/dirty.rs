@@ -1,6 +1,6 @@
 //! The dirty set: registers whose last settle is known to have missed a node.
 
-use super::{Healer, Progress, Summary};
+use super::{Pass, Progress, Summary};
 use crate::command::Register;
 use crate::node::Node;
 use crate::script::{clean_call, dirty_call, parse_dirty};
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Who remembers a register, and under which mark.
 type Marks = Vec<(usize, String)>;
 
-impl Healer {
+impl Pass {
     /// Mends every register that a node remembers as dirty, and takes it off once all nodes hold the same.
     pub(super) async fn drain_dirty(&self, summary: &mut Summary, progress: &dyn Progress) {
         for (id, marks) in self.dirty().await {
@@ -21,12 +21,15 @@ impl Healer {
             let Ok(mended) = self.client.coordinator().mend(&register).await else {
                 continue;
             };
+            if !self.is_of_this(&mended) {
+                return;
+            }
             mended.repaired.iter().for_each(|place| summary.repaired[*place].registers += 1);
             if !mended.is_complete() {
                 continue;
             }
             for (place, mark) in marks {
-                let node = &self.client.remote_nodes()[place];
+                let node = &self.nodes()[place];
                 let call = node.send(&|ticket| clean_call(ticket.fence, &id, &mark), PATIENCE);
                 if let Err(error) = call.await {
                     progress.note(&format!("{}: a dirty mark stays: {error}", node.name()));
@@ -38,7 +41,7 @@ impl Healer {
 
     async fn dirty(&self) -> BTreeMap<Vec<u8>, Marks> {
         let mut dirty: BTreeMap<Vec<u8>, Marks> = BTreeMap::new();
-        for (place, node) in self.client.remote_nodes().iter().enumerate() {
+        for (place, node) in self.nodes().iter().enumerate() {
             let mut cursor = Some("0".to_owned());
             while let Some(from) = cursor.take() {
                 let reply = node.send(&|ticket| dirty_call(ticket, &from, PAGE), PATIENCE).await;

@@ -11,14 +11,20 @@
 //! 4. it becomes a voter, if it is still the same server process with that same token.
 
 mod dirty;
+mod members;
+mod purge;
 mod rejoin;
 mod sweep;
 
-use crate::client::Client;
+pub use purge::PurgeSummary;
+
+use crate::client::{Client, Roster};
 use crate::config::Config;
+use crate::coordinator::Mended;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{Node, Seat};
+use crate::node::{Node, RemoteNode, Seat};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Hears how far a sweep is.
 pub trait Progress: Send + Sync {
@@ -89,16 +95,37 @@ impl Healer {
 
     /// One whole pass: brings back the nodes that do not vote, sweeps all registers of all nodes, drains the dirty sets.
     pub async fn once(&self, progress: &dyn Progress) -> Result<Summary, Error> {
-        let mut summary = Summary {
-            seen: 0,
-            identical: 0,
-            repaired: self.named_zeroes(),
-            failed: 0,
-            cleaned: 0,
-            rejoined: Vec::new(),
-            away: Vec::new(),
-            complete: false,
-        };
+        self.pass().await.run(progress).await
+    }
+
+    /// Lets go of deleted and expired registers that no node, late call or backup can bring back any more. While a node is away or
+    /// joining, nothing is let go.
+    pub async fn purge(&self) -> Result<PurgeSummary, Error> {
+        self.pass().await.purge().await
+    }
+
+    /// A pass over the newest generation that can be known.
+    async fn pass(&self) -> Pass {
+        let inner = self.client.inner();
+        inner.catch_up().await;
+        // A change that was decided and that nobody has begun yet; without a majority there is no telling.
+        if let Err(error) = self.client.follow_decision(&inner.roster().configuration).await {
+            tracing::warn!(%error, "it is not known whether a change of the cluster was decided");
+        }
+        let roster = inner.roster();
+        Pass { client: self.client.clone(), roster }
+    }
+}
+
+/// One pass over the nodes of one generation; where the cluster goes on to the next one, it ends.
+struct Pass {
+    client: Client,
+    roster: Arc<Roster>,
+}
+
+impl Pass {
+    async fn run(&self, progress: &dyn Progress) -> Result<Summary, Error> {
+        let mut summary = self.empty_summary();
         let rejoin = self.begin_rejoin(progress).await?;
         let mut last = self.sweep(&mut summary, progress).await?;
         (summary.seen, summary.identical) = (last.seen, last.identical);
@@ -124,17 +151,39 @@ impl Healer {
         Ok(summary)
     }
 
+    fn nodes(&self) -> &[Arc<RemoteNode>] {
+        &self.roster.nodes
+    }
+
+    fn empty_summary(&self) -> Summary {
+        Summary {
+            seen: 0,
+            identical: 0,
+            repaired: self.named_zeroes(),
+            failed: 0,
+            cleaned: 0,
+            rejoined: Vec::new(),
+            away: Vec::new(),
+            complete: false,
+        }
+    }
+
+    /// Whether the cluster was still in the generation of this pass.
+    fn is_of_this(&self, mended: &Mended) -> bool {
+        mended.generation == self.roster.configuration.generation
+    }
+
     fn named_zeroes(&self) -> Vec<NodeRepairs> {
-        let nodes = self.client.remote_nodes().iter();
+        let nodes = self.nodes().iter();
         nodes.map(|node| NodeRepairs { node: node.name().to_owned(), registers: 0 }).collect()
     }
 
     fn all_vote(&self) -> bool {
-        self.client.remote_nodes().iter().all(|node| matches!(node.seat(), Seat::Voter(_)))
+        self.nodes().iter().all(|node| matches!(node.seat(), Seat::Voter(_)))
     }
 
     fn away(&self) -> Vec<String> {
-        let nodes = self.client.remote_nodes().iter();
+        let nodes = self.nodes().iter();
         let away = nodes.filter_map(|node| match node.seat() {
             Seat::Voter(_) => None,
             Seat::Joining => Some(format!("{}: it does not vote yet", node.name())),

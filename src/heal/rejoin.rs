@@ -1,6 +1,7 @@
 //! Brings nodes back that came up empty, flushed, or with older data (P05, P06, P56).
 
-use super::{Healer, Progress, Summary};
+use super::{Pass, Progress, Summary};
+use crate::client::move_server;
 use crate::error::Error;
 use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call};
 use crate::protocol::{Epoch, Role};
@@ -29,11 +30,11 @@ fn other_pass(what: &str) -> Refusal {
     Refusal::Forbidden(format!("another heal pass is under way ({what}); run it again"))
 }
 
-impl Healer {
+impl Pass {
     /// Steps 1 and 2: a new epoch on the voters, then the nodes that do not vote are marked as joining. None where all vote
     /// under one epoch already.
     pub(super) async fn begin_rejoin(&self, progress: &dyn Progress) -> Result<Option<Rejoin>, Error> {
-        let nodes = self.client.remote_nodes();
+        let nodes = self.nodes();
         let mut voters: Vec<(usize, Epoch)> = Vec::new();
         let mut joining = Vec::new();
         for (place, node) in nodes.iter().enumerate() {
@@ -76,7 +77,7 @@ impl Healer {
     async fn next_epoch(&self, joining: &[usize], newest: Epoch) -> Epoch {
         let mut highest = newest;
         for place in joining {
-            if let Ok(opened) = self.client.remote_nodes()[*place].look().await {
+            if let Ok(opened) = self.nodes()[*place].look().await {
                 highest = highest.max(opened.look.epoch);
             }
         }
@@ -89,7 +90,7 @@ impl Healer {
         let mut moved = 0;
         let mut last = None;
         for place in voters {
-            let node = &self.client.remote_nodes()[*place];
+            let node = &self.nodes()[*place];
             match self.move_voter(node, epoch).await {
                 Ok(()) => moved += 1,
                 Err(refusal) => last = Some(of_node(node, refusal)),
@@ -113,12 +114,12 @@ impl Healer {
 
     /// Marks one node as joining, under the new epoch and with a token of this pass.
     async fn enter(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
-        let node = &self.client.remote_nodes()[place];
+        let node = &self.nodes()[place];
         let opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
         let (run_id, fence, number) =
             (opened.info.run_id.clone(), node.new_fence(epoch), epoch.0.to_string());
         let id =
-            if opened.look.is_unknown() { self.missing_member().await? } else { opened.look.node.clone() };
+            if opened.look.is_unknown() { self.enter_empty(node).await? } else { opened.look.node.clone() };
         if opened.look.role() == Role::Voter && !opened.look.is_unknown() {
             if opened.look.epoch >= epoch {
                 return Err(of_node(node, other_pass("it has brought the node back")));
@@ -126,13 +127,7 @@ impl Healer {
             let args = ["demote", &id, &fence, &opened.look.run_id.clone()];
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         }
-        let cluster = node.cluster();
-        let members = cluster.members.join(",");
-        let args = if opened.look.is_unknown() {
-            vec!["enlist", &cluster.id, &id, &members, &run_id, &number, &fence]
-        } else {
-            vec!["rejoin", &id, &number, &run_id, &fence]
-        };
+        let args = ["rejoin", &id, &number, &run_id, &fence];
         let (status, words) =
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         if status != "OK" {
@@ -141,9 +136,16 @@ impl Healer {
         Ok(Joiner { place, node: id, run_id, fence })
     }
 
+    /// An empty server takes the place of the member that lost its data, in the generation of the others.
+    async fn enter_empty(&self, node: &Arc<RemoteNode>) -> Result<String, Error> {
+        let id = self.missing_member().await?;
+        let moved = move_server(node, &id, &self.roster.configuration).await;
+        moved.map(|()| id).map_err(|refusal| of_node(node, refusal))
+    }
+
     /// The id of the member that lost its data: the one that no reachable node has. Two such ids cannot be told apart.
     async fn missing_member(&self) -> Result<String, Error> {
-        let nodes = self.client.remote_nodes();
+        let nodes = self.nodes();
         let mut present = Vec::new();
         for node in nodes {
             match node.look().await {
@@ -155,8 +157,8 @@ impl Healer {
                 }
             }
         }
-        let members = nodes.first().map(|node| node.cluster().members.clone()).unwrap_or_default();
-        let missing = members.into_iter().find(|id| !present.contains(id));
+        let members = self.roster.configuration.members.iter();
+        let missing = members.map(|member| member.id.clone()).find(|id| !present.contains(id));
         missing
             .ok_or_else(|| ConnectError::List("every member of the cluster is present already".into()).into())
     }
@@ -171,7 +173,7 @@ impl Healer {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         for joiner in &rejoin.joiners {
-            let node = &self.client.remote_nodes()[joiner.place];
+            let node = &self.nodes()[joiner.place];
             if !swept.contains(&joiner.place) {
                 progress.note(&format!(
                     "{} was away during the sweep and does not vote yet; run it again",
@@ -212,7 +214,7 @@ impl Healer {
     }
 
     async fn refresh_all(&self) {
-        let nodes = self.client.remote_nodes();
+        let nodes = self.nodes();
         futures_util::future::join_all(nodes.iter().map(|node| node.refresh())).await;
     }
 }

@@ -1,6 +1,6 @@
 //! The sweep: the same registers' digests on all nodes, page by page, in the union of all nodes' scans (P49).
 
-use super::{Healer, Progress, Summary};
+use super::{Pass, Progress, Summary};
 use crate::command::Register;
 use crate::error::Error;
 use crate::node::{Node, RemoteNode, Seat};
@@ -38,7 +38,7 @@ struct Swept {
 /// What each node of the sweep holds of one register, in the order of `Swept::nodes`.
 type Holdings = Vec<Option<Held>>;
 
-impl Healer {
+impl Pass {
     /// Compares every register on every node that is there, and mends what differs.
     pub(super) async fn sweep(&self, summary: &mut Summary, progress: &dyn Progress) -> Result<Found, Error> {
         let swept = self.swept().await?;
@@ -61,7 +61,7 @@ impl Healer {
     async fn swept(&self) -> Result<Swept, Error> {
         let mut nodes = Vec::new();
         let mut voters = 0;
-        for (place, node) in self.client.remote_nodes().iter().enumerate() {
+        for (place, node) in self.nodes().iter().enumerate() {
             match node.seat() {
                 Seat::Voter(_) => {
                     voters += 1;
@@ -164,7 +164,10 @@ impl Healer {
         match mended {
             // A node that is away cannot be brought anything; it was counted as away. One that is swept must have got it: it
             // may be about to vote.
-            Ok(mended) if swept.nodes.iter().all(|(place, ..)| !mended.missed.contains(place)) => {
+            Ok(mended)
+                if self.is_of_this(&mended)
+                    && swept.nodes.iter().all(|(place, ..)| !mended.missed.contains(place)) =>
+            {
                 Some(mended.repaired)
             }
             Ok(_) => None,

@@ -1,7 +1,9 @@
 //! Admission: what becomes of a server at every (re)connect, before the first call.
 
+use super::configuration::Configuration;
 use super::error::Refusal;
 use super::session::{Opened, Session, admit_cmd, ask};
+use crate::command::Scopes;
 use crate::protocol::{Admission, Epoch, Facts, Fence};
 use crate::script::{fields, text};
 use crate::surroundings::{Connection, Surroundings};
@@ -13,8 +15,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Cluster {
     /// The cluster's id.
     pub id: String,
-    /// The ids of its nodes.
-    pub members: Vec<String>,
+    /// Its nodes, as far as the client that connected could see.
+    pub configuration: Configuration,
+    /// What was fixed when it was initialised.
+    pub terms: Terms,
+}
+
+/// What is fixed when a cluster is initialised, and the same for all its nodes and clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What makes keys one register.
+    pub scopes: Scopes,
+    /// How old a tombstone is before it may go, in ms. Empty: nothing is purged.
+    pub purge_age_ms: String,
 }
 
 /// A new token of admission: the epoch, and what nobody can guess or repeat.
@@ -62,6 +75,7 @@ pub async fn admit(
     opened: Opened,
     cluster: &Cluster,
 ) -> Result<Session, Refusal> {
+    check_scopes(&opened, cluster)?;
     let opened = match change(surroundings, &opened, cluster) {
         Some(args) => change_and_look(opened, &args).await?,
         None => opened,
@@ -74,13 +88,22 @@ pub async fn admit(
         }
         Admission::Rejoins => Err(Refusal::Emptied),
         Admission::HoldsOtherData if opened.look.is_claimed() => {
-            Err(Refusal::Claimed { members: opened.look.members.join(",") })
+            Err(Refusal::Claimed { members: opened.look.configuration().members_text() })
         }
         Admission::HoldsOtherData => Err(Refusal::HoldsData { keys: opened.look.keys }),
         Admission::Foreign => {
             Err(Refusal::OtherCluster { found: opened.look.cluster, expected: cluster.id.clone() })
         }
     }
+}
+
+/// Under other scopes the same key would have another history.
+fn check_scopes(opened: &Opened, cluster: &Cluster) -> Result<(), Refusal> {
+    let look = &opened.look;
+    if look.cluster != cluster.id || look.scopes == cluster.terms.scopes {
+        return Ok(());
+    }
+    Err(Refusal::OtherScopes { found: look.scopes.to_string(), expected: cluster.terms.scopes.to_string() })
 }
 
 /// What has to change on the node before it can be asked, as a call of `admit.lua`.
@@ -122,6 +145,7 @@ fn session(opened: Opened) -> Session {
         node: Arc::from(opened.look.node.as_str()),
         cluster: Arc::from(opened.look.cluster.as_str()),
         run_id: Arc::from(opened.info.run_id.as_str()),
+        configuration: Arc::new(opened.look.configuration()),
         offset_ms: opened.offset_ms,
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
     }

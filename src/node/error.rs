@@ -66,9 +66,19 @@ pub enum Refusal {
         /// Ours.
         expected: String,
     },
-    /// An initialisation by another list began and did not finish.
+    /// Its cluster has other scopes.
     #[error(
-        "it was taken for another, unfinished cluster of nodes {members}; connect once with that list, or FLUSHALL this node if that list was wrong"
+        "its cluster was initialised with {found}, not with {expected}, and that never changes; name the same, or none to take what it has"
+    )]
+    OtherScopes {
+        /// As the node knows them.
+        found: String,
+        /// As this client, or another node, says.
+        expected: String,
+    },
+    /// An initialisation by another list, or with other scopes, began and did not finish.
+    #[error(
+        "it was taken for another, unfinished cluster of nodes {members}; connect once with that list and the same scopes, or FLUSHALL this node if that list was wrong"
     )]
     Claimed {
         /// Node ids of that list.

@@ -1,6 +1,9 @@
 //! What a server says of itself: INFO and the `look` of `admit.lua`.
 
+use super::admission::Terms;
+use super::configuration::{Configuration, Member};
 use super::error::Refusal;
+use crate::command::Scopes;
 use crate::protocol::{Epoch, Role};
 use crate::script::{Malformed, fields, integer, text};
 use redis::Value;
@@ -69,14 +72,20 @@ pub struct Look {
     pub role: String,
     /// The server's run id at its last admission.
     pub run_id: String,
-    /// Ids of all nodes of the cluster.
-    pub members: Vec<String>,
+    /// All nodes of the cluster.
+    pub members: Vec<Member>,
     /// The token of its admission.
     pub fence: String,
     /// DBSIZE.
     pub keys: u64,
     /// The node's clock, in µs.
     pub now_us: u64,
+    /// The cluster's scopes.
+    pub scopes: Scopes,
+    /// The generation in which everything was deleted last.
+    pub flushed: u64,
+    /// How old a tombstone is before it may go, in ms; empty where nothing is purged.
+    pub purge_age_ms: String,
 }
 
 impl Look {
@@ -94,11 +103,28 @@ impl Look {
             epoch: Epoch(text(next()?)?.parse().unwrap_or(0)),
             role: text(next()?)?,
             run_id: text(next()?)?,
-            members: text(next()?)?.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+            members: Configuration::parse_members(&text(next()?)?),
             fence: text(next()?)?,
             keys: integer(next()?)?,
             now_us: integer(next()?)?,
+            scopes: scopes(&text(next()?)?)?,
+            flushed: integer(next()?)?,
+            purge_age_ms: text(next()?)?,
         })
+    }
+
+    /// The generation that it is in, and who else is.
+    pub fn configuration(&self) -> Configuration {
+        Configuration {
+            generation: self.epoch.generation(),
+            members: self.members.clone(),
+            flushed: self.flushed,
+        }
+    }
+
+    /// What was fixed when its cluster was initialised.
+    pub fn terms(&self) -> Terms {
+        Terms { scopes: self.scopes.clone(), purge_age_ms: self.purge_age_ms.clone() }
     }
 
     /// Whether the server knows nothing of any cluster.
@@ -115,4 +141,8 @@ impl Look {
     pub fn role(&self) -> Role {
         if self.role == "voter" { Role::Voter } else { Role::Joining }
     }
+}
+
+fn scopes(text: &str) -> Result<Scopes, Malformed> {
+    Scopes::decode(text).ok_or_else(|| Malformed(format!("scopes '{text}'")))
 }

@@ -3,15 +3,18 @@
 //! All ids follow from the servers' run ids, so two clients with the same list do the same and do not collide; with different
 //! lists they meet at a node that one of them has claimed, and that claim is never taken over.
 
-use super::admission::{Cluster, admit_call, new_fence};
+use super::address::{address_of, client_for, without_password};
+use super::admission::{Cluster, Terms, admit_call, new_fence};
+use super::configuration::{Configuration, Member};
 use super::error::{ConnectError, Failures, NodeFailure, Refusal};
 use super::session::{self, Opened};
-use crate::config::{Config, Tls};
+use crate::command::Scopes;
+use crate::config::Config;
 use crate::protocol::Epoch;
 use crate::script::short_hash;
 use crate::surroundings::Surroundings;
 use futures_util::future::join_all;
-use redis::{Client, ClientTlsConfig, TlsCertificates};
+use redis::Client;
 
 /// One node of the list, as the first look found it.
 pub struct Probe {
@@ -21,11 +24,6 @@ pub struct Probe {
     pub client: Client,
     /// What was found.
     pub found: Result<Opened, Refusal>,
-}
-
-/// The address of a URL, without user and password.
-pub fn address_of(client: &Client) -> String {
-    client.get_connection_info().addr().to_string()
 }
 
 /// Opens every URL of the list at once. An URL that cannot be used is an error; a node that cannot be reached is not.
@@ -43,35 +41,28 @@ pub async fn probe_all(urls: &[String], config: &Config) -> Result<Vec<Probe>, C
     Ok(probes.map(|(client, found)| Probe { name: address_of(&client), client, found }).collect())
 }
 
-fn client_for(url: &str, tls: &Tls) -> redis::RedisResult<Client> {
-    if *tls == Tls::default() || !url.starts_with("rediss:") {
-        return Client::open(url);
-    }
-    let client_tls = tls.client_certificate.clone();
-    let client_tls = client_tls.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
-    Client::build_with_tls(url, TlsCertificates { client_tls, root_cert: tls.root_certificate.clone() })
-}
-
-fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => url.to_owned(),
-    }
-}
-
-/// Decides which cluster the probed nodes are, and starts a new one where all are fresh.
-pub async fn form(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
+/// Decides which cluster the probed nodes are, and starts a new one where all are fresh: with these scopes, or with those of an
+/// initialisation that did not finish where none are named.
+pub async fn form(
+    surroundings: &dyn Surroundings,
+    probes: &mut [Probe],
+    config: &Config,
+) -> Result<Cluster, ConnectError> {
+    let scopes = config.scopes.as_ref();
     check_list(probes)?;
-    if let Some(cluster) = known_cluster(probes)? {
+    if let Some(cluster) = known_cluster(probes, scopes)? {
         if may_finish(probes, &cluster) {
             start(surroundings, probes, &cluster).await?;
         } else if may_begin_again(probes, &cluster) {
-            return initialise(surroundings, probes).await;
+            return initialise(surroundings, probes, &cluster.terms).await;
         }
         return Ok(cluster);
     }
-    check_fresh(probes)?;
-    initialise(surroundings, probes).await
+    let purge_age_ms = config.purge_age.as_millis().to_string();
+    let mut terms = claimed_terms(probes).unwrap_or(Terms { scopes: Scopes::default(), purge_age_ms });
+    terms.scopes = scopes.cloned().unwrap_or(terms.scopes);
+    check_fresh(probes, &terms)?;
+    initialise(surroundings, probes, &terms).await
 }
 
 fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
@@ -99,8 +90,14 @@ fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// The cluster that some node is a started member of. Nodes of two clusters are refused.
-fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
+/// The terms of an initialisation that has begun.
+fn claimed_terms(probes: &[Probe]) -> Option<Terms> {
+    let mut claimed = opened(probes).filter(|(_, opened)| opened.look.is_claimed());
+    claimed.next().map(|(_, opened)| opened.look.terms())
+}
+
+/// The cluster that some node is a started member of. Nodes of two clusters, or with other scopes than those named, are refused.
+fn known_cluster(probes: &[Probe], scopes: Option<&Scopes>) -> Result<Option<Cluster>, ConnectError> {
     let mut cluster: Option<Cluster> = None;
     for (probe, opened) in opened(probes) {
         let look = &opened.look;
@@ -113,16 +110,25 @@ fn known_cluster(probes: &[Probe]) -> Result<Option<Cluster>, ConnectError> {
                     Refusal::OtherCluster { found: look.cluster.clone(), expected: known.id.clone() };
                 return Err(of_node(probe, refusal));
             }
-            Some(_) => {}
-            None => cluster = Some(Cluster { id: look.cluster.clone(), members: look.members.clone() }),
+            Some(known) if known.configuration.generation >= look.epoch.generation() => {}
+            _ => {
+                cluster = Some(Cluster {
+                    id: look.cluster.clone(),
+                    configuration: look.configuration(),
+                    terms: look.terms(),
+                });
+            }
+        }
+        let expected = scopes.or(cluster.as_ref().map(|cluster| &cluster.terms.scopes));
+        if let Some(expected) = expected.filter(|expected| **expected != look.scopes) {
+            let (found, expected) = (look.scopes.to_string(), expected.to_string());
+            return Err(of_node(probe, Refusal::OtherScopes { found, expected }));
         }
     }
-    let Some(cluster) = cluster else { return Ok(None) };
-    check_members(probes)?;
-    if cluster.members.len() != probes.len() {
-        return Err(ConnectError::Members { members: cluster.members.len(), named: probes.len() });
+    if cluster.is_some() {
+        check_members(probes)?;
     }
-    Ok(Some(cluster))
+    Ok(cluster)
 }
 
 /// Whether all N are there and none holds any data: whatever they answered before, there is nothing that could be lost.
@@ -139,7 +145,7 @@ fn may_finish(probes: &[Probe], cluster: &Cluster) -> bool {
 
 /// Unknown nodes among started ones, and the list makes the very same cluster: all were flushed, and one was claimed again.
 fn may_begin_again(probes: &[Probe], cluster: &Cluster) -> bool {
-    all_without_data(probes) && planned_cluster(probes).id == cluster.id
+    all_without_data(probes) && planned_cluster(probes, &cluster.terms).id == cluster.id
 }
 
 /// A server that took a lost member's place, and that member itself: only one of them may be asked.
@@ -156,7 +162,7 @@ fn check_members(probes: &[Probe]) -> Result<(), ConnectError> {
 }
 
 /// A new cluster takes all N nodes, each empty or claimed before by this very list.
-fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
+fn check_fresh(probes: &[Probe], terms: &Terms) -> Result<(), ConnectError> {
     for probe in probes {
         match &probe.found {
             Ok(_) | Err(Refusal::Unreachable(_)) => {}
@@ -171,38 +177,63 @@ fn check_fresh(probes: &[Probe]) -> Result<(), ConnectError> {
     if !missing.is_empty() {
         return Err(ConnectError::NotAllThere(Failures(missing)));
     }
-    let cluster = planned_cluster(probes).id;
+    let cluster = planned_cluster(probes, terms).id;
     for (probe, opened) in opened(probes) {
         if opened.look.is_unknown() && opened.look.keys > 0 {
             return Err(of_node(probe, Refusal::HoldsData { keys: opened.look.keys }));
         }
         if !opened.look.is_unknown() && opened.look.cluster != cluster {
-            return Err(of_node(probe, Refusal::Claimed { members: opened.look.members.join(",") }));
+            return Err(of_node(
+                probe,
+                Refusal::Claimed { members: opened.look.configuration().members_text() },
+            ));
         }
     }
     Ok(())
 }
 
-fn node_id(run_id: &str) -> String {
+/// The purge age that is no part of a cluster's id.
+const USUAL_PURGE_AGE_MS: &str = "3600000";
+
+/// The id of the node that a server of this run id becomes.
+pub fn member_id(run_id: &str) -> String {
     short_hash(&["node", run_id])
 }
 
-fn planned_cluster(probes: &[Probe]) -> Cluster {
-    let mut members: Vec<String> = opened(probes).map(|(_, opened)| node_id(&opened.info.run_id)).collect();
+fn planned_cluster(probes: &[Probe], terms: &Terms) -> Cluster {
+    let mut members: Vec<String> = opened(probes).map(|(_, opened)| member_id(&opened.info.run_id)).collect();
     members.sort();
     let mut parts = vec!["cluster"];
     parts.extend(members.iter().map(String::as_str));
-    Cluster { id: short_hash(&parts), members }
+    let encoded = terms.scopes.encode();
+    if !terms.scopes.is_empty() {
+        parts.extend(["scopes", &encoded]);
+    }
+    if terms.purge_age_ms != USUAL_PURGE_AGE_MS {
+        parts.extend(["purge age", &terms.purge_age_ms]);
+    }
+    let id = short_hash(&parts);
+    let members = members.into_iter().map(|id| Member { id, address: None }).collect();
+    let configuration = Configuration { members, ..Configuration::default() };
+    Cluster { id, configuration, terms: terms.clone() }
 }
 
-/// Claims every node, then starts every node: no node votes before all are claimed.
-async fn initialise(surroundings: &dyn Surroundings, probes: &mut [Probe]) -> Result<Cluster, ConnectError> {
-    let cluster = planned_cluster(probes);
-    let members = cluster.members.join(",");
-    for probe in probes.iter_mut() {
-        let Ok(opened) = &mut probe.found else { continue };
+/// Claims every node, then starts every node: no node votes before all are claimed. The order is that of the nodes' ids, so that of two
+/// clients that would make different clusters of the same nodes, whatever the order of their lists, one gets all.
+async fn initialise(
+    surroundings: &dyn Surroundings,
+    probes: &mut [Probe],
+    terms: &Terms,
+) -> Result<Cluster, ConnectError> {
+    let cluster = planned_cluster(probes, terms);
+    let (members, encoded) = (cluster.configuration.members_text(), terms.scopes.encode());
+    let mut in_order: Vec<(String, &Probe)> =
+        opened(probes).map(|(probe, opened)| (member_id(&opened.info.run_id), probe)).collect();
+    in_order.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (id, probe) in in_order {
+        let Ok(opened) = &probe.found else { continue };
         let run_id = opened.info.run_id.clone();
-        let args = ["claim", &cluster.id, &node_id(&run_id), &members, &run_id];
+        let args = ["claim", &cluster.id, &id, &members, &run_id, &encoded, &terms.purge_age_ms];
         let answer = admit_call(&opened.connection, &args).await;
         let refusal = match answer {
             Ok((status, _)) if status == "OK" => continue,

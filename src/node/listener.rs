@@ -13,7 +13,7 @@ use super::remote::RemoteNode;
 use redis::Msg;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -89,24 +89,46 @@ struct Wanted {
 #[derive(Debug)]
 pub struct Listeners {
     wanted: Mutex<HashMap<Topic, Wanted>>,
-    changes: Vec<mpsc::UnboundedSender<Topic>>,
+    tasks: RwLock<Vec<Attending>>,
+}
+
+/// The task of one node; its place is the node's index for ever.
+#[derive(Debug)]
+struct Attending {
+    node: Weak<RemoteNode>,
+    changes: mpsc::UnboundedSender<Topic>,
 }
 
 impl Listeners {
     /// Nothing is opened before somebody listens. The tasks end with the last handle.
     pub fn start(nodes: &[Arc<RemoteNode>]) -> Arc<Listeners> {
-        let (changes, tasks): (Vec<_>, Vec<_>) = nodes.iter().map(|_| mpsc::unbounded_channel()).unzip();
-        let listeners = Arc::new(Listeners { wanted: Mutex::default(), changes });
-        for (index, (node, changes)) in nodes.iter().zip(tasks).enumerate() {
-            tokio::spawn(attend(Arc::downgrade(&listeners), Arc::downgrade(node), index, changes));
-        }
+        let listeners = Arc::new(Listeners { wanted: Mutex::default(), tasks: RwLock::default() });
+        listeners.follow(nodes);
         listeners
+    }
+
+    /// Listens to these nodes as well. To one that was removed nobody listens once the last handle to it is gone.
+    pub fn follow(self: &Arc<Self>, nodes: &[Arc<RemoteNode>]) {
+        // In this order, as `listen` does: whoever begins to listen meanwhile is told to all tasks.
+        let all = self.wanted();
+        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        for node in nodes {
+            if tasks.iter().any(|task| std::ptr::eq(task.node.as_ptr(), Arc::as_ptr(node))) {
+                continue;
+            }
+            let (changes, hears) = mpsc::unbounded_channel();
+            all.values().for_each(|wanted| wanted.line.heard.send_modify(|heard| heard.live.push(false)));
+            tokio::spawn(attend(Arc::downgrade(self), Arc::downgrade(node), tasks.len(), hears));
+            tasks.push(Attending { node: Arc::downgrade(node), changes });
+        }
+        drop((all, tasks));
+        self.stir();
     }
 
     /// Listens from now on, until what is answered is dropped. The first who listens to a topic says who takes its messages.
     pub fn listen(self: &Arc<Self>, topic: Topic, hear: Option<Arc<dyn Hear>>) -> Listening {
         let mut all = self.wanted();
-        let live = vec![false; self.changes.len()];
+        let live = vec![false; self.tasks.read().unwrap_or_else(PoisonError::into_inner).len()];
         let wanted = all.entry(topic.clone()).or_insert_with(|| Wanted {
             line: Arc::new(Line { heard: watch::Sender::new(Heard { count: 0, live }), hear }),
             users: 0,
@@ -134,9 +156,9 @@ impl Listeners {
     }
 
     fn tell(&self, topic: &Topic) {
-        for change in &self.changes {
+        for task in self.tasks.read().unwrap_or_else(PoisonError::into_inner).iter() {
             // A task that is gone needs no news.
-            let _ = change.send(topic.clone());
+            let _ = task.changes.send(topic.clone());
         }
     }
 

@@ -3,24 +3,33 @@
 //! [`RemoteNode`] keeps one multiplexed connection to one server, and a supervisor task that opens it, admits the node at every
 //! (re)connect and probes it while it hangs. The coordinator sees nodes through the [`Node`] trait, which tests fake.
 
+mod address;
 mod admission;
 mod attend;
+mod calls;
+mod configuration;
 mod error;
 mod facts;
 mod formation;
 mod latency;
 mod listener;
 mod remote;
+mod seating;
+mod seats;
 mod session;
 mod supervisor;
 
-pub use admission::{Cluster, admit_call};
+pub use address::{address_of, client_at};
+pub use admission::{Cluster, Terms, admit_call};
+pub use configuration::{Configuration, Member};
 pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
-pub use formation::{Probe, form, probe_all};
+pub use formation::{Probe, form, member_id, probe_all};
 pub use latency::Latency;
 pub use listener::{Hear, Heard, Listeners, Listening, Topic, Watching};
-pub use remote::{Members, RemoteNode};
+pub use remote::RemoteNode;
+pub use seating::seat;
+pub use seats::Seats;
 pub use session::{Opened, Session};
 
 use crate::protocol::Epoch;
@@ -62,6 +71,9 @@ pub trait Node: Send + Sync + 'static {
     /// As [`send`](Self::send), but only to a voter of this epoch; to any other the call is not sent, so that the answers of a
     /// round were all given under one epoch.
     fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling;
+
+    /// As [`send`](Self::send), but only to a node of this generation, whether it votes or is being filled.
+    fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling;
 
     /// The node said FENCED: its admission changed, and must be learnt again before the next call.
     fn fenced(&self);

@@ -3,12 +3,11 @@
 use super::admission::{Cluster, new_fence};
 use super::error::{CallError, Refusal};
 use super::session::{Opened, Session, call_error, load_scripts, open};
-use super::{Calling, Encode, Latency, Node, Seat, supervisor};
+use super::{Calling, Encode, Latency, Seats, supervisor};
 use crate::config::Config;
-use crate::protocol::{Epoch, Role};
+use crate::protocol::Epoch;
 use crate::script::Ticket;
 use redis::{Client, Cmd, ServerErrorKind, Value};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,37 +15,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// After how many rounds in a row that did not wait for it a node is not sent to until it answers a probe.
-const MISSES: u32 = 3;
+pub(super) const MISSES: u32 = 3;
 /// ... provided that it has answered nobody for this long.
 const QUIET_US: u64 = 50_000;
-
-/// Which address holds which member's seat, for all nodes of one client: no server has two seats, whatever its addresses come to
-/// mean (P45).
-#[derive(Debug, Default)]
-pub struct Members(Mutex<BTreeMap<String, String>>);
-
-impl Members {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the member's seat for this address, or says which other one has it.
-    fn take(&self, member: &str, address: &str) -> Result<(), String> {
-        let mut seats = self.lock();
-        match seats.get(member) {
-            Some(other) if other != address => Err(other.clone()),
-            _ => {
-                seats.retain(|_, holder| holder != address);
-                seats.insert(member.to_owned(), address.to_owned());
-                Ok(())
-            }
-        }
-    }
-
-    fn leave(&self, address: &str) {
-        self.lock().retain(|_, holder| holder != address);
-    }
-}
 
 /// How a node is right now.
 #[derive(Clone, Debug)]
@@ -60,17 +31,19 @@ pub(super) enum State {
 /// One server of the list, with its supervisor task.
 #[derive(Debug)]
 pub struct RemoteNode {
-    name: String,
+    pub(super) name: String,
     pub(super) client: Client,
     pub(super) config: Arc<Config>,
     pub(super) cluster: Cluster,
-    members: Arc<Members>,
+    seats: Arc<Seats>,
+    /// The member that it last was.
+    member: Mutex<Option<Arc<str>>>,
     state: Mutex<State>,
-    misses: AtomicU32,
+    pub(super) misses: AtomicU32,
     /// When the node last answered, in µs since 1970.
     answered_us: AtomicU64,
-    latency: Latency,
-    told_hanging: AtomicBool,
+    pub(super) latency: Latency,
+    pub(super) told_hanging: AtomicBool,
     /// Wakes the supervisor: the connection broke, the node hangs, or its admission changed.
     pub(super) wake: Notify,
     /// Counts the supervisor's findings, so that others can wait for one.
@@ -84,14 +57,15 @@ impl RemoteNode {
         client: Client,
         config: Arc<Config>,
         cluster: Cluster,
-        members: Arc<Members>,
+        seats: Arc<Seats>,
     ) -> Arc<RemoteNode> {
         let node = Arc::new(RemoteNode {
             name,
             client,
             config,
             cluster,
-            members,
+            seats,
+            member: Mutex::default(),
             state: Mutex::new(State::Away(Refusal::Unreachable("not connected yet".into()))),
             misses: AtomicU32::new(0),
             answered_us: AtomicU64::new(0),
@@ -104,7 +78,7 @@ impl RemoteNode {
         node
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,6 +88,11 @@ impl RemoteNode {
             State::Up(session) => Some(Arc::clone(session)),
             State::Away(_) => None,
         }
+    }
+
+    /// The id of the member that it is, or was when it was last there.
+    pub fn member(&self) -> Option<Arc<str>> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why there is none.
@@ -126,12 +105,12 @@ impl RemoteNode {
 
     pub(super) fn set(&self, state: State) {
         let state = match state {
-            State::Up(session) => match self.members.take(&session.node, &self.name) {
+            State::Up(session) => match self.seats.take(&session.node, &self.name) {
                 Ok(()) => State::Up(session),
                 Err(other) => State::Away(Refusal::SameMember(other)),
             },
             State::Away(refusal) => {
-                self.members.leave(&self.name);
+                self.seats.leave(&self.name);
                 State::Away(refusal)
             }
         };
@@ -139,12 +118,18 @@ impl RemoteNode {
         match &state {
             State::Up(session) => {
                 self.misses.store(0, Ordering::Relaxed);
+                *self.member.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&session.node));
                 tracing::debug!(node = %self.name, epoch = session.epoch.0, role = ?session.role, "admitted");
             }
             State::Away(refusal) if was_up => tracing::warn!(node = %self.name, %refusal, "away"),
             State::Away(_) => {}
         }
+        let generation = match &state {
+            State::Up(session) => Some(session.epoch.generation()),
+            State::Away(_) => None,
+        };
         *self.lock() = state;
+        generation.into_iter().for_each(|generation| self.seats.note(generation));
         self.news.send_modify(|count| *count += 1);
     }
 
@@ -171,6 +156,11 @@ impl RemoteNode {
         open(&self.client, &self.config).await
     }
 
+    /// What it connects with.
+    pub fn redis_client(&self) -> &Client {
+        &self.client
+    }
+
     /// A new token for an admission of this node.
     pub fn new_fence(&self, epoch: Epoch) -> String {
         new_fence(&*self.config.surroundings, epoch)
@@ -194,7 +184,7 @@ impl RemoteNode {
     }
 
     /// Rounds that all stop waiting in one busy moment say nothing of a node that answers others in between.
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.now_us().saturating_sub(self.answered_us.load(Ordering::Relaxed)) > QUIET_US
     }
 
@@ -211,6 +201,16 @@ impl RemoteNode {
             self.set(State::Away(Refusal::Unreachable(why.to_owned())));
             self.wake.notify_one();
         }
+    }
+
+    pub(super) fn send_over(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        encode: Encode<'_>,
+        time_left: Duration,
+    ) -> Calling {
+        let cmd = encode(&self.ticket(&session, time_left));
+        Box::pin(Arc::clone(self).call(session, cmd))
     }
 
     async fn call(self: Arc<Self>, session: Arc<Session>, cmd: Cmd) -> Result<Value, CallError> {
@@ -241,59 +241,4 @@ impl RemoteNode {
 
 fn is_noscript(reply: &redis::RedisResult<Value>) -> bool {
     matches!(reply, Ok(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript))
-}
-
-/// Calls own their node, so that a round that has decided can leave them behind.
-impl Node for Arc<RemoteNode> {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn seat(&self) -> Seat {
-        match &*self.lock() {
-            State::Away(refusal) => Seat::Away(refusal.to_string()),
-            State::Up(_) if self.hangs() => Seat::Away("it has stopped answering".into()),
-            State::Up(session) if session.role == Role::Voter => Seat::Voter(session.epoch),
-            State::Up(_) => Seat::Joining,
-        }
-    }
-
-    fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
-        let session = self.session().filter(|session| session.role == Role::Voter && session.epoch == epoch);
-        let Some(session) = session else {
-            let error = CallError::NotSent("it does not vote under the round's epoch".into());
-            return Box::pin(std::future::ready(Err(error)));
-        };
-        let cmd = encode(&self.ticket(&session, time_left));
-        Box::pin(Arc::clone(self).call(session, cmd))
-    }
-
-    fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
-        let Some(session) = self.session() else {
-            let reason = self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default();
-            return Box::pin(std::future::ready(Err(CallError::NotSent(reason))));
-        };
-        let cmd = encode(&self.ticket(&session, time_left));
-        Box::pin(Arc::clone(self).call(session, cmd))
-    }
-
-    fn fenced(&self) {
-        self.wake.notify_one();
-    }
-
-    fn missed(&self) {
-        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
-        if misses >= MISSES && self.is_quiet() && !self.told_hanging.swap(true, Ordering::Relaxed) {
-            tracing::warn!(node = %self.name, "hangs: not asked until it answers a probe");
-            self.wake.notify_one();
-        }
-    }
-
-    fn clock_offset_ms(&self) -> i64 {
-        self.session().map_or(0, |session| session.offset_ms)
-    }
-
-    fn usual_latency(&self) -> Duration {
-        self.latency.usual()
-    }
 }

@@ -1,5 +1,6 @@
 //! One connection to one server, with the scripts loaded and the server looked at.
 
+use super::configuration::Configuration;
 use super::error::{CallError, Refusal};
 use super::facts::{Info, Look};
 use crate::config::Config;
@@ -41,6 +42,8 @@ pub struct Session {
     pub cluster: Arc<str>,
     /// The server's run id.
     pub run_id: Arc<str>,
+    /// Who the nodes of its generation are.
+    pub configuration: Arc<Configuration>,
     pub(super) offset_ms: i64,
     /// Tells one connection from the next.
     pub(super) number: u64,

@@ -7,8 +7,26 @@
 use super::quorum::NodeIndex;
 
 /// The number of a configuration of voters. The answers of a round count together only under one epoch.
+///
+/// It is a *generation*, which has one set of members and one life of the data, and a count of the rejoins in it. A new generation
+/// begins where a member is added or removed, or where everything is deleted (FLUSHALL).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
+
+/// So many rejoins may fall into one generation.
+const REJOINS: u64 = 1_000_000;
+
+impl Epoch {
+    /// The generation that the epoch belongs to.
+    pub fn generation(self) -> u64 {
+        self.0 / REJOINS
+    }
+
+    /// The first epoch of a generation.
+    pub fn first_of(generation: u64) -> Epoch {
+        Epoch(generation * REJOINS)
+    }
+}
 
 /// What a node is in its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -93,8 +93,8 @@ impl Shared {
     /// Learns what nodes are asked for at every greeting.
     pub async fn learn(&self) {
         let mut lowest: Option<(Vec<u32>, String)> = None;
-        for node in self.client.coordinator().nodes() {
-            let answer = ask(&**node, &[b"INFO", b"server"], self.client.config().answer_timeout).await;
+        for node in self.client.inner().roster().nodes.iter() {
+            let answer = ask(node, &[b"INFO", b"server"], self.client.config().answer_timeout).await;
             let Some(version) = answer.ok().as_ref().and_then(version_in) else { continue };
             let numbers = version.split('.').map(|part| part.parse().unwrap_or(0)).collect();
             if lowest.as_ref().is_none_or(|(least, _)| numbers < *least) {
@@ -120,8 +120,8 @@ impl Shared {
 
     /// How many nodes vote.
     pub fn voters(&self) -> usize {
-        let nodes = self.client.coordinator().nodes().iter();
-        nodes.filter(|node| matches!(node.seat(), Seat::Voter(_))).count()
+        let roster = self.client.inner().roster();
+        roster.nodes.iter().filter(|node| matches!(node.seat(), Seat::Voter(_))).count()
     }
 
     /// How many must.
@@ -146,12 +146,13 @@ impl Shared {
 
     /// Sends one command to a node that votes, or else to any that answers: for what nodes say of themselves.
     pub async fn ask_a_node(&self, words: &[&[u8]]) -> Result<Value, String> {
-        let nodes = self.client.coordinator().nodes();
-        let mut order: Vec<_> = nodes.iter().filter(|node| !matches!(node.seat(), Seat::Away(_))).collect();
+        let roster = self.client.inner().roster();
+        let mut order: Vec<_> =
+            roster.nodes.iter().filter(|node| !matches!(node.seat(), Seat::Away(_))).collect();
         order.sort_by_key(|node| (!matches!(node.seat(), Seat::Voter(_)), node.usual_latency()));
         let mut why = "no node can be asked".to_owned();
         for node in order {
-            match ask(&**node, words, self.client.config().answer_timeout).await {
+            match ask(node, words, self.client.config().answer_timeout).await {
                 Ok(value) => return Ok(value),
                 Err(error) => why = error,
             }

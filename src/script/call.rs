@@ -154,6 +154,10 @@ pub enum SettleMode<'a> {
     Full(&'a super::Snapshot),
     /// What changed since the digest that the node is at.
     Delta(&'a super::Snapshot, Digest),
+    /// Nothing: the node forgets its history, and only a delta from this token ends that.
+    Reset(Digest),
+    /// Some keys, for a node that was reset with this token.
+    Fill(&'a [KeyState], Digest),
 }
 
 /// `settle`: accept a history under a ballot.
@@ -178,6 +182,8 @@ impl SettleCall<'_> {
             SettleMode::Confirm => ("confirm", Digest::EMPTY, None),
             SettleMode::Full(snapshot) => ("full", Digest::EMPTY, Some(snapshot)),
             SettleMode::Delta(snapshot, base) => ("delta", base, Some(snapshot)),
+            SettleMode::Reset(token) => ("reset", token, None),
+            SettleMode::Fill(_, token) => ("fill", token, None),
         };
         let room = snapshot.map_or(0, super::Snapshot::bytes);
         let mut cmd = evalsha(Name::Settle, ticket, self.record, &[], room);
@@ -186,19 +192,28 @@ impl SettleCall<'_> {
         cmd.arg(if self.dirty { "1" } else { "0" });
         if let Some(snapshot) = snapshot {
             cmd.arg(if snapshot.multi { "1" } else { "0" });
-            append_snapshot(&mut cmd, snapshot);
+            append_log(&mut cmd, &snapshot.log);
+            append_states(&mut cmd, &snapshot.states);
+        }
+        if let SettleMode::Fill(states, _) = self.mode {
+            cmd.arg("0");
+            append_log(&mut cmd, &[]);
+            append_states(&mut cmd, states);
         }
         cmd
     }
 }
 
-fn append_snapshot(cmd: &mut Cmd, snapshot: &super::Snapshot) {
-    cmd.arg(snapshot.log.len());
-    for entry in &snapshot.log {
+fn append_log(cmd: &mut Cmd, log: &[Vec<u8>]) {
+    cmd.arg(log.len());
+    for entry in log {
         cmd.arg(entry.as_slice());
     }
-    cmd.arg(snapshot.states.len());
-    for KeyState { key, form, expiry_ms, elements } in &snapshot.states {
+}
+
+fn append_states(cmd: &mut Cmd, states: &[KeyState]) {
+    cmd.arg(states.len());
+    for KeyState { key, form, expiry_ms, elements } in states {
         cmd.arg(key.as_slice()).arg(form.as_str()).arg(*expiry_ms).arg(elements.len());
         for element in elements {
             cmd.arg(element.as_slice());

@@ -47,6 +47,11 @@ pub fn dirty_call(ticket: &Ticket<'_>, cursor: &str, count: usize) -> Cmd {
     page_call(ticket, "dirty", cursor, count)
 }
 
+/// The `EVALSHA` that counts a page of a node's keys, without those of the protocol.
+pub fn count_call(ticket: &Ticket<'_>, cursor: &str, count: usize) -> Cmd {
+    page_call(ticket, "count", cursor, count)
+}
+
 fn page_call(ticket: &Ticket<'_>, what: &str, cursor: &str, count: usize) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
     cmd.arg(&script(Name::Digest).sha).arg(0).arg(ticket.fence).arg(ticket.deadline_ms);
@@ -110,6 +115,13 @@ pub fn parse_dirty(value: Value) -> Result<(Option<String>, Vec<Dirty>), Malform
         dirty.push((bytes(next(&mut items)?)?, text(next(&mut items)?)?));
     }
     Ok((cursor, dirty))
+}
+
+/// How many users' keys a page had, and the cursor of the next page.
+pub fn parse_count(value: Value) -> Result<(Option<String>, u64), Malformed> {
+    let (cursor, rows) = open(value)?;
+    let mut rows = rows.into_iter();
+    Ok((cursor, integer(next(&mut rows)?)?))
 }
 
 /// The `EVALSHA` that drops a register from a joining node: no voter has it.

@@ -8,16 +8,20 @@ mod answer;
 mod call;
 mod digest;
 mod parse;
+mod purge;
 mod state;
 
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
 pub use digest::{
-    DigestPage, DigestRow, Dirty, Held, clean_call, digest_of_call, digest_scan_call, dirty_call,
-    forget_call, mark_call, parse_dirty,
+    DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
+    forget_call, mark_call, parse_count, parse_dirty,
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
-pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, snapshot_call, stage_call};
+pub use purge::{
+    Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page, purge_scan_call,
+};
+pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, is_staged, snapshot_call, stage_call};
 
 use include_dir::{Dir, include_dir};
 use std::sync::OnceLock;
@@ -25,8 +29,16 @@ use std::sync::OnceLock;
 static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 7] =
-    [Name::Apply, Name::Read, Name::Settle, Name::Snapshot, Name::Stage, Name::Digest, Name::Admit];
+pub const NAMES: [Name; 8] = [
+    Name::Apply,
+    Name::Read,
+    Name::Settle,
+    Name::Snapshot,
+    Name::Stage,
+    Name::Digest,
+    Name::Admit,
+    Name::Purge,
+];
 
 /// One of the scripts in `lua/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +57,8 @@ pub enum Name {
     Digest,
     /// Who a node is.
     Admit,
+    /// The end of tombstones.
+    Purge,
 }
 
 impl Name {
@@ -58,6 +72,7 @@ impl Name {
             Name::Stage => "stage",
             Name::Digest => "digest",
             Name::Admit => "admit",
+            Name::Purge => "purge",
         }
     }
 }

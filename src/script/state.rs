@@ -86,6 +86,8 @@ pub struct Snapshot {
     pub multi: bool,
     /// Only what changed since the digest that was asked for.
     pub delta: bool,
+    /// More keys than one call takes, so none are here: go by their names.
+    pub many: bool,
     /// The log of the last versions, opaque.
     pub log: Vec<Vec<u8>>,
     /// The keys.
@@ -117,7 +119,7 @@ pub enum SnapshotReply {
     Expired,
 }
 
-/// A part of one large key.
+/// A part of one large key, or of the names of a register's keys.
 #[derive(Clone, Debug)]
 pub struct Slice {
     /// The history that it belongs to: a slice of another one must not be mixed in.
@@ -133,14 +135,16 @@ pub struct Slice {
 pub enum Want<'a> {
     /// The whole register.
     All,
-    /// What changed since a digest, or the whole where the log does not reach back.
-    Since(Digest),
+    /// What changed since the first of these digests, or the whole where not all of them are in the log.
+    Since(&'a [Digest]),
     /// Some keys.
     Keys(&'a [Vec<u8>]),
     /// Some keys, streams among them as [`Form::Stream`].
     Streams(&'a [Vec<u8>]),
     /// A part of one key: where it begins, and how many elements (bytes of a string).
     Slice(&'a [Vec<u8>], &'a str, usize),
+    /// Names of the register's keys: where they begin, and about how many.
+    Names(&'a str, usize),
 }
 
 /// The `EVALSHA` of `snapshot` for one node.
@@ -151,34 +155,44 @@ pub fn snapshot_call(ticket: &Ticket<'_>, record: &[u8], want: &Want<'_>, limit:
         Want::Keys(keys) => ("keys", keys),
         Want::Streams(keys) => ("streams", keys),
         Want::Slice(key, ..) => ("slice", key),
+        Want::Names(..) => ("names", &[]),
     };
     let mut cmd = evalsha(Name::Snapshot, ticket, record, keys, 64);
     cmd.arg(word).arg(limit);
     match want {
-        Want::Since(digest) => cmd.arg(digest.to_string()),
-        Want::Slice(_, position, count) => cmd.arg(*position).arg(*count),
+        Want::Since(digests) => cmd.arg(digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(",")),
+        Want::Slice(_, position, count) | Want::Names(position, count) => cmd.arg(*position).arg(*count),
         Want::All | Want::Keys(_) | Want::Streams(_) => &mut cmd,
     };
     cmd
 }
 
-/// The `EVALSHA` of `stage` for one node: appends elements to a staging key, which is dropped after `ttl_ms` if nobody settles it.
+/// The `EVALSHA` of `stage` for one node: appends elements to a staging key, or writes bytes at their place in a string; it is dropped
+/// after `ttl_ms` if nobody settles it.
+#[allow(clippy::too_many_arguments)] // the script's own
 pub fn stage_call(
     ticket: &Ticket<'_>,
     record: &[u8],
     stage: &[u8],
     form: Form,
     first: bool,
+    place: Option<usize>,
     ttl_ms: u64,
     elements: &[Vec<u8>],
 ) -> Cmd {
     let room = elements.iter().map(|element| element.len() + 16).sum();
     let mut cmd = evalsha(Name::Stage, ticket, record, &[stage.to_vec()], room);
-    cmd.arg(form.as_str()).arg(if first { "1" } else { "0" }).arg(ttl_ms);
+    let place = place.map(|place| format!("@{place}")).unwrap_or_default();
+    cmd.arg(form.as_str()).arg(format!("{}{place}", u8::from(first))).arg(ttl_ms);
     for element in elements {
         cmd.arg(element.as_slice());
     }
     cmd
+}
+
+/// Whether a reply of `stage` says that the slice is in its place.
+pub fn is_staged(reply: Value) -> Result<bool, Malformed> {
+    Ok(text(next(&mut fields(reply)?)?)? == "STAGED")
 }
 
 pub(super) fn states(value: Value) -> Result<Vec<KeyState>, Malformed> {
@@ -216,12 +230,16 @@ impl SnapshotReply {
 }
 
 fn snapshot(items: &mut std::vec::IntoIter<Value>) -> Result<Snapshot, Malformed> {
+    let (promised, standing) = (parsed(items)?, standing(items)?);
+    let (ops, multi) = (bytes(next(items)?)?, text(next(items)?)? == "1");
+    let mode = text(next(items)?)?;
     Ok(Snapshot {
-        promised: parsed(items)?,
-        standing: standing(items)?,
-        ops: bytes(next(items)?)?,
-        multi: text(next(items)?)? == "1",
-        delta: text(next(items)?)? == "delta",
+        promised,
+        standing,
+        ops,
+        multi,
+        delta: mode == "delta",
+        many: mode == "many",
         log: strings(next(items)?)?,
         states: states(next(items)?)?,
     })

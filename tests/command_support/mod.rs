@@ -61,6 +61,8 @@ pub fn shown(table: &Table, line: &str, now_ms: u64) -> String {
         Ok(Plan::Pick(pick)) => format!("pick {}", call_text(&pick.read)),
         Ok(Plan::Split(parts, join)) => split_text(&parts, join),
         Ok(Plan::Walk(walk)) => format!("walk {walk:?}"),
+        Ok(Plan::Ask(command)) => format!("ask {command:?}"),
+        Ok(Plan::Flush) => "flush".to_owned(),
         Ok(Plan::Publish(publish)) => format!("{publish:?}"),
         Ok(Plan::Census(census)) => format!("{census:?}"),
         Ok(Plan::Block(block)) => format!("block {block:?}"),

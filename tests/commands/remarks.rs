@@ -1,6 +1,6 @@
 //! What there is to know of a command that we run, told by what becomes of it.
 
-use anarchoredis::command::{Call, Plan, Refusal, Table};
+use anarchoredis::command::{Call, Plan, Refusal, Table, Walk};
 
 use crate::command_support::live::script;
 use crate::command_support::{plan_of, words};
@@ -18,12 +18,18 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("sort_ro", "patterns of other keys", "SORT_RO k BY w_*"),
 ];
 
+/// Calls that have no place in a comparison with one server.
+const MORE: [&str; 7] = ["DBSIZE", "FLUSHALL", "FLUSHDB", "TIME", "LOLWUT", "XINFO HELP", "XGROUP HELP"];
+
 /// What plans of the same command have in common with none or all others.
 #[derive(Default)]
 struct Seen {
     is_local: bool,
     is_pick: bool,
     is_walk: bool,
+    is_count: bool,
+    is_asked: bool,
+    is_flush: bool,
     is_block: bool,
     is_split: bool,
     has_several_keys: bool,
@@ -34,7 +40,8 @@ struct Seen {
 
 pub fn remarks(table: &Table, name: &str) -> Vec<String> {
     let mut seen = Seen::default();
-    for args in script().filter(|args| is_call_of(args, name)) {
+    let more = MORE.into_iter().map(words);
+    for args in script().chain(more).filter(|args| is_call_of(args, name)) {
         match plan_of(table, &args, NOW_MS) {
             Ok(plan) => seen.plan(&plan),
             Err(refusal) => panic!("{name} is refused where it is used in an ordinary way: {refusal}"),
@@ -62,7 +69,10 @@ impl Seen {
         match plan {
             Plan::Local(_) => self.is_local = true,
             Plan::Pick(_) => self.is_pick = true,
+            Plan::Walk(Walk::Count) => self.is_count = true,
             Plan::Walk(_) => self.is_walk = true,
+            Plan::Ask(_) => self.is_asked = true,
+            Plan::Flush => self.is_flush = true,
             Plan::Block(_) => self.is_block = true,
             Plan::Publish(_) | Plan::Census(_) => {}
             Plan::Split(parts, _) => {
@@ -87,6 +97,15 @@ impl Seen {
             (
                 self.is_walk,
                 "nodes are asked one after the other until a majority has been seen; what stays is given at least once",
+            ),
+            (
+                self.is_count,
+                "every node counts its keys, which takes a walk through them; the middle one of the counts",
+            ),
+            (self.is_asked, "one node's own answer"),
+            (
+                self.is_flush,
+                "a new generation of the cluster: each node empties itself, at once or when it is back; the nodes delete as `lazyfree-lazy-user-flush` says",
             ),
             (
                 self.is_block,

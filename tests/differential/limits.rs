@@ -5,12 +5,15 @@ use crate::generate::Words;
 /// Numbers that mean a size or a number of repetitions.
 const LARGE: std::ops::RangeInclusive<i128> = 5_000..=5_000_000_000;
 
-/// What has a comparison of its own, because its arguments are a language, its ids come from the clock, it sees all keys, or it waits
-/// for somebody else: scripts, streams, walks, blocking commands, publishing.
+/// What has a comparison of its own, because its arguments are a language, its ids come from the clock, it sees or takes all keys, or
+/// it waits for somebody else: scripts, streams, walks, FLUSHALL, blocking commands, publishing.
 pub fn is_compared(name: &str) -> bool {
-    let walks = ["hscan", "keys", "randomkey", "scan", "sscan", "zscan"];
+    let walks = ["dbsize", "flushall", "flushdb", "hscan", "keys", "randomkey", "scan", "sscan", "zscan"];
+    let asked = ["lolwut", "time"];
     let blocks = ["blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"];
-    !(walks.contains(&name)
+    !(asked.contains(&name)
+        || name.ends_with("|help")
+        || walks.contains(&name)
         || blocks.contains(&name)
         || ["publish", "spublish"].contains(&name)
         || name.starts_with("pubsub")

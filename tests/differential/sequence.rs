@@ -74,7 +74,10 @@ fn names_only(own: &BTreeSet<Vec<u8>>, stores: &Stores, words: &Words) -> bool {
         Ok(Plan::Pick(pick)) => pick.read.keys,
         Ok(Plan::Split(parts, _)) => parts.into_iter().flat_map(|part| part.call.keys).collect(),
         Ok(Plan::Block(block)) => block.keys().to_vec(),
-        Ok(Plan::Local(_) | Plan::Walk(_) | Plan::Publish(_) | Plan::Census(_)) | Err(_) => Vec::new(),
+        Ok(
+            Plan::Local(_) | Plan::Walk(_) | Plan::Publish(_) | Plan::Census(_) | Plan::Ask(_) | Plan::Flush,
+        )
+        | Err(_) => Vec::new(),
     };
     keys.iter().all(|key| own.contains(key))
 }

@@ -5,14 +5,17 @@ use anarchoredis::script::Name;
 use crate::pair::Difference;
 use crate::sequence::{Sequence, evalsha, record, text};
 
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 17] = [
     "look",
-    "claim C N a,b R",
+    "claim C N a,b R 72713a, 90000",
     "start C F",
     "readmit N S F R",
     "demote N F R",
+    "demote x F R",
+    "readmit x S F R",
     "rejoin N E S F",
-    "enlist C N a,b R E F",
+    "move C N a,b H F S L , 1000",
+    "move x N a,b H F S L , 1000",
     "epoch N E F",
     "promote N P R F G",
     "forget G",
@@ -23,7 +26,7 @@ const CALLS: [&str; 14] = [
 ];
 
 impl Sequence<'_> {
-    /// `C` cluster, `N` node, `R` run id, `S` new run id, `E` higher epoch, `P` the epoch, `F` new fence, `G` the fence.
+    /// `C` cluster, `N` node, `R` run id, `S` new run id, `E` higher epoch, `H` one of another generation, `L` a generation, `P` the epoch, `F` new fence, `G` the fence.
     async fn admit_with(&mut self, node: usize, call: &str) -> Result<(), Difference> {
         let look = self.tell(node, &evalsha(Name::Admit, &[], text(&["look"]))).await?;
         if look.item(0).to_string() != "NODE" {
@@ -40,12 +43,14 @@ impl Sequence<'_> {
                 "R" => known(5, "r1"),
                 "S" => format!("r{}", self.rng.below(1_000)),
                 "E" => (epoch + self.rng.below(2)).to_string(),
+                "H" => ((epoch / 1_000_000 + self.rng.below(4)) * 1_000_000).to_string(),
+                "L" => self.rng.below(epoch / 1_000_000 + 3).to_string(),
                 "P" => look.text(3),
                 "F" => format!("f{}", self.rng.below(1_000_000)),
                 "G" => look.text(7),
                 other => other.to_owned(),
             };
-            let is_wrong = word.len() == 1 && !matches!(word, "E" | "F") && self.rng.percent(4);
+            let is_wrong = word.len() == 1 && !matches!(word, "E" | "F" | "H" | "L") && self.rng.percent(4);
             args.push(if is_wrong { b"wrong".to_vec() } else { right.into_bytes() });
         }
         let register = self.register();
@@ -69,6 +74,6 @@ impl Sequence<'_> {
             self.admit_with(node, "claim C N a,b R").await?;
             return self.admit_with(node, "start C F").await;
         }
-        self.admit_with(node, "enlist C N a,b R E F").await
+        self.admit_with(node, "move C N a,b H F S L").await
     }
 }

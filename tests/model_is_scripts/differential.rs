@@ -15,9 +15,9 @@ const WORDS: &str = "ABSENT, ACK, AHEAD, CONFLICT, EXPIRED, EXPIRING, FENCED, LO
     REFUSED, SETTLED, SLICE, SNAPSHOT, STAGED, STRAY, LOST REPLY, MISMATCH, remembered, not run, \
     with states, raised, SNAPSHOT delta, SNAPSHOT full, gone, large, later, SETTLED confirm, \
     SETTLED delta, SETTLED full, SETTLED staged, claim OK, start OK, readmit OK, demote OK, rejoin OK, \
-    enlist OK, epoch OK, promote OK, forget OK, mark OK, clean OK, claim CLAIMED, claim NOT_EMPTY, \
-    enlist CLAIMED, start OTHER, readmit OTHER, rejoin OTHER, epoch OTHER, promote OTHER, forget OTHER, \
-    nonsense OTHER, demote OTHER";
+    move OK, epoch OK, promote OK, forget OK, mark OK, clean OK, claim CLAIMED, claim NOT_EMPTY, \
+    move CLAIMED, start OTHER, readmit OTHER, rejoin OTHER, epoch OTHER, promote OTHER, forget OTHER, \
+    nonsense OTHER, demote OTHER, purge GO, purge STAYS, purge NONE, drop PURGED, drop KEPT";
 
 fn from_env(name: &str, default: u64) -> u64 {
     env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -36,8 +36,9 @@ async fn step(sequence: &mut Sequence<'_>) -> Result<(), Difference> {
         72..80 => sequence.made_up(node).await,
         80..86 => sequence.snapshot(node).await,
         86..88 => sequence.stage(node).await,
-        88..90 => sequence.page(node).await,
-        90..94 => sequence.admit(node).await,
+        88..89 => sequence.page(node).await,
+        89..91 => sequence.purge(node).await,
+        91..94 => sequence.admit(node).await,
         _ => sequence.plain(node).await,
     }
 }

@@ -184,7 +184,12 @@ impl Sequence<'_> {
     pub async fn stage(&mut self, node: usize) -> Result<(), Difference> {
         let Made(form, elements) = &MADE[self.rng.below(6) as usize];
         let mut args = self.ticket(node);
-        args.extend(text(&[form, self.rng.pick(&["1", "1", "0"]), "600000"]));
+        let first = if *form == "string" {
+            self.rng.pick(&["1", "0", "1@3", "0@0"])
+        } else {
+            self.rng.pick(&["1", "1", "0"])
+        };
+        args.extend(text(&[form, first, "600000"]));
         args.extend(text(elements));
         let keys = [record(0), STAGE.into()];
         let reply = self.tell(node, &evalsha(Name::Stage, &keys, args)).await?;
@@ -204,6 +209,48 @@ impl Sequence<'_> {
         let records: Vec<_> = (0..REGISTERS.len()).map(record).collect();
         let keys = if what == "of" { records.as_slice() } else { &[] };
         self.tell(node, &evalsha(Name::Digest, keys, args)).await.map(|_| ())
+    }
+}
+
+impl Sequence<'_> {
+    /// A settled history that leaves no value, and perhaps a promise after it.
+    async fn delete(&mut self, node: usize, register: usize) -> Result<(), Difference> {
+        let ballot = self.ballot(1);
+        let mut args = self.settle_head(node, &ballot, ["7", &"d".repeat(32)], ["full", ""], b"");
+        args.extend(text(&["0", "0", "0"]));
+        self.settle(node, register, args).await?;
+        if self.rng.percent(30) { self.apply(node).await } else { Ok(()) }
+    }
+
+    /// Asks for tombstones, and drops one that was found.
+    pub async fn purge(&mut self, node: usize) -> Result<(), Difference> {
+        let register = self.register();
+        if self.rng.percent(60) {
+            self.delete(node, register).await?;
+            // From now on what is older has been purged, or may be.
+            let age = self.rng.pick(&["90000", "90000", ""]);
+            self.tell(node, &text(&["HSET", "anrcho_node", "purge_age_ms", age])).await?;
+        }
+        let records = [record(register)];
+        let mut args = self.ticket(node);
+        if self.rng.percent(30) {
+            args.extend(text(&["scan", "0", "1000"]));
+            return self.tell(node, &evalsha(Name::Purge, &[], args)).await.map(|_| ());
+        }
+        args.extend(text(&["of"]));
+        let page = self.tell(node, &evalsha(Name::Purge, &records, args)).await?;
+        if page.item(0).to_string() != "PAGE" {
+            return Ok(());
+        }
+        let row = page.item(2).item(0);
+        self.count(format!("purge {}", row.text(1)));
+        let wrong = self.rng.percent(20);
+        let version = if wrong { "77".to_owned() } else { row.text(2) };
+        let mut args = self.ticket(node);
+        args.extend(text(&["drop", &version, &row.text(3), &row.text(4)]));
+        let answer = self.tell(node, &evalsha(Name::Purge, &records, args)).await?;
+        self.count(format!("drop {}", answer.item(0)));
+        Ok(())
     }
 }
 

@@ -31,14 +31,15 @@ async fn a_fresh_node_is_claimed_then_started_and_both_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_node_that_holds_data_is_neither_claimed_nor_enlisted() {
+async fn a_node_that_holds_data_is_neither_claimed_nor_enlisted_by_a_move() {
     on_each_version(async |node| {
         let node = Node::unclaimed(node.version()).await;
         node.line("MSET a 1 b 2 c 3").await;
         let claim = node.unchanged(node.admit(&["claim", "c", "n", "n", "run"])).await;
         assert_eq!(claim.to_string(), "[NOT_EMPTY 3]");
-        let enlist = node.unchanged(node.admit(&["enlist", "c", "n", "n", "run", "2", "f"])).await;
-        assert_eq!(enlist.to_string(), "[NOT_EMPTY 3]");
+        let moved =
+            node.unchanged(node.admit(&["move", "c", "n", "n", "1000000", "f", "run", "0", ""])).await;
+        assert_eq!(moved.to_string(), "[NOT_EMPTY 3]");
     })
     .await;
 }
@@ -76,9 +77,10 @@ async fn a_claim_never_takes_over_another_cluster_or_another_node_of_the_same() 
         for claim in [["claim", "other", "node", "x", "run"], ["claim", "cluster", "another", "x", "run"]] {
             assert_eq!(node.unchanged(node.admit(&claim)).await.to_string(), "[CLAIMED cluster node]");
         }
-        let enlist =
-            node.unchanged(node.admit(&["enlist", "cluster", "node", "node", "run", "2", "g"])).await;
-        assert_eq!(enlist.to_string(), "[CLAIMED cluster node]");
+        for (cluster, id) in [("other", "node"), ("cluster", "another")] {
+            let args = ["move", cluster, id, "x", "1000000", "g", "run", "1", ""];
+            assert_eq!(node.unchanged(node.admit(&args)).await.to_string(), "[CLAIMED cluster node]");
+        }
     })
     .await;
 }
@@ -145,7 +147,7 @@ async fn an_epoch_only_rises_and_comes_with_a_new_fence() {
 }
 
 #[tokio::test]
-async fn an_emptied_node_is_enlisted_as_a_joining_one() {
+async fn an_emptied_node_is_moved_in_as_a_joining_one() {
     on_each_version(async |node| {
         node.line("FLUSHALL").await;
         assert_eq!(
@@ -153,8 +155,12 @@ async fn an_emptied_node_is_enlisted_as_a_joining_one() {
             "[FENCED]",
             "whoever lost its data has no fence"
         );
-        assert_eq!(node.admit(&["enlist", "c", "n", "n,o", "run", "3", "f3"]).await.to_string(), "[OK]");
-        assert_eq!(look(node).await, "c n 3 joining run n,o f3");
+        assert_eq!(
+            node.admit(&["move", "c", "n", "n,o", "2000000", "f3", "run", "1", "2d"]).await.to_string(),
+            "[OK]"
+        );
+        assert_eq!(look(node).await, "c n 2000000 joining run n,o f3");
+        assert_eq!(node.admit(&["look"]).await.text(11), "1", "where everything was deleted last");
     })
     .await;
 }
@@ -201,6 +207,68 @@ async fn a_node_without_an_admission_takes_nothing_under_an_empty_fence() {
             assert_eq!(node.admit(&call).await.to_string(), "[OTHER fence '']");
         }
         assert_eq!(node.admit(&["look"]).await.number(8), 0, "nothing was written");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_voter_votes_on_in_the_next_generation_and_whoever_missed_one_joins() {
+    on_each_version(async |node| {
+        node.op("k", 1, "SET k v").await;
+        let moved = async |epoch: &str, fence: &str| {
+            node.admit(&["move", "cluster", "node", "node,o", epoch, fence, "run2", "0", ""])
+                .await
+                .to_string()
+        };
+        assert_eq!(moved("1000000", "f1").await, "[OK]");
+        assert_eq!(look(node).await, "cluster node 1000000 voter run node,o f1");
+        assert_eq!(
+            node.op("k", 2, "SET k w").await.to_string(),
+            "[FENCED]",
+            "a call of the generation before"
+        );
+        assert_eq!(node.line("GET k").await.to_string(), "v");
+        for older in ["1000000", "999999", "1000007"] {
+            assert_eq!(moved(older, "f2").await, "[OK]");
+        }
+        assert_eq!(look(node).await, "cluster node 1000000 voter run node,o f1", "it was there already");
+        let within = node.unchanged(node.admit(&["epoch", "node", "2000001", "f2"])).await;
+        assert_eq!(
+            within.to_string(),
+            "[OTHER epoch 1000000]",
+            "a rejoin does not lead into another generation"
+        );
+        assert_eq!(moved("3000000", "f3").await, "[OK]");
+        assert_eq!(look(node).await, "cluster node 3000000 joining run2 node,o f3");
+        assert_eq!(node.line("GET k").await.to_string(), "v");
+        let within = node.unchanged(node.admit(&["rejoin", "node", "4000001", "run3", "f4"])).await;
+        assert_eq!(within.to_string(), "[OTHER epoch 3000000]");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_goes_past_a_flush_keeps_the_register_of_the_configuration_and_nothing_else() {
+    on_each_version(async |node| {
+        node.op("k", 1, "SET k v").await;
+        node.op("anrcho_config", 2, "HSET anrcho_config generation 1").await;
+        let before = node.read("anrcho_config", "HGETALL anrcho_config").await.to_string();
+        node.line("SET unversioned x").await;
+        let moved =
+            node.admit(&["move", "cluster", "node", "node", "1000000", "fence", "run", "1", "2d"]).await;
+        assert_eq!(moved.to_string(), "[OK]");
+        assert_eq!(
+            node.line("DBSIZE").await.to_string(),
+            "4",
+            "its own two keys, the configuration and its record"
+        );
+        assert_eq!(node.read("k", "GET k").await.to_string(), "[ABSENT [nil]]");
+        assert_eq!(node.read("anrcho_config", "HGETALL anrcho_config").await.to_string(), before);
+        node.op("k", 3, "SET k w").await;
+        let moved =
+            node.admit(&["move", "cluster", "node", "node", "2000000", "fence", "run", "1", "2d"]).await;
+        assert_eq!(moved.to_string(), "[OK]");
+        assert_eq!(node.line("GET k").await.to_string(), "w", "it was there when everything was deleted");
     })
     .await;
 }

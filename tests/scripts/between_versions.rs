@@ -91,7 +91,7 @@ async fn fill(node: &Node) {
     let mut scores =
         words("ZADD {t}scores -inf low inf high 0.1 tenth 1e300 huge 5e-324 tiny -0 zero 3 three");
     let (mut set, mut list) = (words("SADD {t}set"), words("RPUSH {t}list"));
-    for number in 0..2_000 {
+    for number in 0..900 {
         let text = format!("{number:04}").into_bytes();
         long.extend([text.clone(), [&all[..], &text].concat()]);
         scores.extend([format!("{}", f64::from(number) / 7.0).into_bytes(), text.clone()]);

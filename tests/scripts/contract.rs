@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use anarchoredis::script::{ApplyReply, NAMES, Name, ReadReply, SettleReply, Slice, SnapshotReply, script};
+use anarchoredis::script::{
+    ApplyReply, NAMES, Name, ReadReply, SettleReply, Slice, SnapshotReply, parse_purged, purge_page, script,
+};
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
 
@@ -80,6 +82,8 @@ fn is_understood(name: Name, answer: &Reply) -> bool {
         Name::Settle => SettleReply::parse(value).is_ok(),
         Name::Snapshot if answer.is("SLICE") => Slice::parse(value).is_ok_and(|slice| slice.is_some()),
         Name::Snapshot => SnapshotReply::parse(value).is_ok(),
+        Name::Purge if answer.is("PAGE") => purge_page(value).is_ok(),
+        Name::Purge => parse_purged(value).is_ok() || answer.is("FENCED") || answer.is("EXPIRED"),
         Name::Stage | Name::Digest | Name::Admit => true,
     }
 }
@@ -94,6 +98,7 @@ async fn answers(node: &Node, name: Name) -> Vec<Reply> {
         Name::Stage => lines(node, name, "k stage", &["list 1 60000 a"]).await,
         Name::Digest => lines(node, name, "", &["scan 0 10", "dirty 0 10", "of"]).await,
         Name::Admit => return answers_of_admit(node).await,
+        Name::Purge => answers_of_purge(node).await,
     };
     let keys = [record("k"), b"k".to_vec()];
     for head in [format!("another {NEVER}"), format!("{FENCE} 1")] {
@@ -183,6 +188,46 @@ async fn answers_of_snapshot(node: &Node) -> Vec<Reply> {
     answers
 }
 
+async fn answers_of_purge(node: &Node) -> Vec<Reply> {
+    tombstone(node).await;
+    let digest = node.op("k", 3, "GET k").await.digest();
+    let drop = format!("drop 2 {digest} {}", ballot(2));
+    let mut answers = lines(node, Name::Purge, "", &["scan 0 10"]).await;
+    answers.extend(lines(node, Name::Purge, "k", &["of", &drop]).await);
+    node.settle(&Settle::confirm("k", ballot(3), 2, &digest)).await;
+    let drop = format!("drop 2 {digest} {}", ballot(3));
+    answers.extend(lines(node, Name::Purge, "k", &[&drop, "of"]).await);
+    answers
+}
+
+/// A register that was deleted longer ago than the purge age.
+async fn tombstone(node: &Node) {
+    node.op("k", 1, "SET k v").await;
+    node.op("k", 2, "DEL k").await;
+    node.line("HSET anrcho_node purge_age_ms 1").await;
+    let at = ballot(3).time_ms() + 1_001;
+    let soon = std::time::Duration::from_secs(5);
+    crate::harness::eventually("that time is past", soon, async || node.now_ms().await > at).await;
+}
+
+#[tokio::test]
+async fn a_node_without_a_record_takes_no_ballot_that_is_older_than_the_purge_age() {
+    on_each_version(async |node| {
+        tombstone(node).await;
+        let digest = node.op("k", 3, "GET k").await.digest();
+        let other = node.unchanged(node.op("other", 3, "SET other v")).await;
+        assert!(other.is("EXPIRED"), "{other}");
+        let state = vec![Key::new("other", "string", &["v"])];
+        let other = node.unchanged(node.settle(&Settle::full("other", ballot(3), 1, &digest, state))).await;
+        assert!(other.is("EXPIRED"), "{other}");
+        assert!(
+            node.settle(&Settle::confirm("k", ballot(3), 2, &digest)).await.is("SETTLED"),
+            "it has a record"
+        );
+    })
+    .await;
+}
+
 async fn answers_of_admit(node: &Node) -> Vec<Reply> {
     let fresh = Node::unclaimed(node.version()).await;
     fresh.line("SET k v").await;
@@ -196,7 +241,7 @@ async fn answers_of_admit(node: &Node) -> Vec<Reply> {
 }
 
 #[tokio::test]
-async fn a_node_caches_seven_scripts_however_many_calls_it_gets() {
+async fn a_node_caches_eight_scripts_however_many_calls_it_gets() {
     on_each_version(async |node| {
         for number in 1..=300 {
             let key = format!("k{number}");
@@ -210,7 +255,7 @@ async fn a_node_caches_seven_scripts_however_many_calls_it_gets() {
             node.snapshot(&key, &[], &format!("all {number}")).await;
         }
         let info = node.line("INFO memory").await;
-        assert!(info.contains("number_of_cached_scripts:7\r\n"), "{info}");
+        assert!(info.contains("number_of_cached_scripts:8\r\n"), "{info}");
     })
     .await;
 }

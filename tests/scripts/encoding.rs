@@ -100,6 +100,7 @@ fn snapshot(position: Position) -> Snapshot {
         standing: Standing { accepted: None, settled: Version(0), position },
         ops: b"ops\0".to_vec(),
         multi: true,
+        many: false,
         delta: false,
         log: words("one two"),
         states: vec![key("{t}a", Form::Zset, 9, "m 1"), key("{t}b", Form::Gone, 0, "")],
@@ -141,7 +142,8 @@ fn snapshot_and_stage_are_encoded_as_the_contract_says() {
     let (record, keys) = (record("t"), words("{t}a {t}b"));
     for (want, named, rest) in [
         (Want::All, 0, "all 5".to_owned()),
-        (Want::Since(digest()), 0, format!("since 5 {DIGEST}")),
+        (Want::Since(&[digest(), digest()]), 0, format!("since 5 {DIGEST},{DIGEST}")),
+        (Want::Names("7", 1_000), 0, "names 5 7 1000".into()),
         (Want::Keys(&keys), 2, "keys 5".to_owned()),
         (Want::Slice(&keys[..1], "17", 9), 1, "slice 5 17 9".to_owned()),
     ] {
@@ -149,7 +151,7 @@ fn snapshot_and_stage_are_encoded_as_the_contract_says() {
         let args = words(&format!("{FENCE} {NEVER} {rest}"));
         assert_is(&snapshot_call(&TICKET, &record, &want, 5), Name::Snapshot, &all, &args);
     }
-    let staged = stage_call(&TICKET, &record, b"stage", Form::Hash, true, 60, &words("f v"));
+    let staged = stage_call(&TICKET, &record, b"stage", Form::Hash, true, None, 60, &words("f v"));
     let args = words(&format!("{FENCE} {NEVER} hash 1 60 f v"));
     assert_is(&staged, Name::Stage, &[record, b"stage".to_vec()], &args);
 }

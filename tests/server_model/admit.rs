@@ -13,16 +13,32 @@ struct Info {
     role: Vec<u8>,
     run_id: Vec<u8>,
     members: Vec<u8>,
+    scopes: Vec<u8>,
+    flushed: Vec<u8>,
+    purge_age_ms: Vec<u8>,
     fence: Vec<u8>,
 }
 
 impl Info {
     fn load(call: &mut Call<'_, '_>) -> Ended<Info> {
-        let fields = [b"cluster".as_slice(), b"node", b"epoch", b"role", b"run_id", b"members"];
+        let fields: [&[u8]; 9] = [
+            b"cluster",
+            b"node",
+            b"epoch",
+            b"role",
+            b"run_id",
+            b"members",
+            b"scopes",
+            b"flushed",
+            b"purge_age_ms",
+        ];
         let info = call.session.call_strings(&[&[b"HMGET", NODE], &fields[..]].concat())?;
-        let [cluster, node, epoch, role, run_id, members] = [0, 1, 2, 3, 4, 5].map(|at| or_empty(&info[at]));
+        let [cluster, node, epoch, role, run_id, members, scopes] =
+            [0, 1, 2, 3, 4, 5, 6].map(|at| or_empty(&info[at]));
+        let flushed = info[7].clone().unwrap_or_else(|| b"0".to_vec());
+        let purge_age_ms = or_empty(&info[8]);
         let fence = or_empty(&call.session.call_string(&[b"GET", b"anrcho_fence"])?);
-        Ok(Info { cluster, node, epoch, role, run_id, members, fence })
+        Ok(Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, fence })
     }
 }
 
@@ -35,7 +51,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         b"start" => start(&mut call, &info),
         b"readmit" | b"demote" => after_restart(&mut call, &info, what),
         b"rejoin" => rejoin(&mut call, &info),
-        b"enlist" => enlist(&mut call, info),
+        b"move" => move_to(&mut call, info),
         b"epoch" => epoch(&mut call, &info),
         b"promote" => promote(&mut call, &info),
         _ => bookkeeping(&mut call, &info, what),
@@ -66,9 +82,23 @@ fn write_with_fence(call: &mut Call<'_, '_>, token: &[u8], fields: &[&[u8]]) -> 
 }
 
 fn look(call: &Call<'_, '_>, info: Info) -> Reply {
-    let Info { cluster, node, epoch, role, run_id, members, fence } = info;
+    let Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, fence } = info;
     let (keys, now_us) = (call.session.store.len().to_string(), call.session.now_us.to_string());
-    words!["NODE", cluster, node, epoch, role, run_id, members, fence, keys, now_us]
+    words![
+        "NODE",
+        cluster,
+        node,
+        epoch,
+        role,
+        run_id,
+        members,
+        fence,
+        keys,
+        now_us,
+        scopes,
+        flushed,
+        purge_age_ms
+    ]
 }
 
 fn must_be_empty(call: &Call<'_, '_>) -> Ended<()> {
@@ -87,7 +117,12 @@ fn claim(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
     must_be_empty(call)?;
     let (members, run_id) = (call.arg(4)?, call.arg(5)?);
     let who = [b"cluster", cluster, b"node", node, b"members", members, b"run_id", run_id];
-    write(call, &[&who[..], &[b"epoch", b"1", b"role", b"claimed"]].concat())
+    let [scopes, purge_age] = [5, 6].map(|at| call.args.get(at).copied().unwrap_or_default());
+    write(
+        call,
+        &[&who[..], &[b"epoch", b"1", b"role", b"claimed", b"scopes", scopes, b"purge_age_ms", purge_age]]
+            .concat(),
+    )
 }
 
 fn start(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
@@ -111,22 +146,42 @@ fn after_restart(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Rep
 fn rejoin(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
     must_be("node", &info.node, call.arg(2)?)?;
     must_be("role", &info.role, b"joining")?;
+    if generation_of(&info.epoch) != generation_of(call.arg(3)?) {
+        return Ok(other("epoch", &info.epoch));
+    }
     write_with_fence(call, call.arg(5)?, &[b"epoch", call.arg(3)?, b"run_id", call.arg(4)?])
 }
 
-fn enlist(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
-    if !info.cluster.is_empty() {
+fn generation_of(epoch: &[u8]) -> i64 {
+    let epoch: Option<i64> = std::str::from_utf8(epoch).ok().and_then(|text| text.parse().ok());
+    epoch.unwrap_or(0) / 1_000_000
+}
+
+fn move_to(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
+    let (from, to) = (generation_of(&info.epoch), generation_of(call.arg(5)?));
+    if info.cluster.is_empty() {
+        must_be_empty(call)?;
+    } else if info.cluster != call.arg(2)? || info.node != call.arg(3)? {
         return Ok(words!["CLAIMED", info.cluster, info.members]);
+    } else if from >= to {
+        return Ok(words!["OK"]);
     }
-    must_be_empty(call)?;
+    let votes_on = info.role == b"voter" && from + 1 == to;
+    if !info.cluster.is_empty() && call.number(8)? > from {
+        call.session.store.keep_only(&[b"anrcho_config", b"anrcho_version:{anrcho_config}"]);
+    }
     let who = [b"cluster", call.arg(2)?, b"node", call.arg(3)?, b"members", call.arg(4)?];
-    let when = [b"run_id", call.arg(5)?, b"epoch", call.arg(6)?, b"role", b"joining"];
-    write_with_fence(call, call.arg(7)?, &[who, when].concat())
+    let role: &[u8] = if votes_on { b"voter" } else { b"joining" };
+    let run_id = if votes_on { info.run_id.as_slice() } else { call.arg(7)? };
+    let when = [b"epoch", call.arg(5)?, b"flushed", call.arg(8)?, b"role", role, b"run_id", run_id];
+    let optional = |at: usize| call.args.get(at).copied().unwrap_or_default();
+    let scopes = [b"scopes".as_slice(), optional(8), b"purge_age_ms", optional(9)];
+    write_with_fence(call, call.arg(6)?, &[&who[..], &when[..], &scopes].concat())
 }
 
 fn epoch(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
     must_be("node", &info.node, call.arg(2)?)?;
-    if number(&info.epoch)? >= call.number(3)? {
+    if number(&info.epoch)? >= call.number(3)? || generation_of(&info.epoch) != generation_of(call.arg(3)?) {
         return Ok(other("epoch", &info.epoch));
     }
     write_with_fence(call, call.arg(4)?, &[b"epoch", call.arg(3)?])

@@ -28,6 +28,7 @@ struct Apply<'c, 's> {
     digest: Vec<u8>,
     ops: Field,
     multi: bool,
+    filling: bool,
     entries: Vec<Field>,
 }
 
@@ -55,6 +56,10 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let mut apply = Apply::load(call)?;
     apply.check_ballot()?;
+    if apply.filling {
+        apply.promise()?;
+        return apply.only_promised();
+    }
     let mut remembered = apply.recall()?;
     let (commands, due) = apply.decide()?;
     for key in due {
@@ -76,7 +81,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
 impl<'c, 's> Apply<'c, 's> {
     fn load(mut call: Call<'c, 's>) -> Ended<Apply<'c, 's>> {
         let (ballot, op, flags) = (call.arg(3)?, call.arg(4)?, call.arg(5)?);
-        let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d", b"o", b"m"])?;
+        let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d", b"o", b"m", b"f"])?;
         Ok(Apply {
             record: call.key(1)?,
             ballot,
@@ -93,6 +98,7 @@ impl<'c, 's> Apply<'c, 's> {
             digest: or_empty(&head[4]),
             ops: head[5].clone(),
             multi: head[6].is_some(),
+            filling: head[7].is_some(),
             entries,
             call,
         })
@@ -111,6 +117,9 @@ impl<'c, 's> Apply<'c, 's> {
         if self.op_ms > now_ms + self.call.number(10)? {
             return give_up(words!["AHEAD", as_text(now_ms)]);
         }
+        if !self.exists {
+            self.call.refuse_old(self.ballot)?;
+        }
         Ok(())
     }
 
@@ -123,7 +132,7 @@ impl<'c, 's> Apply<'c, 's> {
         for key in self.call.user_keys() {
             let session = &mut *self.call.session;
             let form = session.form_of(key);
-            let (elements, size) = session.elements_within(key, form, limit - total)?;
+            let (elements, size) = session.elements_within(key, form, limit - total, limit)?;
             let Some(elements) = elements.filter(|_| total + size <= limit) else { return Ok(Vec::new()) };
             total += size;
             let expiry = as_text(session.expiry_of(key)?.max(0));
@@ -137,6 +146,14 @@ impl<'c, 's> Apply<'c, 's> {
         let (accepted, settled) = (self.accepted.clone(), self.settled.clone());
         let (version, digest) = (self.version.clone(), self.digest.clone());
         Ok(words!["ACK", accepted, settled, version, digest, ran, base, replies, states])
+    }
+
+    /// Of a register that is being filled: it has no history here.
+    fn only_promised(&self) -> Ended<Reply> {
+        let (accepted, settled) = (self.accepted.clone(), self.settled.clone());
+        let (version, digest) = (self.version.clone(), self.digest.clone());
+        let none = Reply::Array(Vec::new());
+        Ok(words!["ACK", accepted, settled, version, digest.clone(), "", digest, "MISMATCH", none])
     }
 
     fn promise(&mut self) -> Ended<()> {
@@ -295,7 +312,8 @@ impl<'c, 's> Apply<'c, 's> {
         if self.multi {
             let entry = words![self.version.clone(), self.digest.clone(), Reply::strings(user_keys)];
             session.set_field(record, b"m", b"1")?;
-            session.set_field(record, &log_field(number(&self.version)?), &pack(&entry))?;
+            let length = session.log_length(record)?;
+            session.set_field(record, &log_field(number(&self.version)?, length), &pack(&entry))?;
         }
         for (field, entry) in fields {
             session.set_field(record, field, entry.as_bytes())?;

@@ -9,12 +9,15 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     if what == b"dirty" {
         return dirty(&mut call);
     }
+    if what == b"count" {
+        let (following, keys) = page(call.session.call(&[b"SCAN", call.arg(4)?, b"COUNT", call.arg(5)?])?);
+        let users = keys.iter().filter(|key| !key.starts_with(b"anrcho_")).count();
+        return Ok(words!["PAGE", following, Reply::Array(vec![Reply::bulk(users.to_string())])]);
+    }
     let mut records: Vec<Vec<u8>> = call.keys.iter().map(|key| key.to_vec()).collect();
     let mut following = Reply::bulk("0");
     if what == b"scan" {
-        let (cursor, count) = (call.arg(4)?, call.arg(5)?);
-        let command = [b"SCAN", cursor, b"MATCH", b"anrcho_version:{*", b"COUNT", count];
-        (following, records) = page(call.session.call(&command)?);
+        (following, records) = call.page_of_records(call.arg(4)?, call.arg(5)?)?;
     }
     let mut rows = Vec::new();
     for record in &records {
@@ -24,6 +27,14 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         rows.push(words![register_of(record), version, digest, promised, accepted]);
     }
     Ok(words!["PAGE", following, rows])
+}
+
+impl Call<'_, '_> {
+    /// A page of the node's own records, and the next cursor.
+    pub fn page_of_records(&mut self, cursor: &[u8], count: &[u8]) -> Ended<(Reply, Vec<Vec<u8>>)> {
+        let command = [b"SCAN", cursor, b"MATCH", b"anrcho_version:{*", b"COUNT", count];
+        Ok(page(self.session.call(&command)?))
+    }
 }
 
 fn dirty(call: &mut Call<'_, '_>) -> Ended<Reply> {

@@ -99,6 +99,11 @@ impl<'c> Call<'c, '_> {
 }
 
 impl Session<'_> {
+    /// lib/log.lua
+    pub fn log_length(&mut self, record: &[u8]) -> Ended<i64> {
+        Ok(if self.call_integer(&[b"HLEN", record])? > 1_000 { 4_096 } else { 32 })
+    }
+
     /// lib/deadline.lua: -1 none, -2 no such key.
     pub fn expiry_of(&mut self, key: &[u8]) -> Ended<i64> {
         Ok(self.call_integer(&[b"PEXPIRETIME", key])?)
@@ -123,12 +128,18 @@ impl Session<'_> {
     }
 
     /// lib/state.lua: the elements and their bytes, or the key's length where that is more than limit bytes.
-    pub fn elements_within(&mut self, key: &[u8], form: &str, limit: i64) -> Ended<(Option<Elements>, i64)> {
+    pub fn elements_within(
+        &mut self,
+        key: &[u8],
+        form: &str,
+        limit: i64,
+        most: i64,
+    ) -> Ended<(Option<Elements>, i64)> {
         let length = match length_command(form) {
             Some(command) => self.call_integer(&[command, key])?,
             None => 0,
         };
-        if length > limit {
+        if length > limit || form != "string" && length > most {
             return Ok((None, length));
         }
         let elements = self.elements_of(key, form)?;
@@ -184,8 +195,8 @@ pub fn entry_field(key: &[u8]) -> Vec<u8> {
 }
 
 /// `'l' .. version % 32`
-pub fn log_field(version: i64) -> Vec<u8> {
-    format!("l{}", version.rem_euclid(32)).into_bytes()
+pub fn log_field(version: i64, length: i64) -> Vec<u8> {
+    format!("l{}", version.rem_euclid(length)).into_bytes()
 }
 
 /// The register of a record key: `string.sub(record, 17, -2)`.

@@ -19,6 +19,7 @@ mod commands;
 mod digest;
 mod fragments;
 mod pack;
+mod purge;
 mod read;
 mod remembered;
 mod reply;
@@ -35,6 +36,11 @@ use fragments::{Call, End};
 use reply::{Error, Outcome, Reply};
 use session::Session;
 use store::Store;
+
+/// Fields of a record that has more keys than one call takes.
+const MOST_KEYS: i64 = 5_000;
+/// One key and no log have fewer.
+const FEW_KEYS: i64 = 10;
 
 /// One thing that a server does wrong, for checks that must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +64,7 @@ pub enum Mistake {
 pub struct Server {
     store: Store,
     mistake: Option<Mistake>,
+    takes_few_keys: bool,
 }
 
 impl Server {
@@ -65,9 +72,15 @@ impl Server {
         Server { mistake: Some(mistake), ..Server::default() }
     }
 
+    /// As if a call took the keys of the smallest registers only: what is larger is filled page by page, as one of thousands of keys is.
+    pub fn taking_few_keys() -> Server {
+        Server { takes_few_keys: true, ..Server::default() }
+    }
+
     /// Runs one command as a server does, scripts included; `now_us` is its own clock, in µs since 1970.
     pub fn run(&mut self, now_us: u64, words: &[&[u8]]) -> redis::Value {
-        let mut session = Session { store: &mut self.store, now_us, mistake: self.mistake };
+        let most_keys = if self.takes_few_keys { FEW_KEYS } else { MOST_KEYS };
+        let mut session = Session { store: &mut self.store, now_us, mistake: self.mistake, most_keys };
         session.store.expire(session.now_ms());
         Reply::from(run(&mut session, words)).into_value()
     }
@@ -116,6 +129,7 @@ fn evaluate(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
         Name::Stage => stage::run,
         Name::Digest => digest::run,
         Name::Admit => admit::run,
+        Name::Purge => purge::run,
     };
     match body(Call { session, keys, args }) {
         Ok(reply) | Err(End::Answer(reply)) => Ok(reply),

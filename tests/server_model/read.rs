@@ -6,7 +6,10 @@ use super::reply::{Reply, words};
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let at_ms = call.number(3)?;
-    let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d"])?;
+    let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d", b"f"])?;
+    if head[5].is_some() {
+        return give_up(words!["REFUSED", "ERR this register is being filled"]);
+    }
     let mut due_ms = 0;
     for (key, entry) in call.user_keys().iter().zip(&entries) {
         let is_due = call.is_due(entry.as_deref(), key, at_ms)?;

@@ -10,6 +10,8 @@ pub struct Session<'a> {
     pub store: &'a mut Store,
     pub now_us: u64,
     pub mistake: Option<Mistake>,
+    /// See lua/snapshot.lua.
+    pub most_keys: i64,
 }
 
 impl Session<'_> {

@@ -26,9 +26,18 @@ struct State<'c> {
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let mode = call.arg(6)?;
+    if call.session.call_string(&[b"HGET", call.key(1)?, b"p"])?.is_none() {
+        call.refuse_old(call.arg(3)?)?;
+    }
+    if mode == b"reset" {
+        return reset(&mut call);
+    }
     let needs_state = check_history(&mut call, mode)?;
     let state = if mode == b"confirm" { State::default() } else { parse(&mut call, needs_state)? };
     refuse_dumps(&mut call, &state)?;
+    if mode == b"fill" {
+        return fill(&mut call, &state);
+    }
     accept(&mut call)?;
     if mode == b"confirm" {
         return Ok(words!["SETTLED"]);
@@ -41,7 +50,8 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         store(&mut call, record, key)?;
     }
     for entry in &state.log {
-        let field = log_field(logged_version(entry)?);
+        let length = call.session.log_length(record)?;
+        let field = log_field(logged_version(entry)?, length);
         call.session.set_field(record, &field, entry)?;
     }
     match call.arg(8)? {
@@ -57,22 +67,66 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
 /// Ends where ballot or digest forbid the settle; answers the NEEDS_STATE that a missing stage causes.
 fn check_history(call: &mut Call<'_, '_>, mode: &[u8]) -> Ended<Reply> {
     let (ballot, digest, base) = (call.arg(3)?, call.arg(5)?, call.arg(7)?);
-    let head = call.session.call_strings(&[b"HMGET", call.key(1)?, b"p", b"a", b"v", b"d"])?;
+    let head = call.session.call_strings(&[b"HMGET", call.key(1)?, b"p", b"a", b"v", b"d", b"f"])?;
     let [promised, accepted, held] = [0, 1, 3].map(|at| or_empty(&head[at]));
-    if ballot < promised.as_slice() {
+    let filling = head[4].as_ref().map(|filling| filling[..32].to_vec());
+    if mode != b"fill" && ballot < promised.as_slice() {
         return give_up(words!["NACK", promised]); // I1
     }
-    if ballot == accepted && ballot == promised && digest != held {
+    if mode != b"fill" && ballot == accepted && ballot == promised && digest != held {
         return give_up(words!["CONFLICT", held]); // I3
     }
     let mistake = call.session.mistake;
     let is_other = match mode {
-        b"confirm" => held != digest && mistake != Some(Mistake::ConfirmAnyDigest),
-        b"delta" => held != base && mistake != Some(Mistake::DeltaFromAnyBase),
+        b"fill" => filling.as_deref() != Some(base),
+        b"confirm" => (filling.is_some() || held != digest) && mistake != Some(Mistake::ConfirmAnyDigest),
+        b"delta" => filling.as_ref().unwrap_or(&held) != base && mistake != Some(Mistake::DeltaFromAnyBase),
         _ => false,
     };
     let needs_state = words!["NEEDS_STATE", or_zero(&head[2]), held];
     if is_other { give_up(needs_state) } else { Ok(needs_state) }
+}
+
+/// The node forgets its history, and only a delta from the token ends that.
+fn reset(call: &mut Call<'_, '_>) -> Ended<Reply> {
+    let (record, ballot, token) = (call.key(1)?, call.arg(3)?, call.arg(7)?);
+    let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"f"])?;
+    let [promised, accepted] = [0, 1].map(|at| or_empty(&head[at]));
+    let now_ms = call.session.now_ms();
+    let is_others = match &head[2] {
+        Some(filling) => &filling[..32] != token && number(&filling[32..])? > now_ms - 20_000,
+        None => false,
+    };
+    if ballot <= accepted.as_slice() || is_others {
+        return give_up(words!["NACK", promised]);
+    }
+    let filling = [token, as_text(now_ms).as_bytes()].concat();
+    let fields = [b"p", ballot.max(&promised), b"v", b"0", b"d", b"", b"f", &filling];
+    let reply = call.session.pcall(&[&[b"HSET".as_slice(), record], &fields[..]].concat());
+    if let Some(refused) = error_of(&reply) {
+        return give_up(words!["REFUSED", refused]);
+    }
+    call.session.call(&[b"HDEL", record, b"a", b"s", b"o", b"m"])?;
+    for field in call.session.fields(record)? {
+        if field.starts_with(b"l") {
+            call.session.call(&[b"HDEL", record, &field])?;
+        }
+    }
+    Ok(words!["SETTLED"])
+}
+
+/// Some keys, under no ballot.
+fn fill(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<Reply> {
+    let (record, now_ms) = (call.key(1)?, call.session.now_ms());
+    let filling = [call.arg(7)?, as_text(now_ms).as_bytes()].concat();
+    let reply = call.session.pcall(&[b"HSET", record, b"f", &filling]);
+    if let Some(refused) = error_of(&reply) {
+        return give_up(words!["REFUSED", refused]);
+    }
+    for key in &state.keys {
+        store(call, record, key)?;
+    }
+    Ok(words!["SETTLED"])
 }
 
 /// ARGV from 11 on, word by word.
@@ -160,6 +214,7 @@ fn accept(call: &mut Call<'_, '_>) -> Ended<()> {
     if let Some(refused) = error_of(&reply) {
         return give_up(words!["REFUSED", refused]);
     }
+    call.session.call(&[b"HDEL", record, b"f"])?;
     if call.args.get(8) == Some(&b"1".as_slice()) {
         call.session.set_field(b"anrcho_dirty", register_of(record), ballot)?;
     }

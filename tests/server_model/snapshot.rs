@@ -5,6 +5,7 @@ use super::fragments::{
 };
 use super::pack::unpack;
 use super::reply::{Reply, words};
+use std::collections::BTreeSet;
 
 /// The keys that are asked for, with the log entries that go along.
 struct Selection {
@@ -16,9 +17,16 @@ struct Selection {
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let (record, what) = (call.key(1)?, call.arg(3)?);
-    let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"s", b"v", b"d", b"o", b"m"])?;
+    let head =
+        call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"s", b"v", b"d", b"o", b"m", b"f"])?;
     let Some(promised) = &head[0] else { return give_up(words!["ABSENT"]) };
     let (version, digest) = (or_zero(&head[3]), or_empty(&head[4]));
+    if what == b"names" {
+        return names(&mut call, version, digest);
+    }
+    if head[7].is_some() {
+        return give_up(words!["LOST", ""]);
+    }
     if what == b"slice" {
         return slice(&mut call, version, digest);
     }
@@ -32,6 +40,9 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     };
     let Selection { mode, names, log } = match selection {
         Some(selection) => selection,
+        None if call.session.call_integer(&[b"HLEN", record])? > call.session.most_keys => {
+            Selection { mode: "many", names: Vec::new(), log: Vec::new() }
+        }
         None => every_key(&mut call)?,
     };
     let states = states(&mut call, &names)?;
@@ -39,6 +50,19 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     let (ops, multi) = (or_empty(&head[5]), or_zero(&head[6]));
     let (promised, log) = (promised.clone(), Reply::strings(log));
     Ok(words!["SNAPSHOT", promised, accepted, settled, version, digest, ops, multi, mode, log, states])
+}
+
+fn names(call: &mut Call<'_, '_>, version: Vec<u8>, digest: Vec<u8>) -> Ended<Reply> {
+    let (record, position, count) = (call.key(1)?, call.arg(5)?, call.arg(6)?);
+    let page = call.session.call(&[b"HSCAN", record, position, b"COUNT", count])?;
+    let Reply::Array(page) = page else { unreachable!("a scan answers cursor and elements") };
+    let [following, fields]: [Reply; 2] = page.try_into().expect("cursor and elements");
+    let Reply::Array(fields) = fields else { unreachable!("fields and values") };
+    let names = fields.into_iter().step_by(2).filter_map(|field| match field {
+        Reply::Bulk(field) => field.strip_prefix(b"k").map(<[u8]>::to_vec),
+        _ => None,
+    });
+    Ok(words!["SLICE", version, digest, following, Reply::strings(names.collect::<Vec<_>>())])
 }
 
 fn slice(call: &mut Call<'_, '_>, version: Vec<u8>, digest: Vec<u8>) -> Ended<Reply> {
@@ -67,18 +91,24 @@ fn slice(call: &mut Call<'_, '_>, version: Vec<u8>, digest: Vec<u8>) -> Ended<Re
 
 /// The keys that changed after the given digest, where the log reaches back to it.
 fn changed_since(call: &mut Call<'_, '_>, version: i64) -> Ended<Option<Selection>> {
-    let (record, base) = (call.key(1)?, call.arg(5)?);
+    let (record, bases) = (call.key(1)?, call.arg(5)?);
+    let mut wanted: BTreeSet<&[u8]> = bases.split(|byte| *byte == b',').collect();
+    let length = call.session.log_length(record)?;
     let mut selection = Selection { mode: "delta", names: Vec::new(), log: Vec::new() };
-    for back in 0..=version.min(31) {
-        let packed = call.session.call_string(&[b"HGET", record, &log_field(version - back)])?;
+    for back in 0..=version.min(length - 1) {
+        let packed = call.session.call_string(&[b"HGET", record, &log_field(version - back, length)])?;
         let Some(packed) = packed else { return Ok(None) };
         let Some((logged, digest, changed)) = log_entry(&packed) else { return Ok(None) };
         if logged != as_text(version - back).as_bytes() {
             return Ok(None);
         }
         selection.log.push(packed);
-        if digest == base {
+        wanted.remove(digest.as_slice());
+        if wanted.is_empty() {
             return Ok(Some(selection));
+        }
+        if selection.names.len() as i64 > call.session.most_keys {
+            return Ok(None);
         }
         for name in changed {
             if !selection.names.contains(&name) {
@@ -134,7 +164,7 @@ fn states(call: &mut Call<'_, '_>, names: &[Vec<u8>]) -> Ended<Vec<Reply>> {
             states.push(words![name.clone(), "later", entry, Reply::Array(Vec::new())]);
             continue;
         }
-        let (elements, size) = call.session.elements_within(name, form, limit)?;
+        let (elements, size) = call.session.elements_within(name, form, limit, 1_000)?;
         total += name.len() as i64 + elements.as_ref().map_or(0, |_| size);
         states.push(match elements {
             Some(elements) => words![name.clone(), form, entry, Reply::strings(elements)],

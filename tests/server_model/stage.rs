@@ -12,10 +12,15 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     if let Some(refused) = error_of(&refused) {
         return give_up(words!["REFUSED", refused]);
     }
-    if call.arg(4)? == b"1" {
+    let first = call.arg(4)?;
+    if first.first() == Some(&b'1') {
         call.session.call(&[b"DEL", stage])?;
     }
-    let elements = &call.args[5..];
+    let place = first.iter().position(|byte| *byte == b'@').map(|at| &first[at + 1..]);
+    if let Some(place) = place {
+        call.session.call(&[b"SETRANGE", stage, place, call.arg(6)?])?;
+    }
+    let elements = &call.args[if place.is_some() { 6 } else { 5 }..];
     let swapped: Vec<&[u8]> = elements.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect();
     let (command, elements): (&[u8], _) = match form {
         "string" => (b"APPEND", elements),

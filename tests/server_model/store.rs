@@ -38,6 +38,14 @@ impl Store {
         *self = Store::default();
     }
 
+    /// Removes all other keys.
+    pub fn keep_only(&mut self, keys: &[&[u8]]) {
+        let others: Vec<Bytes> = self.keys().filter(|key| !keys.contains(&key.as_slice())).cloned().collect();
+        for key in others {
+            self.remove(&key);
+        }
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &Bytes> {
         self.entries.keys()
     }

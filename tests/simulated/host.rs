@@ -39,22 +39,28 @@ pub struct Host {
     /// How many scripts were run here.
     script_calls: u64,
     name: usize,
+    takes_few_keys: bool,
+}
+
+fn fresh(takes_few_keys: bool) -> Server {
+    if takes_few_keys { Server::taking_few_keys() } else { Server::default() }
 }
 
 impl Host {
-    pub fn new(name: usize, offset_us: i64, fsyncs: bool) -> Host {
+    pub fn new(name: usize, offset_us: i64, fsyncs: bool, takes_few_keys: bool) -> Host {
         Host {
-            server: Server::default(),
+            server: fresh(takes_few_keys),
             runs: 1,
             is_up: true,
             offset_us,
             fsyncs,
             stands_until_us: 0,
-            saved: Server::default(),
+            saved: fresh(takes_few_keys),
             scripts: BTreeSet::new(),
             pasted: Pasted::default(),
             script_calls: 0,
             name,
+            takes_few_keys,
         }
     }
 
@@ -84,7 +90,7 @@ impl Host {
         match comeback {
             Comeback::Intact => {}
             Comeback::Older => self.server = self.saved.clone(),
-            Comeback::Empty => self.server = Server::default(),
+            Comeback::Empty => self.server = fresh(self.takes_few_keys),
         }
         self.forget_scripts();
         self.saved = self.server.clone();

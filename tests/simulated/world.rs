@@ -65,7 +65,8 @@ impl World {
         let skew_us = weather.skew_ms * 1_000;
         let host = |name| {
             let offset_us = (rng.below(2 * skew_us + 1) as i64) - skew_us as i64;
-            Mutex::new(Host::new(name, offset_us, weather.fsyncs))
+            // In every other schedule registers of several keys are filled page by page.
+            Mutex::new(Host::new(name, offset_us, weather.fsyncs, seed % 2 == 1))
         };
         let hosts = (0..weather.nodes).map(host).collect();
         // The last party is the healer.

@@ -24,6 +24,10 @@ pub struct Flags {
     /// A node's URL, such as redis://127.0.0.1:6379 or rediss://user:password@host; once for each node, all of them. [variable: separated by commas]
     #[arg(long, value_name = "URL", env = "ANARCHO_NODE", value_delimiter = ',', hide_env_values = true)]
     pub node: Vec<String>,
+    /// A prefix whose keys are one register, atomic together: '' for the whole database; any number of times. Those of the cluster
+    /// if not given; a new cluster has none then.
+    #[arg(long, value_name = "PREFIX", env = "ANARCHO_SCOPE", value_delimiter = ',')]
+    pub scope: Vec<String>,
     /// Where to listen, host:port; any number of times. Default 127.0.0.1:6380.
     #[arg(long, value_name = "ADDR", env = "ANARCHO_LISTEN", value_delimiter = ',')]
     pub listen: Vec<String>,
@@ -92,6 +96,7 @@ impl Flags {
         Flags {
             config: self.config,
             node: list(self.node, other.node),
+            scope: list(self.scope, other.scope),
             listen: list(self.listen, other.listen),
             tls_listen: list(self.tls_listen, other.tls_listen),
             unix_socket: self.unix_socket.or(other.unix_socket),

@@ -61,7 +61,7 @@ async fn start(flags: &Flags, config: &Config, settings: Settings) -> Result<Pro
         tracing::info!(%address, "health and metrics");
         tokio::spawn(health.clone().serve(listener));
     }
-    let client = connect(&flags.node, config).await?;
+    let client = connect(flags, config).await?;
     let proxy = Proxy::start(client, settings).await.map_err(|error| error.to_string())?;
     health.watch(&proxy);
     for address in proxy.addresses() {
@@ -74,10 +74,12 @@ async fn start(flags: &Flags, config: &Config, settings: Settings) -> Result<Pro
 }
 
 /// Nodes may be started after the proxy: it tries until a majority can be used.
-async fn connect(nodes: &[String], config: &Config) -> Result<Client, String> {
+async fn connect(flags: &Flags, config: &Config) -> Result<Client, String> {
     let mut told = false;
     loop {
-        match Client::builder().nodes(nodes.iter().cloned()).config(config.clone()).connect().await {
+        let nodes = flags.node.iter().cloned();
+        let scopes = flags.scope.iter();
+        match Client::builder().nodes(nodes).config(config.clone()).scopes(scopes).connect().await {
             Ok(client) => return Ok(client),
             Err(Error::Connect(error)) if may_pass(&error) => {
                 if !told {

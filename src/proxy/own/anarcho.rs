@@ -13,9 +13,9 @@ use super::wait::{Look, looks};
 use super::{bulk, int, refuse, sub, unknown_sub, wrong_arity};
 use crate::client::Client;
 use crate::client::steps::reply_or_error;
-use crate::command::{Plan, Register};
+use crate::command::Plan;
 use crate::config::Consistency;
-use crate::node::Seat;
+use crate::node::{Node, Seat};
 use crate::proxy::dialogue::{Dialogue, Step, name_of};
 use crate::proxy::request::Request;
 use crate::proxy::shared::Shared;
@@ -119,7 +119,8 @@ pub fn seat_words(seat: &Seat) -> (&'static str, String) {
 }
 
 fn nodes(client: &Client) -> Value {
-    let told = client.coordinator().nodes().iter().map(|node| {
+    let roster = client.inner().roster();
+    let told = roster.nodes.iter().map(|node| {
         let (seat, reason) = seat_words(&node.seat());
         let epoch = match node.seat() {
             Seat::Voter(epoch) => epoch.0,
@@ -153,7 +154,7 @@ fn version(with: &Dialogue, request: &Request) -> Step {
 fn explain(with: &Dialogue, request: &Request) -> Step {
     let (client, key) = (with.client.clone(), request.word(2).to_vec());
     Step::Alone(Box::pin(async move {
-        let register = Register::of(&key);
+        let register = client.table().scopes().register_of(&key);
         let looks = looks(&client, &register).await;
         Value::Map(vec![
             (bulk("register"), bulk(register.id())),

@@ -23,7 +23,7 @@ use crate::node::Seat;
 use redis::Value;
 
 /// Those commands, by name. Their subcommands are told apart where they are answered.
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 29] = [
     "acl",
     "anarcho",
     "asking",
@@ -36,7 +36,6 @@ const NAMES: [&str; 30] = [
     "info",
     "lastsave",
     "latency",
-    "lolwut",
     "module",
     "monitor",
     "quit",
@@ -101,7 +100,7 @@ pub fn answer(with: &mut Dialogue, name: &str, request: &Request) -> Option<Step
         "monitor" => server::monitor(with),
         "time" => Step::Now(server::time(with)),
         "role" => Step::Now(server::role()),
-        "lastsave" | "lolwut" | "module" | "shutdown" => server::other(name, request),
+        "lastsave" | "module" | "shutdown" => server::other(name, request),
         "cluster" | "readonly" | "readwrite" | "asking" => {
             Step::Now(reply::error("ERR This instance has cluster support disabled"))
         }

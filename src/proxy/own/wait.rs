@@ -6,7 +6,7 @@ use super::{int, integer, refuse, wrong_arity};
 use crate::client::Client;
 use crate::client::steps::reply_or_error;
 use crate::command::Register;
-use crate::node::Seat;
+use crate::node::{Node, Seat};
 use crate::protocol::{Ballot, Position, Standing};
 use crate::proxy::dialogue::{Dialogue, Step};
 use crate::proxy::request::Request;
@@ -55,7 +55,7 @@ pub fn answer(with: &mut Dialogue, request: &Request) -> Step {
 
 /// How many nodes have this history, or one that is longer.
 async fn holders(client: &Client, key: &[u8], position: Position) -> usize {
-    let looks = looks(client, &Register::of(key)).await;
+    let looks = looks(client, &client.table().scopes().register_of(key)).await;
     // What a node has settled since extends what was committed before; what it has only run may not.
     let holds = |look: &&Look| {
         look.standing.is_some_and(|(_, held)| held.position == position || held.settled >= position.version)
@@ -80,7 +80,8 @@ pub async fn looks(client: &Client, register: &Register) -> Vec<Look> {
     let record = register.record_key();
     let patience = client.config().answer_timeout;
     let at_ms = client.config().surroundings.now_us() / 1_000;
-    let asked = client.coordinator().nodes().iter().map(|node| {
+    let roster = client.inner().roster();
+    let asked = roster.nodes.iter().map(|node| {
         let call = ReadCall { record: &record, keys: &[], at_ms, commands: &[] };
         let calling = node.send(&|ticket| call.encode(ticket), patience);
         async move {

@@ -61,6 +61,7 @@ const COMMANDS: &[(&str, i32, Run)] = &[
     ("SCARD", 2, collections::scard),
     ("SET", -3, strings::set),
     ("SETNX", 3, strings::setnx),
+    ("SETRANGE", 4, strings::setrange),
     ("SISMEMBER", 3, collections::sismember),
     ("SMEMBERS", 2, collections::smembers),
     ("SRANDMEMBER", 3, collections::srandmember),

@@ -32,6 +32,16 @@ pub fn append(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
     })
 }
 
+/// As `stage` uses it: with some bytes, below the largest string.
+pub fn setrange(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
+    let start = usize::try_from(number(words[2])?).map_err(|_| NOT_AN_INTEGER)?;
+    session.store.edit(words[1], |value: &mut Bytes| {
+        value.resize(value.len().max(start + words[3].len()), 0);
+        value[start..start + words[3].len()].copy_from_slice(words[3]);
+        Reply::count(value.len())
+    })
+}
+
 pub fn setnx(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
     let is_new = !session.store.contains(words[1]);
     if is_new {

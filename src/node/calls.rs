@@ -1,0 +1,71 @@
+//! A remote node as a coordinator sees it: what it counts as, and calls to it.
+
+use super::error::CallError;
+use super::remote::{MISSES, RemoteNode, State};
+use super::{Calling, Encode, Node, Seat};
+use crate::protocol::{Epoch, Role};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Calls own their node, so that a round that has decided can leave them behind.
+impl Node for Arc<RemoteNode> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn seat(&self) -> Seat {
+        match &*self.lock() {
+            State::Away(refusal) => Seat::Away(refusal.to_string()),
+            State::Up(_) if self.hangs() => Seat::Away("it has stopped answering".into()),
+            State::Up(session) if session.role == Role::Voter => Seat::Voter(session.epoch),
+            State::Up(_) => Seat::Joining,
+        }
+    }
+
+    fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
+        let session = self.session().filter(|session| session.role == Role::Voter && session.epoch == epoch);
+        match session {
+            Some(session) => self.send_over(session, encode, time_left),
+            None => not_sent("it does not vote under the round's epoch".into()),
+        }
+    }
+
+    fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling {
+        match self.session().filter(|session| session.epoch.generation() == generation) {
+            Some(session) => self.send_over(session, encode, time_left),
+            None => not_sent("it belongs to another generation of the cluster".into()),
+        }
+    }
+
+    fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
+        match self.session() {
+            Some(session) => self.send_over(session, encode, time_left),
+            None => not_sent(self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default()),
+        }
+    }
+
+    fn fenced(&self) {
+        self.wake.notify_one();
+    }
+
+    fn missed(&self) {
+        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
+        if misses >= MISSES && self.is_quiet() && !self.told_hanging.swap(true, Ordering::Relaxed) {
+            tracing::warn!(node = %self.name, "hangs: not asked until it answers a probe");
+            self.wake.notify_one();
+        }
+    }
+
+    fn clock_offset_ms(&self) -> i64 {
+        self.session().map_or(0, |session| session.offset_ms)
+    }
+
+    fn usual_latency(&self) -> Duration {
+        self.latency.usual()
+    }
+}
+
+fn not_sent(reason: String) -> Calling {
+    Box::pin(std::future::ready(Err(CallError::NotSent(reason))))
+}

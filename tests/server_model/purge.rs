@@ -1,0 +1,108 @@
+//! lua/purge.lua
+
+use super::fragments::{Call, Ended, as_text, number, or_empty, or_zero, register_of};
+use super::reply::{Reply, words};
+
+struct Held {
+    what: &'static str,
+    version: Vec<u8>,
+    digest: Vec<u8>,
+    accepted: Vec<u8>,
+}
+
+pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
+    call.check_fence()?;
+    let what = call.arg(3)?;
+    if what == b"drop" {
+        return drop_record(&mut call);
+    }
+    let mut records: Vec<Vec<u8>> = call.keys.iter().map(|key| key.to_vec()).collect();
+    let mut following = Reply::bulk("0");
+    if what == b"scan" {
+        (following, records) = call.page_of_records(call.arg(4)?, call.arg(5)?)?;
+    }
+    let mut rows = Vec::new();
+    for record in &records {
+        let held = judge(&mut call, record)?;
+        if what == b"of" || matches!(held.what, "GO" | "UNSETTLED") {
+            rows.push(words![register_of(record), held.what, held.version, held.digest, held.accepted]);
+        }
+    }
+    Ok(words!["PAGE", following, rows])
+}
+
+fn drop_record(call: &mut Call<'_, '_>) -> Ended<Reply> {
+    let record = call.key(1)?;
+    let held = judge(call, record)?;
+    let named = [call.arg(4)?, call.arg(5)?, call.arg(6)?];
+    if held.what != "GO" || named != [&held.version[..], &held.digest, &held.accepted] {
+        return Ok(words!["KEPT", held.what]);
+    }
+    call.session.call(&[b"DEL", record])?;
+    Ok(words!["PURGED"])
+}
+
+fn judge(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Held> {
+    let entry = [b"k", register_of(record)].concat();
+    let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"s", b"v", b"d", &entry])?;
+    let (accepted, digest) = (or_empty(&head[1]), or_empty(&head[4]));
+    let (settled, version) = (or_zero(&head[2]), or_zero(&head[3]));
+    let what = match &head[0] {
+        None => "NONE",
+        Some(promised) => {
+            let stays =
+                head[5].as_deref() == Some(b"0") || !call.is_older_than_purge_age(call.time_of(promised))?;
+            if stays || is_alive(call, record)? {
+                "STAYS"
+            } else if *promised != accepted || settled != version {
+                "UNSETTLED"
+            } else {
+                "GO"
+            }
+        }
+    };
+    Ok(Held { what, version, digest, accepted })
+}
+
+fn is_alive(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<bool> {
+    let fields = call.session.fields(record)?;
+    if fields.len() > 1_000 {
+        return Ok(true);
+    }
+    for key in fields.iter().filter_map(|field| field.strip_prefix(b"k")) {
+        let entry = [b"k", key].concat();
+        let expiry = call.session.call_string(&[b"HGET", record, &entry])?;
+        let expiry_ms = number(&or_zero(&expiry))?;
+        if expiry_ms == 0 || !call.is_older_than_purge_age(expiry_ms)? || call.session.exists(key) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Call<'_, '_> {
+    /// lib/age.lua
+    pub fn is_older_than_purge_age(&mut self, ms: i64) -> Ended<bool> {
+        let now_ms = self.session.now_ms();
+        if ms > now_ms - 1_000 {
+            return Ok(false);
+        }
+        let age = self.session.call_string(&[b"HGET", b"anrcho_node", b"purge_age_ms"])?;
+        let age_ms = age.and_then(|age| std::str::from_utf8(&age).ok()?.parse::<i64>().ok());
+        Ok(age_ms.is_some_and(|age_ms| ms < now_ms - age_ms))
+    }
+
+    /// lib/age.lua
+    pub fn time_of(&self, ballot: &[u8]) -> i64 {
+        let ms = ballot.get(..13).unwrap_or(ballot);
+        std::str::from_utf8(ms).ok().and_then(|ms| ms.parse().ok()).unwrap_or(0)
+    }
+
+    /// What a node without a record says to a ballot of which it may have forgotten a higher one.
+    pub fn refuse_old(&mut self, ballot: &[u8]) -> Ended<()> {
+        if self.is_older_than_purge_age(self.time_of(ballot))? {
+            return super::fragments::give_up(words!["EXPIRED", as_text(self.session.now_ms())]);
+        }
+        Ok(())
+    }
+}
