@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::client::steps::reply_or_error;
 use crate::command::{Access, Call, Register};
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
 use redis::Value;
 use std::collections::{HashMap, VecDeque};
@@ -72,14 +72,18 @@ impl Lanes {
 
     /// Waits for the next replies; none if nothing is under way.
     pub async fn next(&mut self, client: &Client) -> Vec<(Place, Value)> {
-        let Some(ran) = self.running.next().await else {
-            return Vec::new();
-        };
-        if let Some(lane) = self.lanes.get_mut(&ran.register) {
-            lane.running -= 1;
+        let mut replies = Vec::new();
+        let mut ran = self.running.next().await;
+        // What is ready at the same time leaves in one write.
+        while let Some(Ran { register, replies: more }) = ran {
+            if let Some(lane) = self.lanes.get_mut(&register) {
+                lane.running -= 1;
+            }
+            self.start_lane(client, &register);
+            replies.extend(more);
+            ran = self.running.next().now_or_never().flatten();
         }
-        self.start_lane(client, &ran.register);
-        ran.replies
+        replies
     }
 
     fn start_lane(&mut self, client: &Client, register: &Register) {
