@@ -152,3 +152,43 @@ async fn python_sees_nothing_of_a_node_that_dies_under_load() {
     assert!(told.contains("\"errors\": []"), "{told}");
     assert!(load.wait().await.expect("its end").success());
 }
+
+fn jobs(url: &str, count: &str) -> Command {
+    let mut command = python("rq_jobs.py");
+    command.args([url, count]);
+    command
+}
+
+/// RQ's keys have no hash tag: under the scope `rq:` all of them are one register, which its transactions and scripts need.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "make clients"]
+async fn a_thousand_jobs_of_rq_are_done_once_each_while_nodes_are_killed() {
+    let plain = Server::with(Version::V7_0).start().await;
+    run(jobs(&plain.url(), "200")).await;
+    let cluster = Cluster::durable(3).await;
+    let connecting = anarchoredis::Client::builder().nodes(cluster.urls()).scope("rq:").connect();
+    let client = connecting.await.expect("a client");
+    let proxy = proxy(client.clone()).await;
+    let working = tokio::spawn(run(jobs(&url(&proxy), "1000")));
+    let requests = || proxy.shared().stats.requests.load(std::sync::atomic::Ordering::Relaxed);
+    let (mut victim, mut kills) = (0, 0);
+    while !working.is_finished() {
+        let before = requests();
+        harness::eventually("work goes on", workload::PATIENCE, async || {
+            requests() > before + 500 || working.is_finished()
+        })
+        .await;
+        cluster[victim].kill();
+        kills += 1;
+        let before = requests();
+        harness::eventually("without the node too", workload::PATIENCE, async || {
+            requests() > before + 500 || working.is_finished()
+        })
+        .await;
+        cluster[victim].restart().await;
+        cluster.until_votes(&client, victim).await;
+        victim = (victim + 1) % 3;
+    }
+    println!("{kills} kills: {}", working.await.expect("it ends well"));
+    assert!(kills > 2, "{kills} kills");
+}

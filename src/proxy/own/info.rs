@@ -8,7 +8,7 @@ use redis::Value;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,9 @@ const ALL: [(&str, Section); 14] = [
     ("anarcho", Anarcho),
 ];
 
+/// INFO is asked often, and must not keep nodes busy with counting.
+const COUNTING: Duration = Duration::from_millis(200);
+
 /// INFO [section ...]
 pub fn answer(with: &mut Dialogue, request: &Request) -> Step {
     let words = request.words();
@@ -84,13 +87,13 @@ pub fn answer(with: &mut Dialogue, request: &Request) -> Step {
     }))
 }
 
-/// How many keys there are, where the store can tell.
+/// How many keys there are, where the store can tell, and soon.
 async fn keys(shared: &Shared) -> Option<i64> {
     if !shared.has_quorum() {
         return None;
     }
-    match shared.client.run(&[b"DBSIZE"]).await {
-        Ok(Value::Int(keys)) => Some(keys),
+    match tokio::time::timeout(COUNTING, shared.client.run(&[b"DBSIZE"])).await {
+        Ok(Ok(Value::Int(keys))) => Some(keys),
         _ => None,
     }
 }

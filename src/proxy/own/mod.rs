@@ -23,7 +23,7 @@ use crate::node::Seat;
 use redis::Value;
 
 /// Those commands, by name. Their subcommands are told apart where they are answered.
-const NAMES: [&str; 29] = [
+const NAMES: [&str; 30] = [
     "acl",
     "anarcho",
     "asking",
@@ -32,6 +32,7 @@ const NAMES: [&str; 29] = [
     "cluster",
     "command",
     "config",
+    "function",
     "hello",
     "info",
     "lastsave",
@@ -100,6 +101,7 @@ pub fn answer(with: &mut Dialogue, name: &str, request: &Request) -> Option<Step
         "monitor" => server::monitor(with),
         "time" => Step::Now(server::time(with)),
         "role" => Step::Now(server::role()),
+        "function" => server::function(with, request),
         "lastsave" | "module" | "shutdown" => server::other(name, request),
         "cluster" | "readonly" | "readwrite" | "asking" => {
             Step::Now(reply::error("ERR This instance has cluster support disabled"))

@@ -1,6 +1,7 @@
 //! SLOWLOG, LATENCY, MONITOR, TIME, ROLE: the proxy as the server that it looks like.
 
 use super::{int, integer, refuse, sub, unknown_sub, wrong_arity};
+use crate::client::steps::reply_or_error;
 use crate::proxy::dialogue::{Dialogue, Step};
 use crate::proxy::request::Request;
 use redis::Value;
@@ -62,6 +63,15 @@ pub fn time(with: &Dialogue) -> Value {
 /// ROLE: nobody replicates from here in Redis' own way.
 pub fn role() -> Value {
     Value::Array(vec![Value::BulkString(b"master".to_vec()), Value::Int(0), Value::Array(Vec::new())])
+}
+
+/// FUNCTION LIST | FLUSH: there are none. Anything else is refused, as the store refuses it.
+pub fn function(with: &Dialogue, request: &Request) -> Step {
+    match sub(request).as_str() {
+        "list" => Step::Now(Value::Array(Vec::new())),
+        "flush" => Step::Now(Value::Okay),
+        _ => Step::Now(reply_or_error(with.client.plan(&request.words()).map(|_| Value::Nil))),
+    }
 }
 
 /// What the proxy is asked as a server and has no answer of its own to.
