@@ -175,14 +175,14 @@ async fn a_thousand_jobs_of_rq_are_done_once_each_while_nodes_are_killed() {
     while !working.is_finished() {
         let before = requests();
         harness::eventually("work goes on", workload::PATIENCE, async || {
-            requests() > before + 500 || working.is_finished()
+            requests() > before + 2_000 || working.is_finished()
         })
         .await;
         cluster[victim].kill();
         kills += 1;
         let before = requests();
         harness::eventually("without the node too", workload::PATIENCE, async || {
-            requests() > before + 500 || working.is_finished()
+            requests() > before + 2_000 || working.is_finished()
         })
         .await;
         cluster[victim].restart().await;
