@@ -73,7 +73,7 @@ pub enum Wants {
 }
 
 /// What a client may ask before it has shown a password.
-pub(super) const BEFORE_AUTH: [&str; 4] = ["auth", "hello", "quit", "reset"];
+const BEFORE_AUTH: [&str; 4] = ["auth", "hello", "quit", "reset"];
 /// What ends or begins a transaction.
 pub(super) const OF_TRANSACTIONS: [&str; 5] = ["multi", "exec", "discard", "watch", "unwatch"];
 

@@ -1,6 +1,6 @@
 //! What the proxy notes of a client's requests: counts, slow ones, what others may see of them.
 
-use super::dialogue::{BEFORE_AUTH, Dialogue, OF_TRANSACTIONS, Wants};
+use super::dialogue::{Dialogue, OF_TRANSACTIONS, Wants};
 use super::own;
 use super::reply;
 use super::request::Request;
@@ -11,6 +11,9 @@ use crate::command::{Access, Plan};
 use redis::Value;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+/// What is neither shown to others nor kept.
+const MAY_NAME_PASSWORDS: [&str; 4] = ["acl", "auth", "hello", "migrate"];
 
 impl Dialogue {
     /// Whether this is HTTP, perhaps sent by somebody's browser against its user's will. It gets no answer.
@@ -34,7 +37,7 @@ impl Dialogue {
                 name.chars().take(64).collect::<String>().clone_into(&mut told.last);
             }
         }
-        let is_secret = !self.may_ask(name) || BEFORE_AUTH.contains(&name);
+        let is_secret = !self.may_ask(name) || MAY_NAME_PASSWORDS.contains(&name);
         if shared.monitors.receiver_count() > 0 && !is_secret {
             let now_us = shared.client.config().surroundings.now_us();
             let line = own::monitored(now_us, &self.peer.address, request);
@@ -54,7 +57,7 @@ impl Dialogue {
         } else if let Some(code) = reply::code_of(value) {
             self.shared.stats.failed(code);
         }
-        if !BEFORE_AUTH.contains(&slot.name.as_str()) && !slot.blocks() {
+        if !MAY_NAME_PASSWORDS.contains(&slot.name.as_str()) && !slot.blocks() {
             let who = || (self.peer.address.clone(), self.peer.told().name.clone());
             self.shared.slowlog.answered(&slot.request, took, who);
         }
