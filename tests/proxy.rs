@@ -340,6 +340,13 @@ async fn subscribers_hear_each_message_once_in_both_versions_of_the_protocol() {
     let list = other.ask("CLIENT LIST").await;
     assert!(!list.contains("sub=2"), "it is the other proxy's client: {list}");
     assert!(three.ask("CLIENT LIST TYPE pubsub").await.contains("sub=2 psub=1 ssub=1 "));
+    three.send(b"CLIENT REPLY OFF\r\nSUBSCRIBE d\r\nGET k\r\nCLIENT REPLY ON\r\n").await;
+    assert_eq!(
+        three.reply().await,
+        b">3\r\n$9\r\nsubscribe\r\n$1\r\nd\r\n:2\r\n",
+        "what is pushed is no reply"
+    );
+    assert_eq!(three.reply().await, b"+OK\r\n");
     two.send(b"UNSUBSCRIBE a b\r\nPUNSUBSCRIBE\r\nSUNSUBSCRIBE\r\nUNSUBSCRIBE\r\nGET k\r\n").await;
     for expected in [
         pushed("unsubscribe", "$1\r\na\r\n:2"),

@@ -68,7 +68,8 @@ impl Connection {
         let waits = self.dialogue.must_wait(&name);
         let (step, form) = self.dialogue.take(&name, &request);
         let mut slot = Slot::new(request, name, form);
-        slot.is_silent = self.dialogue.is_silent(before);
+        // What is pushed is no reply.
+        slot.is_silent = self.dialogue.is_silent(before) && slot.form != Form::Pushes;
         let place = self.slots.push(slot);
         match step {
             Step::Now(value) => self.slots.fill(place, value),
