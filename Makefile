@@ -1,7 +1,7 @@
 # Every target works on a fresh machine that has Rust: redis-server is found or fetched by scripts/get-redis.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench soak simulate commands fmt servers cargo
+.PHONY: help demo run test clients bench soak simulate commands fmt servers cargo
 
 # Where rustup puts cargo, for shells that have not read its env file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -22,7 +22,7 @@ help: ## Say what there is to make
 demo: cargo ## Three real nodes: kill one, hang one, empty one, and count what was lost (nothing)
 	@$(call with_redis,cargo run --release --example demo)
 
-run: cargo ## Start three local nodes, print their URLs and leave them running until Ctrl-C
+run: cargo ## Start three local nodes and a proxy, print their addresses and leave them running until Ctrl-C
 	@$(call with_redis,cargo run --release --example run_nodes)
 
 test: cargo servers ## Everything that must hold before a commit: format, lints, tests, docs
@@ -30,6 +30,9 @@ test: cargo servers ## Everything that must hold before a commit: format, lints,
 	cargo clippy --locked --all-targets -- -D warnings
 	$(call with_redis,cargo test --locked)
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+clients: cargo servers ## redis-py, ioredis, node-redis, redis-cli and redis-benchmark on a proxy; needs Python, Node and redis-tools
+	clients=$$(scripts/get-clients) && $(call with_redis,ANARCHO_CLIENTS="$$clients" cargo test --locked --test proxy_clients -- --ignored --nocapture --test-threads 1)
 
 bench: cargo ## Throughput and latency, next to what plain Redis does
 	$(call with_redis,cargo bench)

@@ -1,8 +1,9 @@
-//! `make run`: three local nodes to play with, until Ctrl-C.
+//! `make run`: three local nodes and a proxy before them to play with, until Ctrl-C.
 //!
 //! They are plain redis-servers. Each writes every change to its disk before it answers, so after a restart it still knows
 //! all that it has promised, and votes again at once.
 
+use anarchoredis::proxy::{Proxy, Settings};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io;
@@ -43,12 +44,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for node in &mut nodes {
         node.wait_until_it_answers().await?;
     }
-    greet(&nodes);
+    let proxy = start_proxy(&nodes).await?;
+    greet(&nodes, &proxy);
     tokio::select! {
         asked = tokio::signal::ctrl_c() => asked?,
         failed = keep_running(&mut nodes) => failed?,
     }
     println!("\nstopping the nodes");
+    proxy.close().await;
     stop(&mut nodes).await;
     Ok(())
 }
@@ -113,8 +116,22 @@ impl Node {
     }
 }
 
-fn greet(nodes: &[Node]) {
-    let urls: Vec<String> = nodes.iter().map(|node| format!("redis://127.0.0.1:{}", node.port)).collect();
+fn urls(nodes: &[Node]) -> Vec<String> {
+    nodes.iter().map(|node| format!("redis://127.0.0.1:{}", node.port)).collect()
+}
+
+/// On port 6380, where that is free.
+async fn start_proxy(nodes: &[Node]) -> Result<Proxy, Box<dyn Error>> {
+    let client = anarchoredis::Client::builder().nodes(urls(nodes)).connect().await?;
+    let on = |address: &str| Settings { listen: vec![address.to_owned()], ..Settings::default() };
+    match Proxy::start(client.clone(), on("127.0.0.1:6380")).await {
+        Ok(proxy) => Ok(proxy),
+        Err(_) => Ok(Proxy::start(client, on("127.0.0.1:0")).await?),
+    }
+}
+
+fn greet(nodes: &[Node], proxy: &Proxy) {
+    let urls = urls(nodes);
     let first = &nodes[0];
     // The example knows the usual ports by itself.
     let list = if first.port == FIRST_PORT { String::new() } else { format!(" -- {}", urls.join(" ")) };
@@ -122,7 +139,11 @@ fn greet(nodes: &[Node]) {
     for (node, url) in nodes.iter().zip(&urls) {
         println!("  {url}   process {}", node.process.id());
     }
-    println!("\nuse them as one store:");
+    println!("\nuse them as one store, with any Redis client:");
+    if let Some(address) = proxy.addresses().first() {
+        println!("  redis-cli -p {}", address.port());
+    }
+    println!("or from Rust:");
     println!("  cargo run --example quickstart{list}");
     println!("\nlook at one node, behind the store's back (its values are plain Redis values):");
     println!("  redis-cli -p {} GET greeting", first.port);

@@ -13,6 +13,7 @@ pub mod error;
 pub mod heal;
 pub mod node;
 pub mod protocol;
+pub mod proxy;
 pub mod script;
 pub mod surroundings;
 pub mod telemetry;

@@ -13,6 +13,7 @@ mod pubsub;
 mod roster;
 mod run;
 mod session;
+pub(crate) mod steps;
 mod transaction;
 mod versions;
 mod walk;
@@ -148,6 +149,18 @@ impl Client {
 
     pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
         &self.inner.coordinator
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.inner.table
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn consistency(&self) -> Consistency {
+        self.consistency
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {

@@ -77,7 +77,7 @@ async fn finish(running: &mut Vec<(usize, BoxFuture<'_, Result<Value>>)>, replie
 }
 
 /// In a pipeline every error has its place; its code tells what happened to the data, as [`crate::outcome_of`] reads it.
-pub(super) fn reply_or_error(result: Result<Value>) -> Value {
+pub(crate) fn reply_or_error(result: Result<Value>) -> Value {
     match result {
         Ok(value) => value,
         Err(Error::Command(error)) => Value::ServerError(error),

@@ -17,7 +17,7 @@ impl Client {
         self.run_plan(plan).await
     }
 
-    pub(super) fn plan(&self, args: &[&[u8]]) -> Result<Plan> {
+    pub(crate) fn plan(&self, args: &[&[u8]]) -> Result<Plan> {
         self.check_size(args.iter())?;
         Ok(self.inner.table.plan(args, self.inner.coordinator.now_ms())?)
     }
@@ -33,7 +33,7 @@ impl Client {
         Err(Refusal::Invalid(words))
     }
 
-    pub(super) async fn run_plan(&self, plan: Plan) -> Result<Value> {
+    pub(crate) async fn run_plan(&self, plan: Plan) -> Result<Value> {
         match plan {
             Plan::Local(value) => Ok(value),
             Plan::Read(call) => self.run_call(Access::Read, call).await,

@@ -83,7 +83,13 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_queueing(&self) -> bool {
+    /// Whether commands run as they come: nothing stands behind MULTI, and nothing is watched.
+    pub(crate) fn is_plain(&self) -> bool {
+        let state = self.state();
+        state.queue.is_none() && state.watch.is_none()
+    }
+
+    pub(crate) fn is_queueing(&self) -> bool {
         self.state().queue.is_some()
     }
 

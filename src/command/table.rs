@@ -75,6 +75,11 @@ impl Table {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry.verdict.err()))
     }
 
+    /// Whether a node knows the command (lower case).
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// With the cluster's scopes, which say what is one register.
     #[must_use]
     pub fn with_scopes(self, scopes: Scopes) -> Self {
@@ -97,7 +102,7 @@ impl Table {
     }
 
     /// What a server checks before it would queue a command.
-    pub(super) fn check(&self, args: &[&[u8]]) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, args: &[&[u8]]) -> Result<(), Refusal> {
         self.entry_for(&Request::new(args)?).map(|_| ())
     }
 
