@@ -6,16 +6,17 @@
 --         claim: 2 cluster, 3 node, 4 members (node ids, comma between), 5 run id, 6 scopes, 7 purge age ms ('' nothing is purged): a fresh, empty node is taken for a cluster that is being initialised
 --         start: 2 cluster, 3 fence: a claimed node becomes a voter of epoch 1
 --         readmit: 2 node, 3 run id, 4 fence, 5 run id that was recorded: the same data after a restart that cannot have lost any
---         demote: 2 node, 3 fence, 4 run id that was recorded: a node that may hold older data does not vote until it is promoted
+--         demote: 2 node, 3 new fence, 4 run id that was recorded, 5 fence that was seen: a node that may hold older data does not vote until it is promoted
 --         rejoin: 2 node, 3 epoch, 4 run id, 5 fence: a heal pass over a joining node begins
 --         epoch: 2 node, 3 epoch, 4 fence: never down, and within one generation (a million epochs); joining nodes keep their role
 --         move: 2 cluster, 3 node, 4 members, 5 first epoch of a generation that was decided, 6 fence, 7 run id, 8 generation of the last FLUSHALL, 9 scopes, 10 purge age ms: a node of an
---         older generation goes there; a voter of the one before votes on, an empty server and any other node joins; what was flushed since goes
+--         older generation goes there; a member that voted in the one before votes on, an empty server and any other member joins; what was flushed since goes
 --         promote: 2 node, 3 epoch, 4 run id, 5 new fence, 6 fence of the whole heal pass: a joining node that holds all that the voters hold becomes one
 --         forget: 2 fence: drop a register that no voter has; only on a joining node
 --         mark: 2 fence, 3 register, 4 ballot: remember that a node misses the register's last settle
 --         clean: 2 fence, 3 register, 4 ballot: take a register off the dirty set unless it was marked again
--- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs, scopes, generation of the last FLUSHALL, purge age ms}; '' where unknown
+-- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs, scopes, generation of the last FLUSHALL, purge age ms, generation that was decided last as far
+--         as this node knows}; '' where unknown
 --         {'OK'} {'CLAIMED', cluster, members} {'NOT_EMPTY', number of keys} {'OTHER', field, value} {'REFUSED', error}
 -- ERRORS  none of its own
 local what = ARGV[1]
@@ -40,7 +41,7 @@ end
 if what == 'look' then
   local time = redis.call('TIME')
   return {'NODE', cluster, node, epoch, role, run_id, members, fence, as_text(redis.call('DBSIZE')),
-    as_text(time[1] * 1000000 + time[2]), scopes, flushed, purge_age_ms}
+    as_text(time[1] * 1000000 + time[2]), scopes, flushed, purge_age_ms, redis.call('HGET', 'anrcho_config', 'generation') or '0'}
 elseif what == 'claim' then
   if cluster ~= '' then
     if cluster ~= ARGV[2] or node ~= ARGV[3] then return {'CLAIMED', cluster, members} end
@@ -60,6 +61,7 @@ elseif what == 'readmit' then
 elseif what == 'demote' then
   if node ~= ARGV[2] then return {'OTHER', 'node', node} end
   if run_id ~= ARGV[4] then return {'OTHER', 'run_id', run_id} end
+  if fence ~= ARGV[5] then return {'OTHER', 'fence', ''} end
   return write_with_fence(ARGV[3], 'role', 'joining')
 elseif what == 'rejoin' then
   if node ~= ARGV[2] then return {'OTHER', 'node', node} end
@@ -76,15 +78,20 @@ elseif what == 'move' then
     if redis.call('DBSIZE') > 0 then return {'NOT_EMPTY', as_text(redis.call('DBSIZE'))} end
   elseif cluster ~= ARGV[2] or node ~= ARGV[3] then
     return {'CLAIMED', cluster, members}
-  elseif from >= to then
+  elseif from > to then
+    return {'OK'}
+  elseif from == to then
+    -- Two configurations of one generation must not both find their voters.
+    if members ~= ARGV[4] or flushed ~= ARGV[8] then return {'OTHER', 'members', members} end
     return {'OK'}
   end
+  if not string.find(',' .. ARGV[4] .. ',', ',' .. ARGV[3] .. '[@,]') then return {'OTHER', 'node', node} end
   local votes_on = role == 'voter' and from + 1 == to
   if cluster ~= '' and tonumber(ARGV[8]) > from then
     -- Everything goes but the register that says so.
     local kept = {}
     for _, key in ipairs({'anrcho_config', 'anrcho_version:{anrcho_config}'}) do kept[key] = redis.call('DUMP', key) or nil end
-    redis.call('FLUSHDB')
+    redis.call('FLUSHDB', 'ASYNC')
     for key, value in pairs(kept) do redis.call('RESTORE', key, 0, value) end
   end
   return write_with_fence(ARGV[6], 'cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'epoch', ARGV[5], 'flushed', ARGV[8], 'scopes', ARGV[9] or '', 'purge_age_ms', ARGV[10] or '',

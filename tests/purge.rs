@@ -19,6 +19,7 @@ fn config() -> Config {
     Config {
         operation_timeout: Duration::from_millis(400),
         max_clock_offset: Duration::from_millis(100),
+        retry_window: Duration::from_millis(1_300),
         purge_age: Duration::from_millis(1_500),
         ..Config::default()
     }

@@ -124,7 +124,7 @@ impl Builder {
             check_quorum(&nodes)?;
         }
         let table = command_table(&nodes, &config).await?.with_scopes(scopes);
-        let roster = Arc::new(Roster { configuration, nodes });
+        let roster = Arc::new(Roster::new(configuration, nodes));
         let coordinator = Coordinator::start(roster.view(), Arc::clone(&config));
         let consistency = config.consistency;
         let listeners = Listeners::start(&roster.nodes);
@@ -166,12 +166,14 @@ fn longest_op(config: &Config) -> Duration {
 /// What the nodes have forgotten must be out of reach of every op.
 fn check_purge_age(cluster: &Cluster, config: &Config) -> Result<(), ConnectError> {
     let Ok(purge_age_ms) = cluster.terms.purge_age_ms.parse() else { return Ok(()) };
-    let (needed, purge_age) = (longest_op(config), Duration::from_millis(purge_age_ms));
+    // An op with much to send may take up to its memory on the nodes.
+    let needed = longest_op(config).max(config.retry_window);
+    let purge_age = Duration::from_millis(purge_age_ms);
     if needed < purge_age {
         return Ok(());
     }
     Err(ConnectError::List(format!(
-        "the cluster forgets deletions after {purge_age:?}, which must be more than twice operation_timeout and four times max_clock_offset together, here {needed:?}"
+        "the cluster forgets deletions after {purge_age:?}, which must be more than retry_window, and than twice operation_timeout and four times max_clock_offset together, here {needed:?}"
     )))
 }
 

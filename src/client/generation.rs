@@ -72,10 +72,11 @@ impl Client {
     /// Decides that this configuration comes after the present one, and goes on with it. False where another one was decided
     /// before, which this client then follows.
     pub(crate) async fn begin_generation(&self, here: &Configuration, next: Configuration) -> Result<bool> {
-        if !self.follow_decision(here).await? {
+        // One read: what was decided, and the digest at which nothing else was.
+        let decided = self.decided().await?;
+        if self.goes_on_with(here, decided.next).await {
             return Ok(false);
         }
-        let decided = self.decided().await?;
         let removed = here.members.iter().find(|member| !next.contains(&member.id));
         self.decide(&next, removed, decided.digest).await?;
         self.inner.adopt(next).await;
@@ -84,14 +85,15 @@ impl Client {
 
     /// Carries on what was decided after this configuration; true where nothing was.
     pub(crate) async fn follow_decision(&self, here: &Configuration) -> Result<bool> {
-        match self.decided().await?.next {
-            Some(next) if next.generation > here.generation => {
-                self.inner.adopt(next).await;
-                self.inner.move_all().await;
-                Ok(false)
-            }
-            _ => Ok(true),
-        }
+        let next = self.decided().await?.next;
+        Ok(!self.goes_on_with(here, next).await)
+    }
+
+    async fn goes_on_with(&self, here: &Configuration, decided: Option<Configuration>) -> bool {
+        let Some(next) = decided.filter(|next| next.generation > here.generation) else { return false };
+        self.inner.adopt(next).await;
+        self.inner.move_all().await;
+        true
     }
 
     /// Whoever decided on a change may have died before the first move: then the next one who looks goes on with it, before it writes

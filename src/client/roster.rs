@@ -3,7 +3,7 @@
 //! Every node of a newer generation says who its members are. The client goes on with those, and moves the members that are still
 //! in an older generation: who began the change may have died.
 
-use super::Inner;
+use super::{Client, Inner};
 use crate::config::Config;
 use crate::coordinator::View;
 use crate::node::{
@@ -22,9 +22,16 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
+    /// From now on the nodes are asked as members of this configuration.
+    pub(super) fn new(configuration: Configuration, nodes: Vec<Arc<RemoteNode>>) -> Roster {
+        let expected = Arc::new(configuration.clone());
+        nodes.iter().for_each(|node| node.expect(Arc::clone(&expected)));
+        Roster { configuration, nodes }
+    }
+
     pub(super) fn view(&self) -> View {
         let nodes = self.nodes.iter().map(|node| Arc::new(Arc::clone(node)) as Arc<dyn Node>).collect();
-        View::new(self.configuration.generation, nodes)
+        View::new(self.configuration.generation, self.configuration.flushed, nodes)
     }
 
     /// The same members' nodes again, and new ones for new members; in the old order, so that a walk under way goes on.
@@ -32,7 +39,7 @@ impl Roster {
         &self,
         configuration: Configuration,
         start: impl Fn(&Member) -> Option<Arc<RemoteNode>>,
-    ) -> Roster {
+    ) -> Option<Roster> {
         let stays = |node: &Arc<RemoteNode>| match node.member() {
             Some(id) => configuration.contains(&id),
             None => configuration.members.iter().any(|member| member.address.as_deref() == Some(node.name())),
@@ -46,7 +53,8 @@ impl Roster {
         nodes.extend(new);
         let left = configuration.members.len().saturating_sub(nodes.len());
         nodes.extend(nameless.take(left).cloned());
-        Roster { configuration, nodes }
+        // All N, or none: W1 needs an answer of each.
+        (nodes.len() == configuration.members.len()).then(|| Roster::new(configuration, nodes))
     }
 }
 
@@ -90,10 +98,22 @@ pub(super) async fn follow(client: Weak<Inner>, mut occasions: watch::Receiver<u
     while occasions.changed().await.is_ok() {
         let Some(strong) = client.upgrade() else { return };
         strong.catch_up().await;
+        if strong.is_behind() {
+            // Whoever decided it has died, or is slow.
+            let consistency = strong.config.consistency;
+            Client { inner: strong, consistency }.finish_what_was_decided().await;
+        }
     }
 }
 
 impl Inner {
+    /// Whether a node knows of a decision that nobody has carried out yet.
+    fn is_behind(&self) -> bool {
+        let roster = self.roster();
+        let newest = roster.nodes.iter().filter_map(|node| Some(node.session()?.decided)).max();
+        newest.is_some_and(|newest| newest > roster.configuration.generation)
+    }
+
     pub(crate) fn roster(&self) -> Arc<Roster> {
         Arc::clone(&self.roster.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -119,7 +139,11 @@ impl Inner {
         let current = self.roster();
         let like = current.nodes.first().map(|node| node.redis_client().clone());
         let start = |member: &Member| self.starter.start(member, like.as_ref()?);
-        let next = Arc::new(current.followed_by(configuration, start));
+        let Some(next) = current.followed_by(configuration, start) else {
+            tracing::error!("not every new member has an address that can be used: this client stays behind");
+            return;
+        };
+        let next = Arc::new(next);
         {
             let mut roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
             if roster.configuration.generation >= next.configuration.generation {
@@ -139,6 +163,7 @@ impl Inner {
             let is_there =
                 |session: &Arc<Session>| session.epoch.generation() >= roster.configuration.generation;
             match node.session() {
+                Some(_) if node.is_stranger() => false,
                 Some(session) if is_there(&session) => true,
                 Some(session) => match self.move_node(node, &session, &roster.configuration).await {
                     Ok(()) => true,

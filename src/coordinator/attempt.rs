@@ -68,12 +68,12 @@ impl Attempt {
     /// Sends apply to every voter.
     pub(super) fn begin(
         coordinator: &Arc<Coordinator>,
+        view: Arc<View>,
         work: &Arc<Work>,
         op: OpId,
         keep: bool,
         deadline: Instant,
     ) -> Attempt {
-        let view = coordinator.view();
         let voters = view.voters();
         let ballot = coordinator.next_ballot();
         let kind = if work.access == Access::Read { Kind::SlowRead } else { Kind::Mutation };

@@ -60,12 +60,17 @@ impl Coordinator {
             may_have_run: false,
             deadline,
             ends_ms: self.now_ms().saturating_add(millis(deadline.saturating_duration_since(Instant::now()))),
+            began_in: None,
             generation: 0,
             reasons: Vec::new(),
             alone_since: None,
         };
         loop {
-            let mut attempt = Attempt::begin(self, work, journey.op, journey.keep, deadline);
+            let view = self.view();
+            if journey.was_flushed(&view) {
+                return Err(journey.give_up(self));
+            }
+            let mut attempt = Attempt::begin(self, view, work, journey.op, journey.keep, deadline);
             attempt.early = early.take();
             let began = Instant::now();
             let ended = attempt.run().await;

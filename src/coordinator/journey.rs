@@ -2,6 +2,7 @@
 
 use super::Coordinator;
 use super::attempt::Attempt;
+use super::view::View;
 use crate::error::Error;
 use crate::protocol::OpId;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(super) struct Journey {
     pub(super) deadline: Instant,
     /// The same by the time of day, in ms: a machine that slept has a clock that stood still, and nodes that have forgotten the op.
     pub(super) ends_ms: u64,
+    /// The generation of its first round.
+    pub(super) began_in: Option<u64>,
     /// Whose reasons they are.
     pub(super) generation: u64,
     pub(super) reasons: Vec<Option<String>>,
@@ -46,6 +49,12 @@ impl Journey {
     /// Whether someone has ended it on a node with SCRIPT KILL, who would not want to see it again.
     pub(super) fn was_killed(&self) -> bool {
         self.reasons.iter().flatten().any(|reason| reason.contains("Script killed by user"))
+    }
+
+    /// Whether nodes that may have run it have deleted everything since, with the memory of it: a second run would be another one (I5).
+    pub(super) fn was_flushed(&mut self, view: &View) -> bool {
+        let began_in = *self.began_in.get_or_insert(view.generation());
+        self.may_have_run && view.flushed > began_in
     }
 
     /// Short at first, since most collisions are over at once; then in proportion to what a round takes here, or the others come between

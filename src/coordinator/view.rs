@@ -14,6 +14,8 @@ const CLOCKS_DRIFT_MS: u64 = 10;
 /// The members of one generation. It never changes; a coordinator goes on to the next one.
 pub struct View {
     generation: u64,
+    /// The generation in which everything was deleted last.
+    pub(super) flushed: u64,
     pub(super) nodes: Vec<Arc<dyn Node>>,
     pub(super) quorum: Quorum,
 }
@@ -29,8 +31,8 @@ impl fmt::Debug for View {
 
 impl View {
     /// These nodes are all members of the generation, in the order of their indices.
-    pub fn new(generation: u64, nodes: Vec<Arc<dyn Node>>) -> View {
-        View { generation, quorum: Quorum::of(nodes.len()), nodes }
+    pub fn new(generation: u64, flushed: u64, nodes: Vec<Arc<dyn Node>>) -> View {
+        View { generation, flushed, quorum: Quorum::of(nodes.len()), nodes }
     }
 
     /// The generation that all answers belong to.

@@ -40,6 +40,8 @@ impl Pass {
         for (place, node) in nodes.iter().enumerate() {
             let emptied = node.refusal() == Some(Refusal::Emptied);
             match node.seat() {
+                // One of another generation is moved, not filled.
+                Seat::Voter(epoch) if epoch.generation() != self.roster.configuration.generation => {}
                 Seat::Voter(epoch) => voters.push((place, epoch)),
                 Seat::Joining => joining.push(place),
                 Seat::Away(_) if emptied => joining.push(place),
@@ -124,7 +126,7 @@ impl Pass {
             if opened.look.epoch >= epoch {
                 return Err(of_node(node, other_pass("it has brought the node back")));
             }
-            let args = ["demote", &id, &fence, &opened.look.run_id.clone()];
+            let args = ["demote", &id, &fence, &opened.look.run_id, &opened.look.fence];
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         }
         let args = ["rejoin", &id, &number, &run_id, &fence];

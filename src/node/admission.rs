@@ -117,7 +117,7 @@ fn change(surroundings: &dyn Surroundings, opened: &Opened, cluster: &Cluster) -
         }
         Admission::Demote => {
             tracing::warn!(node = %look.node, "the server may hold older data than it has answered for: it does not vote until healed");
-            vec!["demote".into(), look.node.clone(), fence(), look.run_id.clone()]
+            vec!["demote".into(), look.node.clone(), fence(), look.run_id.clone(), look.fence.clone()]
         }
         _ => return None,
     };
@@ -146,6 +146,7 @@ fn session(opened: Opened) -> Session {
         cluster: Arc::from(opened.look.cluster.as_str()),
         run_id: Arc::from(opened.info.run_id.as_str()),
         configuration: Arc::new(opened.look.configuration()),
+        decided: opened.look.decided,
         offset_ms: opened.offset_ms,
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
     }

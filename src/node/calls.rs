@@ -2,11 +2,14 @@
 
 use super::error::CallError;
 use super::remote::{MISSES, RemoteNode, State};
+use super::session::Session;
 use super::{Calling, Encode, Node, Seat};
 use crate::protocol::{Epoch, Role};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+const STRANGER: &str = "it is in another configuration of this generation, or no member of it";
 
 /// Calls own their node, so that a round that has decided can leave them behind.
 impl Node for Arc<RemoteNode> {
@@ -17,6 +20,7 @@ impl Node for Arc<RemoteNode> {
     fn seat(&self) -> Seat {
         match &*self.lock() {
             State::Away(refusal) => Seat::Away(refusal.to_string()),
+            State::Up(_) if self.is_stranger() => Seat::Away(STRANGER.into()),
             State::Up(_) if self.hangs() => Seat::Away("it has stopped answering".into()),
             State::Up(session) if session.role == Role::Voter => Seat::Voter(session.epoch),
             State::Up(_) => Seat::Joining,
@@ -24,15 +28,16 @@ impl Node for Arc<RemoteNode> {
     }
 
     fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
-        let session = self.session().filter(|session| session.role == Role::Voter && session.epoch == epoch);
-        match session {
+        let votes = |session: &Arc<Session>| session.role == Role::Voter && session.epoch == epoch;
+        match self.session().filter(votes).filter(|_| !self.is_stranger()) {
             Some(session) => self.send_over(session, encode, time_left),
             None => not_sent("it does not vote under the round's epoch".into()),
         }
     }
 
     fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling {
-        match self.session().filter(|session| session.epoch.generation() == generation) {
+        let is_in = |session: &Arc<Session>| session.epoch.generation() == generation;
+        match self.session().filter(is_in).filter(|_| !self.is_stranger()) {
             Some(session) => self.send_over(session, encode, time_left),
             None => not_sent("it belongs to another generation of the cluster".into()),
         }

@@ -2,6 +2,7 @@
 
 use crate::command::RESERVED_PREFIX;
 use crate::protocol::Epoch;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A node of the cluster, whatever server is behind it now.
@@ -56,6 +57,13 @@ impl Configuration {
     /// The other way round.
     pub fn members_text(&self) -> String {
         self.members.iter().map(Member::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether it is the same one, wherever the members are reached.
+    pub fn is_same(&self, other: &Configuration) -> bool {
+        let ids =
+            |of: &Configuration| of.members.iter().map(|member| member.id.clone()).collect::<BTreeSet<_>>();
+        (self.generation, self.flushed) == (other.generation, other.flushed) && ids(self) == ids(other)
     }
 
     /// Whether a node of this id is one of them.

@@ -89,6 +89,8 @@ pub struct Look {
     pub flushed: u64,
     /// How old a tombstone is before it may go, in ms; empty where nothing is purged.
     pub purge_age_ms: String,
+    /// The generation that was decided last, as far as this node knows.
+    pub decided: u64,
 }
 
 impl Look {
@@ -113,6 +115,7 @@ impl Look {
             scopes: scopes(&text(next()?)?)?,
             flushed: integer(next()?)?,
             purge_age_ms: text(next()?)?,
+            decided: integer(next()?)?,
         })
     }
 

@@ -1,6 +1,7 @@
 //! A node behind a connection: what it counts as now, and how calls reach it.
 
 use super::admission::{Cluster, new_fence};
+use super::configuration::Configuration;
 use super::error::{CallError, Refusal};
 use super::session::{Opened, Session, call_error, load_scripts, open};
 use super::{Calling, Encode, Latency, Seats, supervisor};
@@ -38,6 +39,10 @@ pub struct RemoteNode {
     seats: Arc<Seats>,
     /// The member that it last was.
     member: Mutex<Option<Arc<str>>>,
+    /// The configuration that its client goes by.
+    expected: Mutex<Option<Arc<Configuration>>>,
+    /// The server says that it is in another configuration of the same generation, or it is no member.
+    stranger: AtomicBool,
     state: Mutex<State>,
     pub(super) misses: AtomicU32,
     /// When the node last answered, in µs since 1970.
@@ -66,6 +71,8 @@ impl RemoteNode {
             cluster,
             seats,
             member: Mutex::default(),
+            expected: Mutex::default(),
+            stranger: AtomicBool::new(false),
             state: Mutex::new(State::Away(Refusal::Unreachable("not connected yet".into()))),
             misses: AtomicU32::new(0),
             answered_us: AtomicU64::new(0),
@@ -93,6 +100,28 @@ impl RemoteNode {
     /// The id of the member that it is, or was when it was last there.
     pub fn member(&self) -> Option<Arc<str>> {
         self.member.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes by this configuration: whoever says that it is in another one of the same generation is not asked.
+    pub fn expect(&self, configuration: Arc<Configuration>) {
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = Some(configuration);
+        self.compare_configurations(self.session().as_deref());
+    }
+
+    /// Whether it says that it is in another configuration of the same generation, or it is no member.
+    pub fn is_stranger(&self) -> bool {
+        self.stranger.load(Ordering::Relaxed)
+    }
+
+    fn compare_configurations(&self, session: Option<&Session>) {
+        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_other = |session: &Session, expected: &Configuration| {
+            session.configuration.generation == expected.generation
+                && (!expected.contains(&session.node) || !session.configuration.is_same(expected))
+        };
+        let stranger =
+            session.zip(expected.as_deref()).is_some_and(|(session, expected)| is_other(session, expected));
+        self.stranger.store(stranger, Ordering::Relaxed);
     }
 
     /// Why there is none.
@@ -125,11 +154,15 @@ impl RemoteNode {
             State::Away(_) => {}
         }
         let generation = match &state {
-            State::Up(session) => Some(session.epoch.generation()),
+            State::Up(session) => Some((session.epoch.generation(), session.decided)),
             State::Away(_) => None,
         };
+        self.compare_configurations(match &state {
+            State::Up(session) => Some(&**session),
+            State::Away(_) => None,
+        });
         *self.lock() = state;
-        generation.into_iter().for_each(|generation| self.seats.note(generation));
+        generation.into_iter().for_each(|(generation, decided)| self.seats.note(generation, decided));
         self.news.send_modify(|count| *count += 1);
     }
 

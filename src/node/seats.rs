@@ -42,13 +42,15 @@ impl Seats {
         self.lock().retain(|_, holder| holder != address);
     }
 
-    pub(super) fn note(&self, generation: u64) {
-        if self.newest.fetch_max(generation, Ordering::Relaxed) != generation {
+    /// The generation that a node is in, and the one that it knows was decided last.
+    pub(super) fn note(&self, generation: u64, decided: u64) {
+        let is_other = self.newest.fetch_max(generation, Ordering::Relaxed) != generation;
+        if is_other || decided > generation {
             self.occasions.send_modify(|count| *count += 1);
         }
     }
 
-    /// Hears of each newer generation, and whenever a node shows up in an older one.
+    /// Hears of each newer generation, and whenever a node shows up in an older one than it should be in.
     pub fn occasions(&self) -> watch::Receiver<u64> {
         self.occasions.subscribe()
     }

@@ -44,6 +44,8 @@ pub struct Session {
     pub run_id: Arc<str>,
     /// Who the nodes of its generation are.
     pub configuration: Arc<Configuration>,
+    /// The generation that was decided last, as far as the node knows.
+    pub decided: u64,
     pub(super) offset_ms: i64,
     /// Tells one connection from the next.
     pub(super) number: u64,

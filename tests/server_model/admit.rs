@@ -46,7 +46,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     let what = call.arg(1)?;
     let info = Info::load(&mut call)?;
     match what {
-        b"look" => Ok(look(&call, info)),
+        b"look" => look(&mut call, info),
         b"claim" => claim(&mut call, info),
         b"start" => start(&mut call, &info),
         b"readmit" | b"demote" => after_restart(&mut call, &info, what),
@@ -81,24 +81,15 @@ fn write_with_fence(call: &mut Call<'_, '_>, token: &[u8], fields: &[&[u8]]) -> 
     Ok(answer)
 }
 
-fn look(call: &Call<'_, '_>, info: Info) -> Reply {
+fn look(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
     let Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, fence } = info;
     let (keys, now_us) = (call.session.store.len().to_string(), call.session.now_us.to_string());
-    words![
-        "NODE",
-        cluster,
-        node,
-        epoch,
-        role,
-        run_id,
-        members,
-        fence,
-        keys,
-        now_us,
-        scopes,
-        flushed,
-        purge_age_ms
-    ]
+    let decided = call.session.call_string(&[b"HGET", b"anrcho_config", b"generation"])?;
+    let decided = decided.unwrap_or_else(|| b"0".to_vec());
+    let who = words!["NODE", cluster, node, epoch, role, run_id, members, fence, keys, now_us];
+    let Reply::Array(mut all) = who else { unreachable!("words are an array") };
+    all.extend([scopes, flushed, purge_age_ms, decided].map(Reply::bulk));
+    Ok(Reply::Array(all))
 }
 
 fn must_be_empty(call: &Call<'_, '_>) -> Ended<()> {
@@ -140,6 +131,9 @@ fn after_restart(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Rep
         return write_with_fence(call, call.arg(4)?, &[b"run_id", call.arg(3)?]);
     }
     must_be("run_id", &info.run_id, call.arg(4)?)?;
+    if call.args.get(4) != Some(&info.fence.as_slice()) {
+        return Ok(other("fence", b""));
+    }
     write_with_fence(call, call.arg(3)?, &[b"role", b"joining"])
 }
 
@@ -163,8 +157,14 @@ fn move_to(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
         must_be_empty(call)?;
     } else if info.cluster != call.arg(2)? || info.node != call.arg(3)? {
         return Ok(words!["CLAIMED", info.cluster, info.members]);
+    } else if from == to && (info.members != call.arg(4)? || info.flushed != call.arg(8)?) {
+        return Ok(other("members", &info.members));
     } else if from >= to {
         return Ok(words!["OK"]);
+    }
+    let is_named = |member: &[u8]| member.split(|byte| *byte == b'@').next() == call.arg(3).ok();
+    if !call.arg(4)?.split(|byte| *byte == b',').any(is_named) {
+        return Ok(other("node", &info.node));
     }
     let votes_on = info.role == b"voter" && from + 1 == to;
     if !info.cluster.is_empty() && call.number(8)? > from {
