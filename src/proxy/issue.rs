@@ -16,7 +16,9 @@ use std::sync::atomic::Ordering;
 impl Connection {
     /// Issues what may be issued; whether no further request is there.
     pub(super) fn issue(&mut self) -> bool {
-        self.paused = false;
+        if std::mem::take(&mut self.paused) {
+            self.set_blocked(false);
+        }
         while self.may_issue() {
             let request = match self.held.take() {
                 Some(request) => request,
@@ -54,6 +56,7 @@ impl Connection {
         }
         if self.must_pause(&name, &request) {
             (self.held, self.paused) = (Some(request), true);
+            self.set_blocked(true);
             return false;
         }
         if self.dialogue.must_wait(&name) && !self.slots.is_empty() {

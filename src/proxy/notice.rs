@@ -9,8 +9,15 @@ use super::slots::Slot;
 use crate::client::SubscriptionKind;
 use crate::command::{Access, Plan};
 use redis::Value;
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+/// Commands with subcommands.
+const CONTAINERS: [&str; 15] = [
+    "acl", "client", "cluster", "command", "config", "function", "latency", "memory", "module", "object",
+    "pubsub", "script", "slowlog", "xgroup", "xinfo",
+];
 
 /// What is neither shown to others nor kept.
 const MAY_NAME_PASSWORDS: [&str; 4] = ["acl", "auth", "hello", "migrate"];
@@ -32,9 +39,10 @@ impl Dialogue {
         shared.stats.requests.fetch_add(1, Ordering::Relaxed);
         self.peer.asks();
         {
+            let name = self.full_name(name, request);
             let mut told = self.peer.told();
-            if told.last != name {
-                name.chars().take(64).collect::<String>().clone_into(&mut told.last);
+            if told.last != *name {
+                told.last = name.chars().take(64).collect();
             }
         }
         let is_secret = !self.may_ask(name) || MAY_NAME_PASSWORDS.contains(&name);
@@ -46,6 +54,17 @@ impl Dialogue {
         }
     }
 
+    /// As statistics name it: with the subcommand, where it has one.
+    fn full_name<'a>(&self, name: &'a str, request: &Request) -> Cow<'a, str> {
+        if request.len() > 1 && CONTAINERS.contains(&name) {
+            let full = format!("{name}|{}", String::from_utf8_lossy(request.word(1)).to_ascii_lowercase());
+            if self.shared.client.table().has(&full) {
+                return Cow::Owned(full);
+            }
+        }
+        Cow::Borrowed(name)
+    }
+
     /// A request was answered: counted, and kept where it was slow.
     pub fn answered(&self, slot: &Slot, value: &Value) {
         let took = slot.began.elapsed();
@@ -53,7 +72,8 @@ impl Dialogue {
             || OF_TRANSACTIONS.contains(&slot.name.as_str())
             || self.shared.client.table().has(&slot.name);
         if is_known {
-            self.shared.stats.answered(&slot.name, took, value, false);
+            let name = self.full_name(&slot.name, &slot.request);
+            self.shared.stats.answered(&name, took, value, false);
         } else if let Some(code) = reply::code_of(value) {
             self.shared.stats.failed(code);
         }

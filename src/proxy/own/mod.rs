@@ -68,7 +68,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// Whether it is one of ours that a node would run as well, as far as its name and the number of its arguments go.
 pub fn can_be_queued(with: &Dialogue, name: &str, request: &Request) -> bool {
-    is_ours(name) && (name == "anarcho" || with.shared.client.table().check(&request.words()).is_ok())
+    // A command at a level of its own is no part of a transaction.
+    let is_anarchos = name == "anarcho" && sub(request) != "with";
+    is_ours(name) && (is_anarchos || with.shared.client.table().check(&request.words()).is_ok())
 }
 
 /// Answers it, if it is one of ours.
