@@ -63,14 +63,12 @@ fn wide(url: &str, protocol: &str) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "make clients"]
 async fn redis_py_finds_what_it_expects_of_a_redis() {
     on_both(|url| wide(url, "2")).await;
     on_both(|url| wide(url, "3")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "make clients"]
 async fn ioredis_and_node_redis_find_what_they_expect_of_a_redis() {
     on_both(|url| {
         let mut command = node("wide.mjs");
@@ -81,7 +79,6 @@ async fn ioredis_and_node_redis_find_what_they_expect_of_a_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "make clients"]
 async fn redis_benchmark_runs_its_default_tests() {
     let cluster = Cluster::start().await;
     let proxy = proxy(cluster.client().await).await;
@@ -97,7 +94,6 @@ async fn redis_benchmark_runs_its_default_tests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "make clients"]
 async fn redis_cli_shows_what_it_shows_of_a_redis() {
     let cluster = Cluster::start().await;
     let proxy = proxy(cluster.client().await).await;
@@ -120,7 +116,6 @@ async fn redis_cli_shows_what_it_shows_of_a_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "make clients"]
 async fn python_sees_nothing_of_a_node_that_dies_under_load() {
     let cluster = Cluster::durable(3).await;
     let proxy = proxy(cluster.client().await).await;
@@ -161,7 +156,6 @@ fn jobs(url: &str, count: &str) -> Command {
 
 /// RQ's keys have no hash tag: under the scope `rq:` all of them are one register, which its transactions and scripts need.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "make clients"]
 async fn a_thousand_jobs_of_rq_are_done_once_each_while_nodes_are_killed() {
     let plain = Server::with(Version::V7_0).start().await;
     run(jobs(&plain.url(), "200")).await;
