@@ -1,5 +1,5 @@
 //! Random moments: a push on its way to nodes that it reaches at different times, while somebody begins to wait. A waiter that is sure of
-//! its subscriptions never tries by itself, so a wake that is lost is one that waits for ever.
+//! its subscriptions tries by itself only every few seconds; what it finds then, though no node told of it, is a wake that was lost.
 //!
 //! `ANARCHO_SEED` begins with another seed, `ANARCHO_SEEDS` tries more of them.
 
@@ -73,6 +73,9 @@ async fn no_wake_is_lost_whatever_reaches_which_node_when() {
             });
             let woken = join_all(all).await;
             assert!(woken.iter().all(|woken| *woken), "seed {seed}, round {round}: {woken:?}");
+            let metrics = takers.client.metrics();
+            let is_none_lost = metrics.lines().any(|line| line == "anarcho_waiters_unheard_total 0");
+            assert!(is_none_lost, "seed {seed}, round {round}: a wake was lost\n{metrics}");
             takers.links.iter().chain(&givers.links).for_each(|link| link.heal());
             cluster.until_all_vote(&takers.client).await;
             cluster.until_all_vote(&givers.client).await;
