@@ -61,6 +61,8 @@ pub struct Telemetry {
     pub retries: Counter,
     /// Rounds that went on without their slowest node.
     pub hedges: Counter,
+    /// Waiters that found something, after a long rest, that no node had told of.
+    pub waiters_unheard: Counter,
     requested: Family<OfNode, Counter>,
     done: Family<OfNode, Counter>,
     failed: Family<OfNode, Counter>,
@@ -119,6 +121,12 @@ impl Default for Telemetry {
             nacks: add(r, "nacks", "Answers that said that a higher ballot is promised", Counter::default()),
             retries: add(r, "retries", "Rounds that were begun again under the same op", Counter::default()),
             hedges: add(r, "hedges", "Rounds that went on without their slowest node", Counter::default()),
+            waiters_unheard: add(
+                r,
+                "waiters_unheard",
+                "Waiters that found what no node had told of",
+                Counter::default(),
+            ),
             requested: add(
                 r,
                 "repairs_requested",

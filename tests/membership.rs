@@ -100,6 +100,32 @@ async fn a_removed_member_is_not_asked_any_more_and_clients_may_still_name_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_listens_to_a_new_member_and_no_more_to_a_removed_one_that_still_runs() {
+    let servers = servers(4).await;
+    let store = client(&servers[..3]).await;
+    let mut taker = store.clone();
+    let waiting = tokio::spawn(async move { taker.blpop::<_, (String, String)>("k", 0.0).await });
+    let listened = async |expected: [u64; 4]| {
+        let mut all = Vec::new();
+        for server in &servers {
+            let asked = server.run::<(String, u64)>(&["PUBSUB", "NUMSUB", "anrcho_wake:{k}"]).await;
+            all.push(asked.expect("NUMSUB").1);
+        }
+        all == expected
+    };
+    eventually("all members are listened to", SOON, || listened([1, 1, 1, 0])).await;
+    let replaced = healer(&servers[..3])
+        .await
+        .replace(&address(&servers[2]), &servers[3].url(), &Config::default(), &Silent)
+        .await
+        .expect("a replacement");
+    assert!(replaced.complete, "{replaced:?}");
+    eventually("the new members are listened to", SOON, || listened([1, 1, 0, 1])).await;
+    let _: () = client(&servers[..2]).await.rpush("k", "v").await.expect("a write");
+    assert_eq!(waiting.await.expect("no panic").expect("a reply"), ("k".into(), "v".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_member_is_replaced_by_an_empty_server() {
     let servers = servers(4).await;
     let store = client(&servers[..3]).await;

@@ -4,6 +4,7 @@ mod harness;
 mod workload;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anarchoredis::{Client, Delivery, Error, PubSubStream, SubscriptionKind};
@@ -307,12 +308,7 @@ async fn subscribing_as_a_command_says_where_messages_come_from_and_scripts_do_n
     assert!(error.to_string().contains("is refused in scripts"), "{error}");
 }
 
-/// The control of "once": what makes two copies one message is the envelope alone.
-#[tokio::test]
-async fn a_copy_is_known_by_its_envelope_and_what_has_none_is_not_heard() {
-    let cluster = Cluster::start().await;
-    let client = cluster.client().await;
-    let mut stream = subscriber(&client, "news").await;
+async fn until_heard_from_all(cluster: &Cluster) {
     let listened = async || {
         let mut all = true;
         for server in cluster.iter() {
@@ -323,6 +319,34 @@ async fn a_copy_is_known_by_its_envelope_and_what_has_none_is_not_heard() {
         all
     };
     eventually("all nodes are listened to", PATIENCE, listened).await;
+}
+
+/// Lets one node carry messages of publishers, as `from_to` says in Lua, publisher and sequence being made of `i`; and tells what is heard of them.
+async fn carried(
+    server: &harness::Server,
+    stream: &mut PubSubStream,
+    [from_to, publisher, sequence]: [&str; 3],
+) -> usize {
+    static ENDS: AtomicU64 = AtomicU64::new(1);
+    let end = ENDS.fetch_add(1, Ordering::Relaxed);
+    let script = format!(
+        "local function carry(publisher, sequence, text)
+            redis.call('PUBLISH', 'anrcho_pub:news', string.format('%016x-%016x %s', publisher, sequence, text))
+        end
+        for i = {from_to} do carry({publisher}, {sequence}, 'text') end
+        carry(4000000000, {end}, 'end')"
+    );
+    server.run::<Value>(&["EVAL", &script, "0"]).await.expect("EVAL");
+    until_end(stream).await.len()
+}
+
+/// The control of "once": what makes two copies one message is the envelope alone.
+#[tokio::test]
+async fn a_copy_is_known_by_its_envelope_and_what_has_none_is_not_heard() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let mut stream = subscriber(&client, "news").await;
+    until_heard_from_all(&cluster).await;
     for server in cluster.iter() {
         for message in [
             "no envelope",
@@ -336,6 +360,40 @@ async fn a_copy_is_known_by_its_envelope_and_what_has_none_is_not_heard() {
     }
     run::<i64>(&client, "PUBLISH news end").await;
     assert_eq!(until_end(&mut stream).await, ["once", "later", "twice?", "another publisher's"]);
+}
+
+#[tokio::test]
+async fn a_late_copy_is_not_heard_again_though_thousands_have_published_since() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let mut stream = subscriber(&client, "news").await;
+    until_heard_from_all(&cluster).await;
+    let of_all = ["1, 3000", "i", "1"];
+    assert_eq!(carried(&cluster[0], &mut stream, of_all).await, 3_000);
+    assert_eq!(carried(&cluster[1], &mut stream, of_all).await, 0, "heard twice");
+}
+
+#[tokio::test]
+async fn a_message_is_heard_though_a_thousand_later_ones_came_before_it_and_dropped_behind_thousands() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let mut stream = subscriber(&client, "news").await;
+    until_heard_from_all(&cluster).await;
+    for (turn, (node, messages, heard)) in [
+        // Every second one is published elsewhere.
+        (0, ["2, 1001", "171", "2 * i"], 1_000),
+        (1, ["1, 1", "171", "1"], 1),
+        (0, ["1002, 4001", "171", "2 * i"], 3_000),
+        (1, ["1, 1", "171", "3"], 0),
+        // Where none is, any number may come before it.
+        (0, ["2, 10001", "172", "i"], 10_000),
+        (1, ["1, 1", "172", "1"], 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(carried(&cluster[node], &mut stream, messages).await, heard, "{turn}");
+    }
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ impl Builder {
         let roster = Arc::new(Roster::new(configuration, nodes));
         let coordinator = Coordinator::start(roster.view(), Arc::clone(&config));
         let consistency = config.consistency;
-        let listeners = Listeners::start(&roster.nodes);
+        let listeners = Listeners::start(roster.configuration.generation, &roster.nodes);
         let publisher = Publisher::new(config.surroundings.random());
         let (lines, exchange) = (Arc::default(), Arc::default());
         let roster = RwLock::new(roster);

@@ -2,14 +2,14 @@
 //!
 //! A message travels as `PUBLISHER-SEQUENCE MESSAGE`, both numbers 16 hex digits. Each publisher sends its messages to every node in the order of
 //! their sequence, over one connection, so that each node hands them on in that order; the first copy of each counts, and the firsts of ordered copies
-//! are in order. Where a node lacks some that others carry (it was cut off, or lags), a message may overtake an earlier one. Never is one heard twice:
-//! for each topic and publisher the sequences that were heard are remembered, the latest [`REMEMBERED`] one by one, and whatever is below those counts
-//! as heard.
+//! are in order. Where a node lacks some that others carry (it was cut off, or lags), a message may overtake an earlier one. [`Once`] remembers what was
+//! heard, and says within which bounds none is heard twice.
 
+use super::once::Once;
 use crate::command::of_node;
 use crate::node::{Hear, Topic};
 use redis::{Msg, PushKind, Value};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,6 @@ use tokio::time::Instant;
 
 /// What stands before a message: two numbers of 16 hex digits, with a dash between and a space behind.
 pub(super) const ENVELOPE: usize = 34;
-/// So many sequences of one publisher are remembered one by one.
-const REMEMBERED: usize = 512;
-/// So many publishers are told apart on one topic; the one that was silent longest goes first.
-const PUBLISHERS: usize = 1_024;
 /// What was heard of a topic is remembered for so long after its last subscriber left.
 const FORGETS_AFTER: Duration = Duration::from_secs(60);
 /// A subscriber that has left so many messages, or bytes, unread is dropped, as Redis drops it.
@@ -125,46 +121,12 @@ impl Inbox {
     }
 }
 
-/// What was heard of one publisher.
-#[derive(Debug)]
-struct Seen {
-    /// All up to here count as heard.
-    floor: u64,
-    above: BTreeSet<u64>,
-    last: Instant,
-}
-
 /// One topic's subscribers, and what it has brought.
 #[derive(Debug, Default)]
 struct Desk {
-    publishers: HashMap<u64, Seen>,
+    once: Once,
     outboxes: Vec<Arc<Outbox>>,
     idle_since: Option<Instant>,
-}
-
-impl Desk {
-    /// Whether this is the first copy of a message.
-    fn is_new(&mut self, publisher: u64, sequence: u64) -> bool {
-        if !self.publishers.contains_key(&publisher) && self.publishers.len() >= PUBLISHERS {
-            let silent =
-                self.publishers.iter().min_by_key(|(_, seen)| seen.last).map(|(publisher, _)| *publisher);
-            silent.and_then(|publisher| self.publishers.remove(&publisher));
-        }
-        let now = Instant::now();
-        let seen = self.publishers.entry(publisher).or_insert_with(|| Seen {
-            floor: 0,
-            above: BTreeSet::new(),
-            last: now,
-        });
-        seen.last = now;
-        if sequence <= seen.floor || !seen.above.insert(sequence) {
-            return false;
-        }
-        if seen.above.len() > REMEMBERED {
-            seen.floor = seen.above.pop_first().unwrap_or(seen.floor);
-        }
-        true
-    }
 }
 
 /// All topics of a client.
@@ -225,7 +187,7 @@ impl Hear for Exchange {
         let topic = Topic { is_pattern, name };
         let mut desks = self.desks();
         let Some(desk) = desks.get_mut(&topic) else { return };
-        if !desk.is_new(publisher, sequence) {
+        if !desk.once.is_new(publisher, sequence) {
             return;
         }
         let kind = match (is_pattern, is_shard) {

@@ -50,9 +50,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Whether it is this one's turn at that key, and nobody has found it empty when as much had been heard. Those who arrive may try
-    /// beside each other, since their tries run in the order of their arrival; but nobody overtakes one that sleeps.
-    pub(super) fn may_try(&self, key: usize, heard: u64) -> bool {
+    /// Whether it is this one's turn at that key, and nobody has found it empty when as much had been heard as now, where that counts. Those
+    /// who arrive may try beside each other, since their tries run in the order of their arrival; but nobody overtakes one that sleeps.
+    pub(super) fn may_try(&self, key: usize, unless_empty_at: Option<u64>) -> bool {
         let Some(Some(name)) = self.names.get(key) else { return true };
         let all = self.lines.all();
         let Some(line) = all.get(name) else { return true };
@@ -60,7 +60,7 @@ impl Place {
         let place = line.waiting.iter().position(is_me).unwrap_or(0);
         let is_turn = !line.waiting.iter().take(place).any(|waiter| waiter.sleeps)
             && (place == 0 || line.waiting.get(place).is_some_and(|me| !me.sleeps));
-        is_turn && line.empty_at != Some(heard)
+        is_turn && (unless_empty_at.is_none() || line.empty_at != unless_empty_at)
     }
 
     /// Whether it is the first at that key, so that news concern it.
@@ -76,12 +76,12 @@ impl Place {
         self.names.iter().any(Option::is_some)
     }
 
-    /// Nothing is there, for those behind as well.
-    pub(super) fn found_empty(&self, key: usize, heard: u64) {
+    /// Nothing is there since so much was heard, for those behind as well; or something may be, though nothing was heard of it.
+    pub(super) fn found_empty(&self, key: usize, at: Option<u64>) {
         if let Some(Some(name)) = self.names.get(key)
             && let Some(line) = self.lines.all().get_mut(name)
         {
-            line.empty_at = Some(heard);
+            line.empty_at = at;
         }
     }
 

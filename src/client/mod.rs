@@ -7,6 +7,7 @@ mod connection;
 mod exchange;
 mod generation;
 mod lines;
+mod once;
 mod pipeline;
 mod publish;
 mod pubsub;

@@ -18,7 +18,8 @@ impl Client {
     ///
     /// It hears each message once, though every node carries it, and goes on when a node dies, hangs or restarts: while N-M+1 nodes (a majority of three)
     /// are listened to, nothing that was published successfully is missed. Messages of one publisher come in its order as long as no node lacks some of
-    /// them. As in Redis a message is for those who listen when it is published, and nobody hears it twice.
+    /// them. As in Redis a message is for those who listen when it is published, and nobody hears it twice,
+    /// within bounds on what comes thousands of messages late; the README has them.
     ///
     /// Subscribers of one client share one connection to each node. One that leaves 65,536 messages or 32 MiB unread is dropped: its stream ends.
     ///

@@ -152,7 +152,7 @@ impl Inner {
             *roster = Arc::clone(&next);
         }
         self.coordinator.follow(next.view());
-        self.listeners.follow(&next.nodes);
+        self.listeners.follow(next.configuration.generation, &next.nodes);
         join_all(next.nodes.iter().map(|node| node.first_look())).await;
     }
 

@@ -30,7 +30,7 @@ enum Left {
     Broken,
     /// Nothing was listened to for a while.
     Idle,
-    /// The client is gone.
+    /// The client is gone, or the node was removed.
     Over,
 }
 
@@ -62,6 +62,9 @@ pub(super) async fn attend(
         let Some(all) = listeners.upgrade() else { return };
         // What is wanted is asked for anew with each connection; while there is none, news must not pile up.
         while changes.try_recv().is_ok() {}
+        if changes.is_closed() {
+            return;
+        }
         all.sweep();
         let is_idle = all.topics().is_empty();
         drop(all);
@@ -205,7 +208,7 @@ impl Control<'_> {
         for topic in changed.into_iter().collect::<HashSet<_>>() {
             match all.line(&topic) {
                 // Subscribed to all the time, for those who were there before.
-                Some(line) if self.held.contains(&topic) => line.set_live(self.index, true),
+                Some(_) if self.held.contains(&topic) => all.confirmed(&topic, self.index),
                 Some(_) => wanted.push(topic),
                 None if self.held.remove(&topic) => unwanted.push(topic),
                 None => {}
@@ -243,9 +246,7 @@ impl Control<'_> {
         let all = self.listeners.upgrade()?;
         for topic in topics {
             self.held.insert(topic.clone());
-            if let Some(line) = all.line(topic) {
-                line.set_live(self.index, true);
-            }
+            all.confirmed(topic, self.index);
         }
         Some(())
     }

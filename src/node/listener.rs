@@ -13,7 +13,7 @@ use super::remote::RemoteNode;
 use redis::Msg;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -61,7 +61,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn set_live(&self, node: usize, live: bool) {
+    fn set_live(&self, node: usize, live: bool) {
         self.heard.send_if_modified(|heard| {
             let Some(slot) = heard.live.get_mut(node).filter(|slot| **slot != live) else { return false };
             *slot = live;
@@ -89,37 +89,61 @@ struct Wanted {
 #[derive(Debug)]
 pub struct Listeners {
     wanted: Mutex<HashMap<Topic, Wanted>>,
-    tasks: RwLock<Vec<Attending>>,
+    tasks: RwLock<Tasks>,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    /// Of which the nodes are the members.
+    generation: u64,
+    all: Vec<Attending>,
 }
 
 /// The task of one node; its place is the node's index for ever.
 #[derive(Debug)]
 struct Attending {
     node: Weak<RemoteNode>,
-    changes: mpsc::UnboundedSender<Topic>,
+    /// None once the node was removed: the task ends, and what it still hears of counts as not listened to.
+    changes: Option<mpsc::UnboundedSender<Topic>>,
 }
 
 impl Listeners {
     /// Nothing is opened before somebody listens. The tasks end with the last handle.
-    pub fn start(nodes: &[Arc<RemoteNode>]) -> Arc<Listeners> {
+    pub fn start(generation: u64, nodes: &[Arc<RemoteNode>]) -> Arc<Listeners> {
         let listeners = Arc::new(Listeners { wanted: Mutex::default(), tasks: RwLock::default() });
-        listeners.follow(nodes);
+        listeners.follow(generation, nodes);
         listeners
     }
 
-    /// Listens to these nodes as well. To one that was removed nobody listens once the last handle to it is gone.
-    pub fn follow(self: &Arc<Self>, nodes: &[Arc<RemoteNode>]) {
+    /// Listens to these nodes, the members of this generation, and to no others any more; unless a later generation is known already.
+    ///
+    /// One that was removed must not count from now on: it hears of nothing that is committed without it. That its last handle is gone would
+    /// be known too late, since its supervisor keeps one for seconds.
+    pub fn follow(self: &Arc<Self>, generation: u64, nodes: &[Arc<RemoteNode>]) {
         // In this order, as `listen` does: whoever begins to listen meanwhile is told to all tasks.
         let all = self.wanted();
         let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        if generation < tasks.generation {
+            return;
+        }
+        tasks.generation = generation;
+        let is = |task: &Attending, node: &Arc<RemoteNode>| {
+            std::ptr::eq(task.node.as_ptr(), Arc::as_ptr(node)) && task.changes.is_some()
+        };
+        for (index, task) in tasks.all.iter_mut().enumerate() {
+            if !nodes.iter().any(|node| is(task, node)) {
+                task.changes = None;
+                all.values().for_each(|wanted| wanted.line.set_live(index, false));
+            }
+        }
         for node in nodes {
-            if tasks.iter().any(|task| std::ptr::eq(task.node.as_ptr(), Arc::as_ptr(node))) {
+            if tasks.all.iter().any(|task| is(task, node)) {
                 continue;
             }
             let (changes, hears) = mpsc::unbounded_channel();
             all.values().for_each(|wanted| wanted.line.heard.send_modify(|heard| heard.live.push(false)));
-            tokio::spawn(attend(Arc::downgrade(self), Arc::downgrade(node), tasks.len(), hears));
-            tasks.push(Attending { node: Arc::downgrade(node), changes });
+            tokio::spawn(attend(Arc::downgrade(self), Arc::downgrade(node), tasks.all.len(), hears));
+            tasks.all.push(Attending { node: Arc::downgrade(node), changes: Some(changes) });
         }
         drop((all, tasks));
         self.stir();
@@ -128,7 +152,7 @@ impl Listeners {
     /// Listens from now on, until what is answered is dropped. The first who listens to a topic says who takes its messages.
     pub fn listen(self: &Arc<Self>, topic: Topic, hear: Option<Arc<dyn Hear>>) -> Listening {
         let mut all = self.wanted();
-        let live = vec![false; self.tasks.read().unwrap_or_else(PoisonError::into_inner).len()];
+        let live = vec![false; self.tasks().all.len()];
         let wanted = all.entry(topic.clone()).or_insert_with(|| Wanted {
             line: Arc::new(Line { heard: watch::Sender::new(Heard { count: 0, live }), hear }),
             users: 0,
@@ -155,10 +179,14 @@ impl Listeners {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn tasks(&self) -> RwLockReadGuard<'_, Tasks> {
+        self.tasks.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, topic: &Topic) {
-        for task in self.tasks.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        for changes in self.tasks().all.iter().filter_map(|task| task.changes.as_ref()) {
             // A task that is gone needs no news.
-            let _ = task.changes.send(topic.clone());
+            let _ = changes.send(topic.clone());
         }
     }
 
@@ -168,6 +196,15 @@ impl Listeners {
 
     pub(super) fn line(&self, topic: &Topic) -> Option<Arc<Line>> {
         self.wanted().get(topic).map(|wanted| Arc::clone(&wanted.line))
+    }
+
+    /// The subscription at this node is alive; it does not count where the node was removed meanwhile.
+    pub(super) fn confirmed(&self, topic: &Topic, node: usize) {
+        let all = self.wanted();
+        let is_member = self.tasks().all.get(node).is_some_and(|task| task.changes.is_some());
+        if let Some(wanted) = all.get(topic).filter(|_| is_member) {
+            wanted.line.set_live(node, true);
+        }
     }
 
     /// No subscription at this node is alive any more.
