@@ -36,8 +36,10 @@ pub(super) struct Goal {
     pub(super) whole: bool,
     /// Slices of one key may be of several histories.
     pub(super) loose: bool,
-    /// The epoch under which the answer counts; none for a repair, which counts for nothing: a majority without its target has taken
-    /// the settle before.
+    /// A majority without the target has taken this settle already. Only then may the target let go of what it holds before it has all
+    /// of the new (`fill`): that one node has taken a settle says nothing about the others.
+    pub(super) taken_by_majority: bool,
+    /// The epoch under which the answer counts; none for a repair, which counts for nothing.
     pub(super) epoch: Option<Epoch>,
     /// Where its indices lead. Nothing is carried from one generation to another: it may have been deleted between them.
     pub(super) view: Arc<View>,
@@ -120,7 +122,7 @@ impl Coordinator {
             return self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await;
         }
         let mut snapshot = self.fetch(goal, &record, known.as_slice(), deadline).await?;
-        if snapshot.many && goal.epoch.is_none() && !goal.whole {
+        if snapshot.many && goal.taken_by_majority && !goal.whole {
             return self.fill(goal, &record, to, deadline).await;
         }
         self.complete(goal, &record, &mut snapshot, deadline).await?;
