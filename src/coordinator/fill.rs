@@ -274,6 +274,10 @@ impl Coordinator {
             }
             position = page.next;
         }
+            // A page of another history may lack a key of this one.
+            if page.digest != goal.position.digest {
+                return Err(Stopped::Moved);
+            }
         Ok(())
     }
 }
