@@ -192,8 +192,13 @@ impl Coordinator {
                 break;
             }
             let names: Vec<Vec<u8>> = changed.states.into_iter().map(|state| state.key).collect();
-            filled.seen = vec![changed.standing.position.digest];
-            self.bring_keys(way, filled, &names).await?;
+            let before = std::mem::replace(&mut filled.seen, vec![changed.standing.position.digest]);
+            let brought = self.bring_keys(way, filled, &names).await;
+            if brought.is_err() {
+                // Some of them are still as they were before.
+                filled.seen.splice(0..0, before);
+            }
+            brought?;
         }
         let Way { goal, record, to, deadline } = *way;
         let mut snapshot = self.fetch(goal, record, &filled.seen, deadline).await?;
