@@ -129,7 +129,7 @@ impl Coordinator {
         if spelled {
             self.spell_out(goal, &record, &mut snapshot, deadline).await?;
         }
-        let states = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
+        let (states, _) = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
         let snapshot = Snapshot { states, ..snapshot };
         self.telemetry.moved.inc_by(snapshot.bytes() as u64);
         let mode = match known {
@@ -241,7 +241,7 @@ impl Coordinator {
         }
     }
 
-    /// Brings large keys over in slices and puts a pointer to the stage in their place.
+    /// Brings large keys over in slices and puts a pointer to the stage in their place. Also the digests at which the slices were read.
     pub(super) async fn stage_large(
         &self,
         goal: &Goal,
@@ -249,16 +249,16 @@ impl Coordinator {
         states: Vec<KeyState>,
         to: NodeIndex,
         deadline: Instant,
-    ) -> Result<Vec<KeyState>, Stopped> {
-        let mut all = Vec::with_capacity(states.len());
+    ) -> Result<(Vec<KeyState>, Vec<Digest>), Stopped> {
+        let (mut all, mut seen) = (Vec::with_capacity(states.len()), Vec::new());
         for state in states {
             if state.form == Form::Large {
-                all.push(self.stage_key(goal, record, state, to, deadline).await?);
+                all.push(self.stage_key(goal, record, state, to, deadline, &mut seen).await?);
             } else {
                 all.push(state);
             }
         }
-        Ok(all)
+        Ok((all, seen))
     }
 
     /// Of a long transfer each call has as long as an operation may take, and no longer.
