@@ -154,15 +154,15 @@ impl Coordinator {
             self.leave(attempt);
             return;
         };
-        let (ballot, source) = (committed.ballot, committed.source);
+        let (ballot, source, rule) = (committed.ballot, committed.source, committed.rule);
         if attempt.has_stragglers() {
             let coordinator = Arc::clone(self);
             tokio::spawn(async move {
                 attempt.finish().await;
-                coordinator.repair_after(&attempt, ballot, position, source);
+                coordinator.repair_after(&attempt, ballot, position, source, rule);
             });
-        } else if committed.rule == Rule::W2 {
-            self.repair_after(&attempt, ballot, position, source);
+        } else if rule == Rule::W2 {
+            self.repair_after(&attempt, ballot, position, source, rule);
         }
     }
 
@@ -172,6 +172,7 @@ impl Coordinator {
         ballot: Ballot,
         position: Position,
         source: NodeIndex,
+        rule: Rule,
     ) {
         // A node that is away gets nothing now, and those that took the settle remember it where they knew that then.
         let waits =
@@ -185,6 +186,7 @@ impl Coordinator {
                 position,
                 source,
                 targets,
+                taken_by_majority: rule == Rule::W2,
                 view: Arc::clone(&attempt.view),
             });
         }

@@ -35,6 +35,7 @@ impl Coordinator {
             dirty: false,
             whole: true,
             loose: false,
+            taken_by_majority: false,
             epoch: None,
             view: Arc::clone(view),
         };

@@ -192,15 +192,20 @@ impl Coordinator {
                 break;
             }
             let names: Vec<Vec<u8>> = changed.states.into_iter().map(|state| state.key).collect();
-            filled.seen = vec![changed.standing.position.digest];
-            self.bring_keys(way, filled, &names).await?;
+            let before = std::mem::replace(&mut filled.seen, vec![changed.standing.position.digest]);
+            let brought = self.bring_keys(way, filled, &names).await;
+            if brought.is_err() {
+                // Some of them are still as they were before.
+                filled.seen.splice(0..0, before);
+            }
+            brought?;
         }
         let Way { goal, record, to, deadline } = *way;
         let mut snapshot = self.fetch(goal, record, &filled.seen, deadline).await?;
         if !snapshot.delta {
             return Err(Stopped::Failed);
         }
-        snapshot.states = self.stage_large(goal, record, snapshot.states, to, deadline).await?;
+        (snapshot.states, _) = self.stage_large(goal, record, snapshot.states, to, deadline).await?;
         self.settle_with(goal, record, SettleMode::Delta(&snapshot, filled.token), to, deadline).await
     }
 
@@ -214,9 +219,12 @@ impl Coordinator {
             let (later, mut states): (Vec<KeyState>, Vec<KeyState>) =
                 found.states.into_iter().partition(|state| state.form == Form::Later);
             left.extend(later.into_iter().map(|state| state.key));
-            // A large key in slices of several histories was changed meanwhile, and is brought again.
+            // A large key in slices of several histories was changed meanwhile, and is brought again; what the source ran between them
+            // may be overruled, though, and then no log says so.
             let loose = Goal { loose: true, ..way.goal.clone() };
-            states = self.stage_large(&loose, way.record, states, way.to, way.deadline).await?;
+            let (staged, slices) = self.stage_large(&loose, way.record, states, way.to, way.deadline).await?;
+            states = staged;
+            slices.into_iter().for_each(|digest| filled.see(digest));
             self.send(way, filled.token, &states).await?;
         }
         Ok(())
@@ -266,6 +274,10 @@ impl Coordinator {
         let (mut seen, mut position) = (HashSet::new(), Some("0".to_owned()));
         while let Some(from) = position {
             let mut page = self.names(&way, goal.source, &from).await?;
+            // A page of another history may lack a key of this one.
+            if page.digest != goal.position.digest {
+                return Err(Stopped::Moved);
+            }
             page.elements.retain(|name| seen.insert(name.clone()));
             for some in page.elements.chunks(KEYS) {
                 let mut found = self.snapshot_from(goal, record, &Want::Keys(some), deadline).await?;

@@ -61,6 +61,7 @@ impl Coordinator {
             dirty: false,
             whole: false,
             loose: false,
+            taken_by_majority: committed.rule == Rule::W2,
             epoch: None,
             view: Arc::clone(&attempt.view),
         };
@@ -150,6 +151,7 @@ impl Coordinator {
             dirty: false,
             whole: rewrite,
             loose: false,
+            taken_by_majority: committed.rule == Rule::W2,
             epoch: None,
             view: Arc::clone(view),
         };

@@ -45,7 +45,11 @@ impl Coordinator {
         };
         let targets =
             round.repairs().into_iter().filter(|(node, need)| answered(node) || *need == RepairNeed::State);
-        let targets: Vec<NodeIndex> = targets.map(|(node, _)| node).collect();
+        let targets: Vec<(NodeIndex, RepairNeed)> = targets.collect();
+        // At the quorum level the settle may be one node's alone: a history that a majority has yet to take replaces nothing.
+        let taken_by_majority = round.is_taken_by_majority();
+        let is_unproven = !taken_by_majority && targets.iter().any(|(_, need)| *need == RepairNeed::State);
+        let targets: Vec<NodeIndex> = targets.into_iter().map(|(node, _)| node).collect();
         // A node that has promised a higher ballot refuses this settle. Another round is at work there, or its coordinator died.
         let overtaken = |node: &NodeIndex| match round.answer(*node) {
             Some(ReadAnswer::Report { promised, .. }) => *promised > ballot,
@@ -56,12 +60,14 @@ impl Coordinator {
         let refuses =
             |node: &NodeIndex| is_old && matches!(round.answer(*node), Some(ReadAnswer::Absent { .. }));
         let register = work.register.clone();
-        if targets.iter().any(overtaken) || targets.iter().any(refuses) {
+        if is_unproven || targets.iter().any(overtaken) || targets.iter().any(refuses) {
             self.request_repair(Repair::Doubt { register });
         } else if !targets.is_empty() {
             let (position, source) = (standing.position, decided.from);
             let view = Arc::clone(&reading.view);
-            self.request_repair(Repair::Settle { register, ballot, position, source, targets, view });
+            let settle =
+                Repair::Settle { register, ballot, position, source, targets, taken_by_majority, view };
+            self.request_repair(settle);
         }
     }
 

@@ -45,6 +45,7 @@ impl Coordinator {
                 dirty: false,
                 whole: false,
                 loose: false,
+                taken_by_majority: false,
                 epoch: None,
                 view,
             };

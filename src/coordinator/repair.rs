@@ -25,6 +25,8 @@ pub(super) enum Repair {
         position: Position,
         source: NodeIndex,
         targets: Vec<NodeIndex>,
+        /// See [`Goal`].
+        taken_by_majority: bool,
         /// Where the indices lead.
         view: Arc<View>,
     },
@@ -175,7 +177,7 @@ impl Coordinator {
         self.repairs.under_way.fetch_add(1, Ordering::Relaxed);
         let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
         let mended = match repair {
-            Repair::Settle { register, ballot, position, source, targets, view } => {
+            Repair::Settle { register, ballot, position, source, targets, taken_by_majority, view } => {
                 let goal = Goal {
                     register: register.clone(),
                     ballot,
@@ -184,6 +186,7 @@ impl Coordinator {
                     dirty: false,
                     whole: false,
                     loose: false,
+                    taken_by_majority,
                     epoch: None,
                     view,
                 };

@@ -77,6 +77,7 @@ impl Attempt {
             dirty: self.dirty,
             whole: false,
             loose: false,
+            taken_by_majority: false,
             epoch: Some(self.epoch),
             view: Arc::clone(&self.view),
         };

@@ -2,7 +2,7 @@
 
 use super::Coordinator;
 use super::transfer::{Goal, SNAPSHOT_BYTES, Stopped};
-use crate::protocol::NodeIndex;
+use crate::protocol::{Digest, NodeIndex};
 use crate::script::{Form, KeyState, Slice, Ticket, Want, is_staged, snapshot_call, stage_call};
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ struct Journey<'a> {
     stage: Vec<u8>,
     to: NodeIndex,
     deadline: Instant,
+    /// The digests at which its slices were read, one after the other.
+    seen: &'a mut Vec<Digest>,
 }
 
 impl Coordinator {
@@ -36,15 +38,16 @@ impl Coordinator {
         state: KeyState,
         to: NodeIndex,
         deadline: Instant,
+        seen: &mut Vec<Digest>,
     ) -> Result<KeyState, Stopped> {
         let (form, length) = form_and_length(&state)?;
         let stage = format!("anrcho_stage:{:016x}", self.config.surroundings.random()).into_bytes();
         let elements = vec![stage.clone(), form.as_str().into(), length.to_string().into_bytes()];
-        let journey = Journey { goal, record, key: [state.key.clone()], form, stage, to, deadline };
+        let mut journey = Journey { goal, record, key: [state.key.clone()], form, stage, to, deadline, seen };
         if form == Form::String {
-            self.stage_string(&journey, length).await?;
+            self.stage_string(&mut journey, length).await?;
         } else {
-            self.stage_elements(&journey).await?;
+            self.stage_elements(&mut journey).await?;
         }
         Ok(KeyState { form: Form::Staged, elements, ..state })
     }
@@ -60,11 +63,12 @@ impl Coordinator {
         let (form, _) = form_and_length(state)?;
         let to = goal.source;
         let key = [state.key.clone()];
-        let journey = Journey { goal, record, key, form, stage: Vec::new(), to, deadline };
+        let (stage, seen) = (Vec::new(), &mut Vec::new());
+        let mut journey = Journey { goal, record, key, form, stage, to, deadline, seen };
         let count = if form == Form::String { STRING_BYTES } else { MOST_ELEMENTS };
         let (mut elements, mut position) = (Vec::new(), Some("0".to_owned()));
         while let Some(from) = position {
-            let slice = self.slice(&journey, &from, count).await?;
+            let slice = self.slice(&mut journey, &from, count).await?;
             elements.extend(slice.elements);
             position = slice.next;
         }
@@ -75,7 +79,7 @@ impl Coordinator {
     }
 
     /// The end first: the node makes room for all of it once, and not again with every slice.
-    async fn stage_string(&self, journey: &Journey<'_>, length: usize) -> Result<(), Stopped> {
+    async fn stage_string(&self, journey: &mut Journey<'_>, length: usize) -> Result<(), Stopped> {
         for (number, place) in (0..length).step_by(STRING_BYTES).rev().enumerate() {
             let slice = self.slice(journey, &place.to_string(), STRING_BYTES).await?;
             self.put_aside(journey, number == 0, Some(place), &slice).await?;
@@ -83,7 +87,7 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn stage_elements(&self, journey: &Journey<'_>) -> Result<(), Stopped> {
+    async fn stage_elements(&self, journey: &mut Journey<'_>) -> Result<(), Stopped> {
         let mut position = Some("0".to_owned());
         let (mut first, mut count) = (true, FIRST_ELEMENTS);
         while let Some(from) = position {
@@ -98,7 +102,7 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn slice(&self, journey: &Journey<'_>, from: &str, count: usize) -> Result<Slice, Stopped> {
+    async fn slice(&self, journey: &mut Journey<'_>, from: &str, count: usize) -> Result<Slice, Stopped> {
         let encode = |ticket: &Ticket<'_>| {
             snapshot_call(ticket, journey.record, &Want::Slice(&journey.key, from, count), SNAPSHOT_BYTES)
         };
@@ -106,6 +110,9 @@ impl Coordinator {
         let slice = Slice::parse(reply)?.ok_or(Stopped::Moved)?;
         let bytes: usize = slice.elements.iter().map(Vec::len).sum();
         self.telemetry.moved.inc_by(bytes as u64);
+        if journey.seen.last() != Some(&slice.digest) {
+            journey.seen.push(slice.digest);
+        }
         // One of another history must not be mixed in.
         if journey.goal.loose || slice.digest == journey.goal.position.digest {
             Ok(slice)

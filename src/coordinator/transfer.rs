@@ -36,8 +36,10 @@ pub(super) struct Goal {
     pub(super) whole: bool,
     /// Slices of one key may be of several histories.
     pub(super) loose: bool,
-    /// The epoch under which the answer counts; none for a repair, which counts for nothing: a majority without its target has taken
-    /// the settle before.
+    /// A majority without the target has taken this settle already. Only then may the target let go of what it holds before it has all
+    /// of the new (`fill`): that one node has taken a settle says nothing about the others.
+    pub(super) taken_by_majority: bool,
+    /// The epoch under which the answer counts; none for a repair, which counts for nothing.
     pub(super) epoch: Option<Epoch>,
     /// Where its indices lead. Nothing is carried from one generation to another: it may have been deleted between them.
     pub(super) view: Arc<View>,
@@ -120,14 +122,14 @@ impl Coordinator {
             return self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await;
         }
         let mut snapshot = self.fetch(goal, &record, known.as_slice(), deadline).await?;
-        if snapshot.many && goal.epoch.is_none() && !goal.whole {
+        if snapshot.many && goal.taken_by_majority && !goal.whole {
             return self.fill(goal, &record, to, deadline).await;
         }
         self.complete(goal, &record, &mut snapshot, deadline).await?;
         if spelled {
             self.spell_out(goal, &record, &mut snapshot, deadline).await?;
         }
-        let states = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
+        let (states, _) = self.stage_large(goal, &record, snapshot.states.clone(), to, deadline).await?;
         let snapshot = Snapshot { states, ..snapshot };
         self.telemetry.moved.inc_by(snapshot.bytes() as u64);
         let mode = match known {
@@ -239,7 +241,7 @@ impl Coordinator {
         }
     }
 
-    /// Brings large keys over in slices and puts a pointer to the stage in their place.
+    /// Brings large keys over in slices and puts a pointer to the stage in their place. Also the digests at which the slices were read.
     pub(super) async fn stage_large(
         &self,
         goal: &Goal,
@@ -247,16 +249,16 @@ impl Coordinator {
         states: Vec<KeyState>,
         to: NodeIndex,
         deadline: Instant,
-    ) -> Result<Vec<KeyState>, Stopped> {
-        let mut all = Vec::with_capacity(states.len());
+    ) -> Result<(Vec<KeyState>, Vec<Digest>), Stopped> {
+        let (mut all, mut seen) = (Vec::with_capacity(states.len()), Vec::new());
         for state in states {
             if state.form == Form::Large {
-                all.push(self.stage_key(goal, record, state, to, deadline).await?);
+                all.push(self.stage_key(goal, record, state, to, deadline, &mut seen).await?);
             } else {
                 all.push(state);
             }
         }
-        Ok(all)
+        Ok((all, seen))
     }
 
     /// Of a long transfer each call has as long as an operation may take, and no longer.

@@ -43,7 +43,8 @@ use crate::config::Config;
 use crate::coordinator::Mended;
 use crate::error::{Error, Failures, NodeFailure};
 use crate::node::{Node, RemoteNode, Seat};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use sweep::Found;
 use tokio::sync::watch;
 
@@ -139,7 +140,8 @@ impl Healer {
     fn pass_here(&self) -> Pass {
         let roster = self.client.inner().roster();
         let (settings, stop) = (self.settings.clone(), self.stop.clone());
-        Pass { client: self.client.clone(), roster, settings, stop, purpose: Purpose::Heal }
+        let fences = Mutex::default();
+        Pass { client: self.client.clone(), roster, settings, stop, purpose: Purpose::Heal, fences }
     }
 }
 
@@ -150,6 +152,8 @@ struct Pass {
     settings: watch::Receiver<Settings>,
     stop: watch::Receiver<bool>,
     purpose: Purpose,
+    /// The tokens under which this pass has nodes filled, by their places.
+    fences: Mutex<BTreeMap<usize, String>>,
 }
 
 /// What is done about registers that differ.

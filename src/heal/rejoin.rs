@@ -5,7 +5,7 @@ use crate::client::move_server;
 use crate::error::Error;
 use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call};
 use crate::protocol::{Epoch, Role};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// A node that is being filled.
 pub(super) struct Joiner {
@@ -135,6 +135,7 @@ impl Pass {
         if status != "OK" {
             return Err(of_node(node, other_pass(&format!("{status} {}", words.join(" ")))));
         }
+        self.fences.lock().unwrap_or_else(PoisonError::into_inner).insert(place, fence.clone());
         Ok(Joiner { place, node: id, run_id, fence })
     }
 

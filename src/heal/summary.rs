@@ -18,7 +18,7 @@ use crate::script::{
     Compared, DigestPage, Mark, PARTS, Sums, Ticket, marks_call, parse_marks, parse_sums, pick_call, sum_call,
 };
 use futures_util::future::try_join_all;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of a page of sums, and of a row, with the calls that ask for them.
@@ -135,23 +135,62 @@ impl Pass {
         let mut pace = self.pace(side).await;
         let (mut names, mut missing) = (Vec::new(), 0);
         for (cursor, marks) in marked {
-            let here: BTreeSet<u32> =
-                marks.iter().map(|mark| mark.register).filter(|mark| wanted.contains(mark)).collect();
-            let here: Vec<u32> = here.into_iter().collect();
-            let (mut found, mut from) = (0, Some(cursor.clone()));
+            let mut looked_for = LookedFor::of(marks.iter().filter(|mark| wanted.contains(&mark.register)));
+            let here: Vec<u32> = looked_for.marks();
+            let mut from = Some(cursor.clone());
             for _ in 0..PAGES_FROM {
-                let Some(at) = from.take().filter(|_| found < here.len()) else { break };
+                let Some(at) = from.take().filter(|_| looked_for.missing() > 0) else { break };
                 pace.give_way(&side.node).await;
                 let encode = |ticket: &Ticket<'_>| pick_call(ticket, &at, PAGE, &here);
                 let page = self.ask_patiently(side, &encode, DigestPage::parse).await?;
                 pace.spend(PAGE as u64, SUMS_BYTES + ROW_BYTES * page.rows.len() as u64).await;
-                found += page.rows.len();
-                names.extend(page.rows.into_iter().map(|row| row.register));
+                page.rows.into_iter().for_each(|row| looked_for.found(row.register));
                 from = page.next;
             }
-            missing += here.len().saturating_sub(found) as u64;
+            missing += looked_for.missing();
+            names.extend(looked_for.into_names());
         }
         Ok((names, missing))
+    }
+}
+
+/// The registers of one page whose names are wanted. A scan may give a register twice, and two may have one mark: neither must pass
+/// for one that is missing.
+#[derive(Default)]
+struct LookedFor(BTreeMap<u32, Names>);
+
+/// The registers of one mark.
+#[derive(Default)]
+struct Names {
+    states: BTreeSet<u64>,
+    found: BTreeSet<Vec<u8>>,
+}
+
+impl LookedFor {
+    fn of<'a>(marks: impl Iterator<Item = &'a Mark>) -> LookedFor {
+        let mut all = LookedFor::default();
+        for mark in marks {
+            all.0.entry(mark.register).or_default().states.insert(mark.state);
+        }
+        all
+    }
+
+    fn marks(&self) -> Vec<u32> {
+        self.0.keys().copied().collect()
+    }
+
+    fn found(&mut self, register: Vec<u8>) {
+        if let Some(names) = self.0.get_mut(&Mark::register_of(&register)) {
+            names.found.insert(register);
+        }
+    }
+
+    fn missing(&self) -> u64 {
+        self.0.values().map(|names| names.states.len().saturating_sub(names.found.len()) as u64).sum()
+    }
+
+    fn into_names(self) -> impl Iterator<Item = Vec<u8>> {
+        self.0.into_values().flat_map(|names| names.found)
     }
 }
 
@@ -174,6 +213,23 @@ mod tests {
     fn marked(marks: &[(u32, u64)]) -> Marked {
         let mark = |(register, state): &(u32, u64)| Mark { register: *register, state: *state };
         vec![("0".into(), marks.iter().map(mark).collect())]
+    }
+
+    #[test]
+    fn a_register_that_is_found_twice_does_not_stand_for_one_that_is_missing() {
+        let register = |name: &str| Mark::register_of(name.as_bytes());
+        let page = marked(&[(register("one"), 5), (register("two"), 6), (register("two"), 6)]);
+        let mut looked_for = LookedFor::of(page[0].1.iter());
+        assert_eq!(looked_for.missing(), 2, "a scan may name one twice");
+        looked_for.found(b"one".to_vec());
+        looked_for.found(b"one".to_vec());
+        assert_eq!(looked_for.missing(), 1);
+        looked_for.found(b"two".to_vec());
+        assert_eq!(looked_for.missing(), 0);
+        let page = marked(&[(register("one"), 5), (register("one"), 7)]);
+        let mut looked_for = LookedFor::of(page[0].1.iter());
+        looked_for.found(b"one".to_vec());
+        assert_eq!(looked_for.missing(), 1, "two registers of one mark");
     }
 
     #[test]

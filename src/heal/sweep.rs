@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use redis::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Keys that a node looks at for one page.
 pub(super) const PAGE: usize = 1_000;
@@ -189,12 +189,15 @@ impl Pass {
         }
     }
 
-    /// What no voter has, a joining node must not bring back (P08).
+    /// What no voter has, a joining node must not bring back (P08). Only while this pass fills it: by another pass's token it may have
+    /// been given the register since it was compared.
     async fn forget(&self, swept: &Swept, register: &Register, held: &Holdings) -> Option<Vec<usize>> {
         let mut places = Vec::new();
         for (side, _) in swept.nodes.iter().zip(held).filter(|(_, held)| held.is_some()) {
+            // It is not this pass that will let it vote.
+            let Some(fence) = self.fence_of(side.place) else { continue };
             let record = register.record_key();
-            let reply = side.node.send(&|ticket| forget_call(ticket.fence, &record), PATIENCE).await.ok()?;
+            let reply = side.node.send(&|_| forget_call(&fence, &record), PATIENCE).await.ok()?;
             if !matches!(reply, Value::Array(words) if words.first() == Some(&Value::BulkString(b"OK".to_vec())))
             {
                 return None;
@@ -202,6 +205,10 @@ impl Pass {
             places.push(side.place);
         }
         Some(places)
+    }
+
+    fn fence_of(&self, place: usize) -> Option<String> {
+        self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
     /// DBSIZE of each node that is being filled.

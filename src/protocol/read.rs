@@ -180,6 +180,12 @@ impl<R> ReadRound<R> {
         }
     }
 
+    /// Whether M nodes report the settle that was decided, with nothing after it: at the quorum level one node's may be decided.
+    pub fn is_taken_by_majority(&self) -> bool {
+        let holders = self.settled_decision().map(|decided| self.holders(decided));
+        holders.is_some_and(|holders| holders >= self.quorum.majority())
+    }
+
     fn judge(&mut self) -> ReadStep {
         let Stage::Reading = self.stage else {
             return ReadStep::Wait;

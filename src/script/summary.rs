@@ -63,6 +63,14 @@ pub struct Mark {
     pub state: u64,
 }
 
+impl Mark {
+    /// The mark of the register with this id.
+    pub fn register_of(id: &[u8]) -> u32 {
+        let [first, second, third, fourth, ..] = sha1_smol::Sha1::from(id).digest().bytes();
+        u32::from_be_bytes([first, second, third, fourth])
+    }
+}
+
 fn call(ticket: &Ticket<'_>, what: &str, cursor: &str, count: usize) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
     cmd.arg(&script(Name::Digest).sha).arg(0).arg(ticket.fence).arg(ticket.deadline_ms);

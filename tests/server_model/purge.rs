@@ -66,7 +66,7 @@ fn judge(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Held> {
 
 fn is_alive(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<bool> {
     let fields = call.session.fields(record)?;
-    if fields.len() > 1_000 {
+    if fields.len() > 5_200 {
         return Ok(true);
     }
     for key in fields.iter().filter_map(|field| field.strip_prefix(b"k")) {
