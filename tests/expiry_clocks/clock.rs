@@ -23,8 +23,11 @@ impl Clock {
         let clock = Clock { folder: tempfile::tempdir().expect("a temporary folder") };
         fs::write(clock.file(), 0_i64.to_ne_bytes()).expect("a clock");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expiry_clocks/clock.c");
-        let compiling =
-            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(clock.library()).arg(source).output();
+        let compiling = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(clock.library())
+            .arg(source)
+            .output();
         let output = compiling.expect("a C compiler");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         clock

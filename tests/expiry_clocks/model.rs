@@ -11,10 +11,18 @@ use crate::linearizable::Sequential;
 /// Commands that run as one, at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Op {
+    pub form: Form,
     /// Each as its words; the name of a key ends in `a` or `b`.
     pub commands: Vec<Vec<String>>,
     /// When it happens at the earliest and at the latest, in ms.
     pub between: (u64, u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Alone,
+    Transaction,
+    Script,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,11 +54,11 @@ impl Default for Possible {
 impl Possible {
     /// What it may answer, each with what it may be then.
     fn after(&self, op: &Op) -> Vec<(String, Pair)> {
-        let outcome = |pair: &Pair, at_ms| {
+        let outcome = |pair: &Pair, (at_ms, own_ms)| {
             let mut pair = pair.clone();
-            (pair.run(op, at_ms), pair)
+            (pair.run(op, at_ms, own_ms), pair)
         };
-        self.0.iter().flat_map(|pair| pair.times(op).into_iter().map(|at_ms| outcome(pair, at_ms))).collect()
+        self.0.iter().flat_map(|pair| pair.times(op).into_iter().map(|times| outcome(pair, times))).collect()
     }
 }
 
@@ -96,13 +104,15 @@ fn expiry_in(words: &[String]) -> Option<u64> {
 }
 
 trait Register {
-    fn times(&self, op: &Op) -> BTreeSet<u64>;
-    fn run(&mut self, op: &Op, at_ms: u64) -> String;
+    fn times(&self, op: &Op) -> Vec<(u64, u64)>;
+    fn run(&mut self, op: &Op, at_ms: u64, own_ms: u64) -> String;
 }
 
 impl Register for Pair {
-    /// Times that may make a difference: as early as it can be, and every expiry.
-    fn times(&self, op: &Op) -> BTreeSet<u64> {
+    /// Times that may make a difference: as early as it can be, and every expiry. The second is that by which the op sees pass what it
+    /// sets itself. A script's may be later than the op's own: the node cannot know beforehand what a script will set, and where its
+    /// clock has passed that, the key is gone for the script's further commands.
+    fn times(&self, op: &Op) -> Vec<(u64, u64)> {
         let (earliest, latest) = op.between;
         let seen = op.keys().into_iter().map(|key| self[key].seen_ms).max().unwrap_or_default();
         let earliest = earliest.max(seen);
@@ -111,14 +121,17 @@ impl Register for Pair {
         if earliest <= latest {
             times.insert(earliest);
         }
-        times
+        let own = |at_ms: &u64| {
+            if op.form == Form::Script { times.range(at_ms..) } else { times.range(at_ms..=at_ms) }
+        };
+        times.iter().flat_map(|at_ms| own(at_ms).map(|own_ms| (*at_ms, *own_ms))).collect()
     }
 
-    fn run(&mut self, op: &Op, at_ms: u64) -> String {
+    fn run(&mut self, op: &Op, at_ms: u64, own_ms: u64) -> String {
         for key in op.keys() {
             self[key].look(at_ms);
         }
-        let replies: Vec<String> = op.commands.iter().map(|words| command(self, words, at_ms)).collect();
+        let replies: Vec<String> = op.commands.iter().map(|words| command(self, words, own_ms)).collect();
         replies.join(";")
     }
 }
@@ -178,21 +191,24 @@ fn yes(what: bool) -> String {
 }
 
 /// One command's reply, as text.
-fn command(pair: &mut Pair, words: &[String], at_ms: u64) -> String {
+fn command(pair: &mut Pair, words: &[String], own_ms: u64) -> String {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let reply = match words[0] {
         "MGET" => {
             let text = |key: &Key| if key.text().is_some() { key.get() } else { "nil".into() };
-            format!("[{}]", words[1..].iter().map(|key| text(&pair[place(key)])).collect::<Vec<_>>().join(" "))
+            format!(
+                "[{}]",
+                words[1..].iter().map(|key| text(&pair[place(key)])).collect::<Vec<_>>().join(" ")
+            )
         }
         "EXISTS" => words[1..].iter().filter(|key| pair[place(key)].value.is_some()).count().to_string(),
         "RENAME" | "RENAMENX" | "COPY" => move_or_copy(pair, &words),
         _ => on_one_key(&mut pair[place(words[1])], &words),
     };
-    for key in pair.iter_mut().filter(|key| key.expiry.is_some_and(|expiry| expiry <= at_ms)) {
-        // Keys that this op does not name are looked at when they are named.
-        if key.seen_ms >= at_ms {
-            key.clear();
+    // Only this command's keys: others may hold what is looked at when they are named.
+    for key in words.iter().filter(|word| word.starts_with('{')).map(|key| place(key)) {
+        if pair[key].expiry.is_some_and(|expiry| expiry <= own_ms) {
+            pair[key].clear();
         }
     }
     reply

@@ -9,7 +9,7 @@ use anarchoredis::{Client, Error, Outcome};
 use redis::Value;
 
 use crate::linearizable::{Call, End};
-use crate::model::Op;
+use crate::model::{Form, Op};
 use crate::workload::Rng;
 
 /// Clocks are read in whole milliseconds, and a node waits for an expiry that is nearer than 5 ms.
@@ -71,14 +71,13 @@ impl Game {
             let (form, commands) = self.some_op(&mut rng);
             let invoked = self.places.fetch_add(1, Ordering::SeqCst);
             let began_ms = now_ms();
-            let reply = form.run(&client, &self, &commands).await;
-            let between =
-                (began_ms - self.apart_ms - READING_MS, now_ms() + self.apart_ms + READING_MS);
+            let reply = run_as(form, &client, &self, &commands).await;
+            let between = (began_ms - self.apart_ms - READING_MS, now_ms() + self.apart_ms + READING_MS);
             let at = self.places.fetch_add(1, Ordering::SeqCst);
             let Some(end) = end_of(reply, at, &commands) else { continue };
             // What nobody saw the end of may happen as long as calls live.
             let between = if matches!(end, End::Open) { (between.0, u64::MAX) } else { between };
-            let call = Call { client: number, op: Op { commands, between }, invoked, end };
+            let call = Call { client: number, op: Op { form, commands, between }, invoked, end };
             self.calls.lock().expect("nobody panics here").push(call);
         }
     }
@@ -141,35 +140,25 @@ impl Game {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Alone,
-    Transaction,
-    Script,
-}
-
-impl Form {
-    async fn run(self, client: &Client, game: &Game, commands: &[Vec<String>]) -> Result<String, Error> {
-        match self {
-            Form::Alone => Ok(text(&run(client, &commands[0]).await?)),
-            Form::Transaction => {
-                let session = client.session();
-                session.run(&[b"MULTI"]).await?;
-                for command in commands {
-                    session.run(&bytes(command)).await?;
-                }
-                let Value::Array(replies) = session.run(&[b"EXEC"]).await? else { panic!("EXEC answers a list") };
-                Ok(replies.iter().map(text).collect::<Vec<_>>().join(";"))
+async fn run_as(form: Form, client: &Client, game: &Game, commands: &[Vec<String>]) -> Result<String, Error> {
+    match form {
+        Form::Alone => Ok(text(&run(client, &commands[0]).await?)),
+        Form::Transaction => {
+            let session = client.session();
+            session.run(&[b"MULTI"]).await?;
+            for command in commands {
+                session.run(&bytes(command)).await?;
             }
-            Form::Script => {
-                let mut eval = vec!["EVAL".to_owned(), SCRIPT.into(), "2".into(), game.a.clone(), game.b.clone()];
-                eval.extend(commands.iter().map(|command| command.join(" ")));
-                Ok(text(&run(client, &eval).await?))
-            }
+            let Value::Array(replies) = session.run(&[b"EXEC"]).await? else { panic!("EXEC answers a list") };
+            Ok(replies.iter().map(text).collect::<Vec<_>>().join(";"))
+        }
+        Form::Script => {
+            let mut eval = vec!["EVAL".to_owned(), SCRIPT.into(), "2".into(), game.a.clone(), game.b.clone()];
+            eval.extend(commands.iter().map(|command| command.join(" ")));
+            Ok(text(&run(client, &eval).await?))
         }
     }
 }
-
 async fn run(client: &Client, command: &[String]) -> Result<Value, Error> {
     client.run(&bytes(command)).await
 }
