@@ -23,10 +23,11 @@ use std::time::Duration;
 use anarchoredis::{Client, Error};
 #[cfg(target_os = "linux")]
 use clock::Clock;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use harness::{Server, Version, eventually};
-use linearizable::check;
-use model::Possible;
+use linearizable::{Call, End, check};
+use model::{Form, Op, Possible};
 use persist::{Expiry, ROWS, Row};
 use play::{Game, counted, now_ms};
 use redis::Value;
@@ -70,34 +71,44 @@ fn judge(games: &[Arc<Game>], seed: u64) {
     }
 }
 
-/// Of every register what the record says of each key, and each key's expiry by the server.
-async fn expiries(server: &Server) -> Vec<(String, String, u64, i64)> {
+/// Of both keys of every register: the key, what the record says of it, and its expiry by the server.
+async fn expiries(server: &Server, registers: &[String]) -> Vec<(String, Option<u64>, i64)> {
+    let mut connection = server.connection().await;
     let mut all = Vec::new();
-    for register in 0..REGISTERS {
-        let record = format!("anrcho_version:{{r{register}}}");
-        for key in ["a", "b"].map(|key| format!("{{r{register}}}{key}")) {
-            let entry: Option<u64> = server.run(&["HGET", &record, &format!("k{key}")]).await.expect("HGET");
-            let at: i64 = server.run(&["PEXPIRETIME", &key]).await.expect("PEXPIRETIME");
-            all.push((record.clone(), key, entry.unwrap_or(u64::MAX), at));
+    for register in registers {
+        for key in ["a", "b"].map(|key| format!("{{{register}}}{key}")) {
+            let mut looks = redis::pipe();
+            looks.hget(format!("anrcho_version:{{{register}}}"), format!("k{key}"));
+            looks.cmd("PEXPIRETIME").arg(&key);
+            let (entry, at_ms) = looks.query_async(&mut connection).await.expect("a record");
+            all.push((key, entry, at_ms));
         }
     }
     all
 }
 
-/// Values, digests, and absolute expiry.
-async fn are_the_same(cluster: &Cluster, client: &Client) {
+/// Values, digests, and absolute expiry, which the record knows to the millisecond.
+async fn are_the_same(cluster: &Cluster, client: &Client, registers: &[String]) {
     // What expires soon is gone on one node and not yet on another.
     let is_calm = async || {
-        let latest =
-            expiries(&cluster[0]).await.into_iter().filter(|entry| entry.3 > 0).map(|entry| entry.3).max();
-        latest.is_none_or(|at| at as u64 > now_ms() + 60_000)
+        let all = join_all(cluster.iter().map(|server| expiries(server, registers))).await;
+        let soon = now_ms() as i64 + 60_000;
+        all.into_iter().flatten().all(|(_, _, at_ms)| at_ms < 0 || at_ms > soon)
     };
     eventually("what expires soon has expired", PATIENCE, is_calm).await;
     eventually_same(cluster, client).await;
-    let first = expiries(&cluster[0]).await;
+    let first = expiries(&cluster[0], registers).await;
     for server in &cluster[1..] {
-        assert_eq!(expiries(server).await, first);
+        assert_eq!(expiries(server, registers).await, first);
     }
+    for (key, entry, at_ms) in first {
+        let told = entry.map(|entry| if entry == 0 { -1 } else { entry as i64 });
+        assert!(at_ms == -2 || Some(at_ms) == told, "{key}: the record says {entry:?}, the server {at_ms}");
+    }
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{prefix}{number}")).collect()
 }
 
 #[tokio::test]
@@ -106,8 +117,76 @@ async fn clients_whose_clocks_differ_meet_one_moment_of_expiry() {
     println!("seed {seed}");
     let cluster = Cluster::start().await;
     let (clients, games) = play(&cluster, seed, &[400, 0, -400, -400], 400).await;
-    are_the_same(&cluster, &clients[1]).await;
+    are_the_same(&cluster, &clients[1], &names("r", REGISTERS)).await;
     judge(&games, seed);
+}
+
+/// Calls one after the other: when it happens at the earliest and at the latest, the command, the reply.
+fn is_linearizable(history: &[(u64, u64, &str, &str)]) -> bool {
+    let call = |(number, (earliest, latest, line, reply)): (usize, &(u64, u64, &str, &str))| Call {
+        client: 0,
+        op: Op {
+            form: if line.contains(';') { Form::Transaction } else { Form::Alone },
+            commands: line.split(';').map(|line| line.split(' ').map(str::to_owned).collect()).collect(),
+            between: (*earliest, *latest),
+        },
+        invoked: 2 * number as u64 + 1,
+        end: End::Returned { at: 2 * number as u64 + 2, reply: (*reply).to_owned() },
+    };
+    let calls: Vec<_> = history.iter().enumerate().map(call).collect();
+    check(&Possible::default(), &calls).is_linearizable()
+}
+
+#[test]
+fn the_judge_knows_good_histories_from_bad_ones() {
+    let set = (0, 90, "SET {r}a 17 PXAT 50", "OK");
+    let good: &[&[(u64, u64, &str, &str)]] = &[
+        &[set, (10, 90, "GET {r}a", "17"), (10, 90, "GET {r}a", "nil"), (10, 90, "SETNX {r}a 2", "1")],
+        &[
+            set,
+            (10, 90, "APPEND {r}a 3", "3"),
+            (10, 90, "PEXPIRETIME {r}a", "50"),
+            (10, 90, "APPEND {r}a 3", "1"),
+        ],
+        &[set, (10, 90, "PERSIST {r}a", "1"), (60, 90, "INCR {r}a", "18")],
+        &[
+            set,
+            (10, 90, "PEXPIREAT {r}a 40 GT;PEXPIREAT {r}a 70 GT;PEXPIREAT {r}a 60 NX", "0;1;0"),
+            (60, 65, "GET {r}a", "17"),
+        ],
+        &[
+            set,
+            (10, 90, "RENAME {r}a {r}b", "OK"),
+            (10, 90, "MGET {r}a {r}b", "[nil 17]"),
+            (60, 90, "EXISTS {r}b", "0"),
+        ],
+    ];
+    for history in good {
+        assert!(is_linearizable(history), "{history:?}");
+    }
+    let bad: &[&[(u64, u64, &str, &str)]] = &[
+        // Read again after it was gone.
+        &[set, (10, 90, "GET {r}a", "nil"), (10, 90, "GET {r}a", "17")],
+        // Two win one life.
+        &[set, (10, 90, "SETNX {r}a 2", "1"), (10, 90, "SETNX {r}a 3", "1")],
+        // One length twice.
+        &[set, (10, 40, "APPEND {r}a 3", "3"), (10, 40, "APPEND {r}a 4", "3")],
+        // Gone before any clock said so, alive when every clock says that it is not.
+        &[set, (10, 49, "GET {r}a", "nil")],
+        &[set, (50, 90, "GET {r}a", "17")],
+        // A time to live that was kept, or was not.
+        &[set, (10, 40, "SET {r}a 2 KEEPTTL", "OK"), (51, 90, "GET {r}a", "2")],
+        &[set, (10, 40, "GETSET {r}a 2", "17"), (51, 90, "GET {r}a", "nil")],
+        // Half a transaction before it, half behind.
+        &[set, (10, 90, "GET {r}a;GET {r}a", "17;nil")],
+        // The later one is past, the earlier is not.
+        &[set, (10, 40, "SET {r}b 3 PXAT 60", "OK"), (10, 90, "MGET {r}a {r}b", "[17 nil]")],
+        // Time ran back.
+        &[set, (10, 90, "GET {r}a", "nil"), (10, 90, "SET {r}a 2 PXAT 45;GETSET {r}a 3", "OK;2")],
+    ];
+    for history in bad {
+        assert!(!is_linearizable(history), "{history:?}");
+    }
 }
 
 /// Three nodes whose clocks are ahead by so much.
@@ -147,7 +226,7 @@ async fn nodes_whose_clocks_differ_meet_one_moment_of_expiry() {
         played = play(&cluster, seed, &[190, 0, -190, -190], 310) => played,
         () = moving => unreachable!("it ends with the game"),
     };
-    are_the_same(&cluster, &clients[1]).await;
+    are_the_same(&cluster, &clients[1], &names("r", REGISTERS)).await;
     judge(&games, seed);
 }
 
@@ -209,11 +288,7 @@ async fn outcome(
 async fn each_command_keeps_takes_off_or_replaces_a_time_to_live_as_in_a_lone_redis() {
     let (cluster, lone) = (Cluster::start().await, Server::start(Version::V7_0).await);
     let client = cluster.client().await;
-    let ours = async |line: String| match client.run(&words(&line)).await {
-        Ok(reply) => reply,
-        Err(Error::Command(_) | Error::Refused(_)) => Value::Nil,
-        Err(error) => panic!("{line}: {error}"),
-    };
+    let ours = async |line: String| answer(&client, &line).await;
     let connection = lone.connection().await;
     let plain = async |line: String| {
         let mut command = redis::Cmd::new();
@@ -232,4 +307,48 @@ async fn each_command_keeps_takes_off_or_replaces_a_time_to_live_as_in_a_lone_re
         assert_eq!(std::mem::discriminant(&our_reply), std::mem::discriminant(&reply), "{row:?}");
     }
     eventually_same(&cluster, &client).await;
+}
+
+/// How often each row is played.
+const ROUNDS: usize = 3;
+
+/// Every row with a time to live that ends while three clients run its command: they come before it, behind it, and on it.
+#[tokio::test]
+async fn whatever_is_written_at_the_moment_of_expiry_leaves_the_nodes_alike() {
+    let seed = some_seed();
+    println!("seed {seed}");
+    let cluster = Cluster::start().await;
+    let clients = join_all([400, 0, -400].map(|by_ms| Shifted { by_ms }.client(cluster.urls()))).await;
+    // One that waits for an element waits longer than a key lives.
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| !row.1.starts_with("BLPOP")).collect();
+    let play = async |number: usize| {
+        let row = rows[number % rows.len()];
+        let mut rng = Rng::new(seed + number as u64);
+        let named = |line: &str| line.replace("{}", &format!("{{k{number}}}"));
+        let live_ms = 5 + rng.below(300);
+        let setup =
+            row.0.replace("EX ", "PX ").replace("|EXPIRE", "|PEXPIRE").replace("1000", &live_ms.to_string());
+        for line in setup.split('|') {
+            // By a clock that is behind it may have expired before it was set.
+            answer(&clients[rng.place(3)], &named(line)).await;
+        }
+        let began_ms = now_ms();
+        while now_ms() < began_ms + live_ms + 100 {
+            let line = named(row.1);
+            join_all(clients.iter().map(|client| answer(client, &line))).await;
+        }
+    };
+    let count = rows.len() * ROUNDS;
+    let playing = futures_util::stream::iter(0..count).map(play).buffer_unordered(64);
+    playing.collect::<()>().await;
+    are_the_same(&cluster, &clients[1], &names("k", count)).await;
+}
+
+/// A command that may fail as Redis lets it fail.
+async fn answer(client: &Client, line: &str) -> Value {
+    match client.run(&words(line)).await {
+        Ok(reply) => reply,
+        Err(Error::Command(_) | Error::Refused(_)) => Value::Nil,
+        Err(error) => panic!("{line}: {error}"),
+    }
 }
