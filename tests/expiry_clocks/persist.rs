@@ -59,11 +59,11 @@ pub const ROWS: &[Row] = &[
     (TEXT, "RENAME {}a {}b", Gone, Set), (TEXTS, "RENAME {}a {}b", Gone, Set), (ONLY_B, "RENAME {}a {}b", Gone, None), (TEXTS, "RENAMENX {}a {}b", Set, Set),
     (TEXT, "COPY {}a {}b", Set, Set), (ONLY_B, "COPY {}a {}b REPLACE", None, None), (ONLY_B, "COPY {}b {}a REPLACE", Set, Set), (ONLY_B, "COPY {}a {}b", None, Set),
     // Set anew, on conditions.
-    ("SET {}a 5", "SET {}a 6 EX 10", Set, Gone), ("SET {}a 5", "SET {}a 6 PX 100000", Set, Gone), ("SET {}a 5", "SETEX {}a 10 6", Set, Gone), ("SET {}a 5", "PSETEX {}a 100000 6", Set, Gone),
-    ("SET {}a 5", "SET {}a 6 PXAT 99999999999999", Set, Gone), ("SET {}a 5", "GETEX {}a EX 10", Set, Gone), ("SET {}a 5", "GETEX {}a EXAT 99999999999", Set, Gone),
-    ("SET {}a 5", "EXPIRE {}a 10", Set, Gone), ("SET {}a 5", "EXPIRE {}a 10 NX", Set, Gone), ("SET {}a 5", "EXPIRE {}a 10 XX", None, Gone), ("SET {}a 5", "EXPIRE {}a 10 GT", None, Gone),
-    ("SET {}a 5", "EXPIRE {}a 10 LT", Set, Gone), ("SET {}a 5", "EXPIREAT {}a 99999999999", Set, Gone), ("SET {}a 5", "PEXPIREAT {}a 99999999999999 LT XX", None, Gone),
-    (TEXT, "PEXPIREAT {}a 1 GT", Set, Gone), (TEXT, "PEXPIREAT {}a 1 NX", Set, Gone), (TEXT, "EXPIRE {}b 10", Set, Gone),
+    ("SET {}a 5", "SET {}a 6 EX 3000", Set, Gone), ("SET {}a 5", "SET {}a 6 PX 3000000", Set, Gone), ("SET {}a 5", "SETEX {}a 3000 6", Set, Gone), ("SET {}a 5", "PSETEX {}a 3000000 6", Set, Gone),
+    ("SET {}a 5", "SET {}a 6 PXAT 99999999999999", Set, Gone), ("SET {}a 5", "GETEX {}a EX 3000", Set, Gone), ("SET {}a 5", "GETEX {}a EXAT 99999999999", Set, Gone),
+    ("SET {}a 5", "EXPIRE {}a 3000", Set, Gone), ("SET {}a 5", "EXPIRE {}a 3000 NX", Set, Gone), ("SET {}a 5", "EXPIRE {}a 3000 XX", None, Gone), ("SET {}a 5", "EXPIRE {}a 3000 GT", None, Gone),
+    ("SET {}a 5", "EXPIRE {}a 3000 LT", Set, Gone), ("SET {}a 5", "EXPIREAT {}a 99999999999", Set, Gone), ("SET {}a 5", "PEXPIREAT {}a 99999999999999 LT XX", None, Gone),
+    (TEXT, "PEXPIREAT {}a 1 GT", Set, Gone), (TEXT, "PEXPIREAT {}a 1 NX", Set, Gone), (TEXT, "EXPIRE {}b 3000", Set, Gone),
     // What has passed takes the key with it.
     (TEXT, "EXPIRE {}a 0", Gone, Gone), (TEXT, "PEXPIREAT {}a 1 LT", Gone, Gone), (TEXT, "EXPIRE {}a -1 XX", Gone, Gone), (TEXT, "SET {}a 6 PXAT 1", Gone, Gone), (TEXT, "GETEX {}a PXAT 1", Gone, Gone),
 ];
