@@ -29,9 +29,11 @@ use model::{Form, Op, Possible};
 use persist::{Expiry, ROWS, Row};
 use play::{Game, counted, now_ms};
 use redis::Value;
-use workload::{Cluster, PATIENCE, Rng, Shifted, difference, eventually_same, words};
+use workload::{Cluster, PATIENCE, Rng, Shifted, difference, eventually_same, run, words};
 
-const REGISTERS: usize = 24;
+const REGISTERS: usize = 20;
+const CLIENTS: usize = 4;
+/// Of each client on each register.
 const OPS: usize = 30;
 
 fn some_seed() -> u64 {
@@ -43,12 +45,17 @@ fn some_seed() -> u64 {
 async fn play(
     cluster: &Cluster,
     seed: u64,
-    clocks_ms: &[i64],
+    clocks_ms: &[i64; CLIENTS],
     apart_ms: u64,
 ) -> (Vec<Client>, Vec<Arc<Game>>) {
     let clients =
         join_all(clocks_ms.iter().map(|by_ms| Shifted { by_ms: *by_ms }.client(cluster.urls()))).await;
     let games: Vec<Arc<Game>> = (0..REGISTERS).map(|number| Game::new(number, apart_ms)).collect();
+    // A register that was never there holds no promise, and so remembers nobody's time.
+    for register in names("r", REGISTERS) {
+        run::<()>(&clients[0], &format!("SET {{{register}}}a 0")).await;
+        run::<()>(&clients[0], &format!("DEL {{{register}}}a")).await;
+    }
     let mut playing = Vec::new();
     for (register, game) in games.iter().enumerate() {
         for (number, client) in clients.iter().enumerate() {
@@ -62,7 +69,11 @@ async fn play(
 
 fn judge(games: &[Arc<Game>], seed: u64) {
     let calls: Vec<_> = games.iter().map(|game| game.calls()).collect();
-    println!("{:?}", counted(calls.iter().flatten()));
+    let [answered, read, lived] = counted(calls.iter().flatten());
+    println!("{answered} answered, {read} read a value, {lived} a time to live");
+    // Clients that meet on one key at all times may run out of time on a busy machine; what is left must still be a test.
+    let asked = REGISTERS * CLIENTS * OPS;
+    assert!(answered > asked / 2 && read > 0 && lived > 0, "seed {seed}: {answered} of {asked} answered");
     for (register, calls) in calls.iter().enumerate() {
         let verdict = check(&Possible::default(), calls);
         assert!(verdict.is_linearizable(), "seed {seed}, register {register}: {verdict}");

@@ -1,6 +1,5 @@
 //! Clients that write to the same keys around the moments at which these expire, and what they were told.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -198,21 +197,16 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// How often each word of a reply was given: a test that never meets an expiry shows it here.
-pub fn counted<'a>(calls: impl Iterator<Item = &'a Call<Op, String>>) -> BTreeMap<&'a str, usize> {
-    let mut counts = BTreeMap::new();
+/// How many calls were answered, how many of these read a key, and how many found one that had a time to live.
+pub fn counted<'a>(calls: impl Iterator<Item = &'a Call<Op, String>>) -> [usize; 3] {
+    let mut counts = [0; 3];
     for call in calls {
-        let End::Returned { reply, .. } = &call.end else {
-            *counts.entry("?").or_default() += 1;
-            continue;
-        };
-        let is_get = call.op.commands[0][0] == "GET";
-        let what = match reply.as_str() {
-            "nil" if is_get => "read nothing",
-            _ if is_get => "read something",
-            _ => "other",
-        };
-        *counts.entry(what).or_default() += 1;
+        let End::Returned { reply, .. } = &call.end else { continue };
+        let name = call.op.commands[0][0].as_str();
+        let is = [true, name == "GET" && reply != "nil", name == "PEXPIRETIME" && !reply.starts_with('-')];
+        for (count, is) in counts.iter_mut().zip(is) {
+            *count += usize::from(is);
+        }
     }
     counts
 }
