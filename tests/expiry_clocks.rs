@@ -70,7 +70,7 @@ async fn play(
 fn judge(games: &[Arc<Game>], seed: u64) {
     let calls: Vec<_> = games.iter().map(|game| game.calls()).collect();
     let [answered, read, lived] = counted(calls.iter().flatten());
-    println!("{answered} answered, {read} read a value, {lived} a time to live");
+    println!("{answered} answered, {read} read a value, {lived} set a time to live");
     // Clients that meet on one key at all times may run out of time on a busy machine; what is left must still be a test.
     let asked = REGISTERS * CLIENTS * OPS;
     assert!(answered > asked / 2 && read > 0 && lived > 0, "seed {seed}: {answered} of {asked} answered");

@@ -86,7 +86,7 @@ impl Game {
             0..7 => Form::Alone,
             7 => Form::Transaction,
             8 => Form::Script,
-            // The same in one command of the session's, with what others see of it.
+            // Both keys as they are at one moment.
             _ => return (Form::Alone, vec![words(&format!("MGET {} {}", self.a, self.b))]),
         };
         let count = if form == Form::Alone { 1 } else { 2 + rng.below(3) };
@@ -197,15 +197,15 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// How many calls were answered, how many of these read a key, and how many found one that had a time to live.
+/// How many calls were answered, how many of these read a value, and how many gave a key a time to live.
 pub fn counted<'a>(calls: impl Iterator<Item = &'a Call<Op, String>>) -> [usize; 3] {
     let mut counts = [0; 3];
     for call in calls {
         let End::Returned { reply, .. } = &call.end else { continue };
         let name = call.op.commands[0][0].as_str();
-        let is = [true, name == "GET" && reply != "nil", name == "PEXPIRETIME" && !reply.starts_with('-')];
-        for (count, is) in counts.iter_mut().zip(is) {
-            *count += usize::from(is);
+        let has = [true, name == "GET" && reply != "nil", name == "PEXPIREAT" && reply.starts_with('1')];
+        for (count, has) in counts.iter_mut().zip(has) {
+            *count += usize::from(has);
         }
     }
     counts
