@@ -233,11 +233,19 @@ async fn nodes_whose_clocks_differ_meet_one_moment_of_expiry() {
     println!("seed {seed}");
     let (cluster, clocks) = shifted_nodes([300, 0, -300]).await;
     let mut rng = Rng::new(seed);
-    // While the clients play, the nodes' clocks are set, as by somebody who does not know the time either.
+    // While the clients play, the nodes' clocks go too fast and too slowly, as those that are being corrected do.
     let moving = async {
+        let (mut ahead_ms, mut towards_ms) = ([300, 0, -300], [-300, 300, 0]);
         loop {
-            tokio::time::sleep(Duration::from_millis(rng.below(200))).await;
-            clocks[rng.place(3)].set([300, 0, -300][rng.place(3)]);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            for (clock, (ahead_ms, towards_ms)) in clocks.iter().zip(ahead_ms.iter_mut().zip(&mut towards_ms))
+            {
+                *ahead_ms += (*towards_ms - *ahead_ms).clamp(-2, 2);
+                clock.set(*ahead_ms);
+                if ahead_ms == towards_ms {
+                    *towards_ms = [300, 0, -300][rng.place(3)];
+                }
+            }
         }
     };
     let (clients, games) = tokio::select! {

@@ -110,8 +110,9 @@ trait Register {
 
 impl Register for Pair {
     /// Times that may make a difference: as early as it can be, and every expiry. The second is that by which the op sees pass what it
-    /// sets itself. A script's may be later than the op's own: the node cannot know beforehand what a script will set, and where its
-    /// clock has passed that, the key is gone for the script's further commands.
+    /// sets itself. It may be later than the op's own where several commands run as one: a node cannot know beforehand what a script
+    /// will set, and of a transaction's expiries it is told the lowest. Where its clock has passed another, and the op's time has not,
+    /// the key is gone for the commands behind.
     fn times(&self, op: &Op) -> Vec<(u64, u64)> {
         let (earliest, latest) = op.between;
         let seen = op.keys().into_iter().map(|key| self[key].seen_ms).max().unwrap_or_default();
@@ -122,7 +123,7 @@ impl Register for Pair {
             times.insert(earliest);
         }
         let own = |at_ms: &u64| {
-            if op.form == Form::Script { times.range(at_ms..) } else { times.range(at_ms..=at_ms) }
+            if op.form == Form::Alone { times.range(at_ms..=at_ms) } else { times.range(at_ms..) }
         };
         times.iter().flat_map(|at_ms| own(at_ms).map(|own_ms| (*at_ms, *own_ms))).collect()
     }
@@ -131,7 +132,8 @@ impl Register for Pair {
         for key in op.keys() {
             self[key].look(at_ms);
         }
-        let replies: Vec<String> = op.commands.iter().map(|words| command(self, words, own_ms)).collect();
+        let passed: BTreeSet<u64> = op.expiries().filter(|expiry| *expiry <= own_ms).collect();
+        let replies: Vec<String> = op.commands.iter().map(|words| command(self, words, &passed)).collect();
         replies.join(";")
     }
 }
@@ -191,7 +193,7 @@ fn yes(what: bool) -> String {
 }
 
 /// One command's reply, as text.
-fn command(pair: &mut Pair, words: &[String], own_ms: u64) -> String {
+fn command(pair: &mut Pair, words: &[String], passed: &BTreeSet<u64>) -> String {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let reply = match words[0] {
         "MGET" => {
@@ -207,7 +209,7 @@ fn command(pair: &mut Pair, words: &[String], own_ms: u64) -> String {
     };
     // Only this command's keys: others may hold what is looked at when they are named.
     for key in words.iter().filter(|word| word.starts_with('{')).map(|key| place(key)) {
-        if pair[key].expiry.is_some_and(|expiry| expiry <= own_ms) {
+        if pair[key].expiry.is_some_and(|expiry| passed.contains(&expiry)) {
             pair[key].clear();
         }
     }
