@@ -110,9 +110,8 @@ trait Register {
 
 impl Register for Pair {
     /// Times that may make a difference: as early as it can be, and every expiry. The second is that by which the op sees pass what it
-    /// sets itself. It may be later than the op's own where several commands run as one: a node cannot know beforehand what a script
-    /// will set, and of a transaction's expiries it is told the lowest. Where its clock has passed another, and the op's time has not,
-    /// the key is gone for the commands behind.
+    /// sets itself. A script's may be later than the op's own: the node cannot know beforehand what a script will set, and where its
+    /// clock has passed that, the key is gone for the script's further commands.
     fn times(&self, op: &Op) -> Vec<(u64, u64)> {
         let (earliest, latest) = op.between;
         let seen = op.keys().into_iter().map(|key| self[key].seen_ms).max().unwrap_or_default();
@@ -123,7 +122,7 @@ impl Register for Pair {
             times.insert(earliest);
         }
         let own = |at_ms: &u64| {
-            if op.form == Form::Alone { times.range(at_ms..=at_ms) } else { times.range(at_ms..) }
+            if op.form == Form::Script { times.range(at_ms..) } else { times.range(at_ms..=at_ms) }
         };
         times.iter().flat_map(|at_ms| own(at_ms).map(|own_ms| (*at_ms, *own_ms))).collect()
     }

@@ -90,10 +90,14 @@ impl Game {
             _ => return (Form::Alone, vec![words(&format!("MGET {} {}", self.a, self.b))]),
         };
         let count = if form == Form::Alone { 1 } else { 2 + rng.below(3) };
+        let mut sets_expiry = false;
         let command = |_| loop {
             let line = self.some_command(rng);
-            // Scripts do not know it.
-            if form != Form::Script || !line.starts_with("COPY") {
+            let sets = line.contains(" PXAT ") || line.starts_with("PEXPIREAT ");
+            // Scripts do not know COPY. And one expiry for all: of several, a node that runs them as one may see the later one pass
+            // first, as a lone Redis may.
+            if !(form == Form::Script && line.starts_with("COPY") || sets && sets_expiry) {
+                sets_expiry |= sets;
                 return words(&line);
             }
         };
