@@ -114,8 +114,6 @@ impl Register for Pair {
     /// clock has passed that, the key is gone for the script's further commands.
     fn times(&self, op: &Op) -> Vec<(u64, u64)> {
         let (earliest, latest) = op.between;
-        let seen = op.keys().into_iter().map(|key| self[key].seen_ms).max().unwrap_or_default();
-        let earliest = earliest.max(seen);
         let expiries = self.iter().filter_map(|key| key.expiry).chain(op.expiries());
         let mut times: BTreeSet<u64> = expiries.filter(|at_ms| (earliest..=latest).contains(at_ms)).collect();
         if earliest <= latest {
@@ -139,8 +137,9 @@ impl Register for Pair {
 
 impl Key {
     fn look(&mut self, at_ms: u64) {
-        self.seen_ms = at_ms;
-        if self.expiry.is_some_and(|expiry| expiry <= at_ms) {
+        // A read may be earlier than what was done to another key of the register, not than what was done to this one.
+        self.seen_ms = self.seen_ms.max(at_ms);
+        if self.expiry.is_some_and(|expiry| expiry <= self.seen_ms) {
             self.clear();
         }
     }
@@ -208,7 +207,7 @@ fn command(pair: &mut Pair, words: &[String], passed: &BTreeSet<u64>) -> String 
     };
     // Only this command's keys: others may hold what is looked at when they are named.
     for key in words.iter().filter(|word| word.starts_with('{')).map(|key| place(key)) {
-        if pair[key].expiry.is_some_and(|expiry| passed.contains(&expiry)) {
+        if pair[key].expiry.is_some_and(|expiry| expiry <= pair[key].seen_ms || passed.contains(&expiry)) {
             pair[key].clear();
         }
     }
