@@ -118,6 +118,8 @@ delivery_ms = delivery_ms and as_text(math.min(tonumber(delivery_ms), now_ms - 2
 local by_op = delivery_ms and stream_commands()
 -- An expiry that has passed here, and perhaps not elsewhere: whether the keys are there after each command makes the history another one.
 local near = lowest_expiry_ms > 0 and lowest_expiry_ms <= now_ms + 5 and commands > 1
+-- One that has passed by the op's time, and perhaps not here: the commands behind it find no key.
+local passed = lowest_expiry_ms > 0 and lowest_expiry_ms <= op_ms and commands > 1
 local replies, succeeded, at = {}, false, 13
 for i = 1, commands do
   local argc, is_script = tonumber(ARGV[at]), ARGV[at + 1] == 'EVAL'
@@ -152,6 +154,12 @@ for i = 1, commands do
   else
     if refused then seen_here = seen_here .. i .. refused end
     reply = {err = failure}
+  end
+  if passed then
+    for j = 2, #KEYS do
+      local expiry = expiry_of(KEYS[j])
+      if expiry >= 0 and expiry <= op_ms then redis.call('UNLINK', KEYS[j]) end
+    end
   end
   if near then
     for j = 2, #KEYS do seen_here = seen_here .. redis.call('EXISTS', KEYS[j]) end

@@ -4,41 +4,14 @@ mod harness;
 mod streams_support;
 mod workload;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use anarchoredis::surroundings::{Connection, Machine, Patience, Pending, Surroundings};
-use anarchoredis::{Client, Config};
+use anarchoredis::Client;
 use harness::eventually;
 use redis::Value;
 use streams_support::same_streams;
-use workload::{Cluster, PATIENCE, eventually_same, run};
-
-/// This machine with another clock.
-#[derive(Debug)]
-struct Shifted {
-    by_ms: i64,
-}
-
-impl Surroundings for Shifted {
-    fn now_us(&self) -> u64 {
-        Machine.now_us().saturating_add_signed(self.by_ms * 1_000)
-    }
-
-    fn random(&self) -> u64 {
-        Machine.random()
-    }
-
-    fn dial<'a>(&'a self, client: &'a redis::Client, patience: Patience) -> Pending<'a, Connection> {
-        Machine.dial(client, patience)
-    }
-}
+use workload::{Cluster, PATIENCE, Shifted, eventually_same, run};
 
 async fn client(cluster: &Cluster, by_ms: i64) -> Client {
-    // However busy the machine is, every node is waited for.
-    let hedge = (Duration::from_secs(2), Duration::from_secs(2));
-    let config = Config { surroundings: Arc::new(Shifted { by_ms }), hedge, ..Config::default() };
-    Client::builder().nodes(cluster.urls()).config(config).connect().await.expect("a client")
+    Shifted { by_ms }.client(cluster.urls()).await
 }
 
 #[tokio::test]

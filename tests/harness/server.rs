@@ -184,6 +184,7 @@ impl Server {
         let mut command = Command::new(self.version().program());
         command
             .arg("redis.conf")
+            .envs(self.setup.environment.iter().cloned())
             .current_dir(self.folder())
             .stdin(Stdio::null())
             .stderr(log.try_clone().expect("a second handle of the log"))

@@ -11,18 +11,25 @@ pub struct Setup {
     pub(super) version: Version,
     pub(super) port: Option<u16>,
     pub(super) password: Option<String>,
+    pub(super) environment: Vec<(String, String)>,
     directives: Vec<(String, String)>,
 }
 
 impl Setup {
     pub(super) fn new(version: Version) -> Setup {
-        Setup { version, port: None, password: None, directives: Vec::new() }
+        Setup { version, port: None, password: None, environment: Vec::new(), directives: Vec::new() }
     }
 
     /// Any line of redis.conf, with its value as it is written there: `config("replicaof", "127.0.0.1 7000")`,
     /// `config("user", "app on >secret ~* +@all")`. A name that is given again is written again.
     pub fn config(mut self, name: &str, value: &str) -> Setup {
         self.directives.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A variable of the server's environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 

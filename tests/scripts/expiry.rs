@@ -97,6 +97,19 @@ async fn an_expiry_that_the_nodes_clock_has_passed_but_the_op_has_not_waits() {
 }
 
 #[tokio::test]
+async fn what_an_op_sets_to_expire_before_its_own_time_is_gone_for_its_further_commands() {
+    on_each_version(async |node| {
+        let at = node.now_ms().await + 60_000;
+        let batch = format!("SET k x PXAT {at};APPEND k y;PEXPIREAT k {at};SETNX k z;GET k");
+        let batch =
+            Apply { lowest_expiry_ms: at, max_offset_ms: 600_000, ..Apply::new("k", number_at(at), &batch) };
+        assert_eq!(node.apply(&batch).await.replies(), "[OK 1 1 1 z]");
+        assert_eq!((node.line("PTTL k").await, node.field("k", "kk").await), ("-1".into(), "0".into()));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_expired_register_keeps_its_record_and_is_told_from_a_lost_one() {
     on_each_version(async |node| {
         let at = set_expiring(node, "k").await;

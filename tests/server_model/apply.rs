@@ -226,6 +226,7 @@ impl<'c, 's> Apply<'c, 's> {
         let mut ran = Ran { replies: Vec::new(), succeeded: false, refusals_here: String::new() };
         let lowest_ms = self.call.number(11)?;
         let near = lowest_ms > 0 && lowest_ms <= self.call.session.now_ms() + 5 && commands.len() > 1;
+        let passed = lowest_ms > 0 && lowest_ms <= self.op_ms && commands.len() > 1;
         for (at, command) in commands.iter().enumerate() {
             let mut reply = self.call.session.pcall(command);
             match error_of(&reply) {
@@ -240,6 +241,12 @@ impl<'c, 's> Apply<'c, 's> {
                     ran.refusals_here.push_str(&format!("{}{failure}", at + 1));
                 }
                 Some(_) => {}
+            }
+            for key in self.call.user_keys().iter().filter(|_| passed) {
+                let expiry = self.call.session.expiry_of(key)?;
+                if expiry >= 0 && expiry <= self.op_ms {
+                    self.call.session.call(&[b"DEL", key])?;
+                }
             }
             for key in self.call.user_keys().iter().filter(|_| near) {
                 let exists = self.call.session.call(&[b"EXISTS", key])?;

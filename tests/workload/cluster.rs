@@ -32,7 +32,11 @@ impl Cluster {
 
     /// Servers that have every write on disk before they answer: after a kill and a restart they vote again.
     pub async fn durable(count: usize) -> Cluster {
-        let setups = (0..count).map(|_| Server::with(Version::V7_0).appendonly("always"));
+        Cluster::with((0..count).map(|_| Server::with(Version::V7_0).appendonly("always"))).await
+    }
+
+    /// Servers with options of their own.
+    pub async fn with(setups: impl IntoIterator<Item = Setup>) -> Cluster {
         Cluster { nodes: Nodes::with(setups).await }
     }
 

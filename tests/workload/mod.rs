@@ -15,6 +15,7 @@ mod pool;
 mod register;
 mod rng;
 mod same;
+mod shifted;
 mod tally;
 
 pub use cluster::{Cluster, Coordinator};
@@ -28,6 +29,7 @@ pub use pool::{Pool, Sort};
 pub use register::Register;
 pub use rng::Rng;
 pub use same::{contents, difference, eventually_same};
+pub use shifted::Shifted;
 pub use tally::Tally;
 
 use std::time::Duration;
