@@ -114,6 +114,9 @@ impl Register for Pair {
     /// clock has passed that, the key is gone for the script's further commands.
     fn times(&self, op: &Op) -> Vec<(u64, u64)> {
         let (earliest, latest) = op.between;
+        if op.keys().into_iter().any(|key| self[key].seen_ms > latest) {
+            return Vec::new();
+        }
         let expiries = self.iter().filter_map(|key| key.expiry).chain(op.expiries());
         let mut times: BTreeSet<u64> = expiries.filter(|at_ms| (earliest..=latest).contains(at_ms)).collect();
         if earliest <= latest {
