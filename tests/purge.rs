@@ -94,6 +94,30 @@ async fn tombstones_and_expired_registers_go_once_all_nodes_hold_them_settled_an
     assert!(again.complete && again.seen == again.identical, "{again:?}");
 }
 
+/// The log of more than a thousand versions, as the ops would have left it.
+const LONG_LOG: &str = "
+    for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+      if string.sub(field, 1, 1) == 'l' then
+        for i = 100, 4095 do redis.call('HSET', KEYS[1], 'l' .. i, redis.call('HGET', KEYS[1], field)) end
+        return redis.call('HLEN', KEYS[1])
+      end
+    end";
+
+#[tokio::test]
+async fn the_tombstone_of_a_register_that_had_very_many_keys_goes_too() {
+    let nodes = nodes().await;
+    let store = client(&nodes).await;
+    let keys: Vec<String> = (0..1_100).map(|key| format!("{{many}}{key}")).collect();
+    run::<()>(&store, &format!("MSET {} v", keys.join(" v "))).await;
+    run::<i64>(&store, &format!("DEL {}", keys.join(" "))).await;
+    for node in nodes.iter() {
+        let fields: u64 = node.run(&["EVAL", LONG_LOG, "1", "anrcho_version:{many}"]).await.expect("a log");
+        assert!(fields > 3_996, "{fields}");
+    }
+    assert_eq!(purge_until(&nodes, 0).await.purged, 1);
+    assert_eq!(run::<i64>(&store, "APPEND {many}3 new").await, 3);
+}
+
 #[tokio::test]
 async fn while_a_node_is_away_nothing_is_purged_and_it_brings_nothing_back() {
     let nodes = nodes().await;
