@@ -73,7 +73,6 @@ async fn the_nodes_user_may_not_do_the_rest() {
         "CONFIG SET maxmemory 1",
         "CONFIG REWRITE",
         "FLUSHALL",
-        "FLUSHDB",
         "SWAPDB 0 1",
         "DEBUG SLEEP 0",
         "SHUTDOWN",

@@ -25,7 +25,7 @@ impl Roster {
     /// From now on the nodes are asked as members of this configuration.
     pub(super) fn new(configuration: Configuration, nodes: Vec<Arc<RemoteNode>>) -> Roster {
         let expected = Arc::new(configuration.clone());
-        nodes.iter().for_each(|node| node.expect(Arc::clone(&expected)));
+        nodes.iter().for_each(|node| node.go_by(Arc::clone(&expected)));
         Roster { configuration, nodes }
     }
 

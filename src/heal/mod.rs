@@ -38,7 +38,7 @@ pub use status::{NodeReport, Status};
 pub use verify::{Fault, Finding, Verified};
 
 use crate::client::{Client, Roster};
-use crate::command::Register;
+use crate::command::{Register, Scopes};
 use crate::config::Config;
 use crate::coordinator::Mended;
 use crate::error::{Error, Failures, NodeFailure};
@@ -216,7 +216,7 @@ impl Pass {
     fn register_of(&self, key: &[u8]) -> Register {
         match self.nodes().first() {
             Some(node) => node.cluster().terms.scopes.register_of(key),
-            None => Register::of(key),
+            None => Scopes::default().register_of(key),
         }
     }
 

@@ -103,7 +103,7 @@ impl RemoteNode {
     }
 
     /// Goes by this configuration: whoever says that it is in another one of the same generation is not asked.
-    pub fn expect(&self, configuration: Arc<Configuration>) {
+    pub fn go_by(&self, configuration: Arc<Configuration>) {
         *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = Some(configuration);
         self.compare_configurations(self.session().as_deref());
     }

@@ -7,15 +7,15 @@ use crate::sequence::{Sequence, evalsha, record, text};
 
 const CALLS: [&str; 17] = [
     "look",
-    "claim C N a,b R 72713a, 90000",
+    "claim C N a,n R 72713a, 90000",
     "start C F",
     "readmit N S F R",
-    "demote N F R",
-    "demote x F R",
+    "demote N F R G",
+    "demote x F R G",
     "readmit x S F R",
     "rejoin N E S F",
-    "move C N a,b H F S L , 1000",
-    "move x N a,b H F S L , 1000",
+    "move C N a,n H F S L , 1000",
+    "move x N a,n H F S L , 1000",
     "epoch N E F",
     "promote N P R F G",
     "forget G",
@@ -71,9 +71,9 @@ impl Sequence<'_> {
     /// An empty node becomes a voter, or a joining one.
     pub async fn join(&mut self, node: usize) -> Result<(), Difference> {
         if self.rng.percent(70) {
-            self.admit_with(node, "claim C N a,b R").await?;
+            self.admit_with(node, "claim C N a,n R").await?;
             return self.admit_with(node, "start C F").await;
         }
-        self.admit_with(node, "move C N a,b H F S L").await
+        self.admit_with(node, "move C N a,n H F S L").await
     }
 }

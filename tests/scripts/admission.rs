@@ -81,6 +81,12 @@ async fn a_claim_never_takes_over_another_cluster_or_another_node_of_the_same() 
             let args = ["move", cluster, id, "x", "1000000", "g", "run", "1", ""];
             assert_eq!(node.unchanged(node.admit(&args)).await.to_string(), "[CLAIMED cluster node]");
         }
+        let args = ["move", "cluster", "node", "x,nodes", "1000000", "g", "run", "1", ""];
+        assert_eq!(
+            node.unchanged(node.admit(&args)).await.to_string(),
+            "[OTHER node node]",
+            "it is no member"
+        );
     })
     .await;
 }
@@ -110,9 +116,10 @@ async fn a_demoted_node_comes_back_by_a_heal_pass_of_one_epoch_one_run_and_one_f
         let say = async |args: &[&str]| node.admit(args).await.to_string();
         assert_eq!(say(&["promote", "node", "1", "run", "f9", FENCE]).await, "[OTHER role voter]");
         assert_eq!(say(&["rejoin", "node", "2", "run", "f9"]).await, "[OTHER role voter]");
-        assert_eq!(say(&["demote", "another", "f2", "run"]).await, "[OTHER node node]");
-        assert_eq!(say(&["demote", "node", "f2", "not this run"]).await, "[OTHER run_id run]");
-        assert_eq!(say(&["demote", "node", "f2", "run"]).await, "[OK]");
+        assert_eq!(say(&["demote", "another", "f2", "run", "fence"]).await, "[OTHER node node]");
+        assert_eq!(say(&["demote", "node", "f2", "not this run", "fence"]).await, "[OTHER run_id run]");
+        assert_eq!(say(&["demote", "node", "f2", "run", "another fence"]).await, "[OTHER fence '']");
+        assert_eq!(say(&["demote", "node", "f2", "run", "fence"]).await, "[OK]");
         assert_eq!(look(node).await, "cluster node 1 joining run node f2");
         assert_eq!(say(&["rejoin", "another", "2", "run2", "f3"]).await, "[OTHER node node]");
         assert_eq!(say(&["rejoin", "node", "2", "run2", "f3"]).await, "[OK]");
@@ -174,7 +181,7 @@ async fn a_joining_node_forgets_a_register_with_all_its_keys_and_a_voter_does_no
             node.call(anarchoredis::script::Name::Admit, &[record("t")], &args).await.to_string()
         };
         assert_eq!(node.unchanged(forget(FENCE)).await, "[OTHER role voter]");
-        node.admit(&["demote", "node", "f2", "run"]).await;
+        node.admit(&["demote", "node", "f2", "run", "fence"]).await;
         assert_eq!(node.unchanged(forget(FENCE)).await, "[OTHER fence '']");
         assert_eq!(forget("f2").await, "[OK]");
         assert_eq!(node.line("DBSIZE").await, OWN_KEYS);
@@ -189,7 +196,7 @@ async fn a_full_node_cannot_change_its_admission_and_an_unknown_call_is_answered
         assert_eq!(node.unchanged(node.admit(&["dance", FENCE])).await.to_string(), "[OTHER call dance]");
         assert_eq!(node.unchanged(node.admit(&["dance", "f"])).await.to_string(), "[OTHER fence '']");
         node.line("CONFIG SET maxmemory 1").await;
-        let refused = node.unchanged(node.admit(&["demote", "node", "f2", "run"])).await;
+        let refused = node.unchanged(node.admit(&["demote", "node", "f2", "run", "fence"])).await;
         let told = "[REFUSED OOM command not allowed when used memory > 'maxmemory'.]";
         assert_eq!(refused.to_string(), told);
         let mark = node.unchanged(node.admit(&["mark", FENCE, "k", "b"])).await;
