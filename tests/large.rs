@@ -276,7 +276,7 @@ async fn a_scope_is_filled_while_it_is_written_to_and_by_whoever_comes_next_if_t
         }
     });
     let is_begun = async || nodes[2].run::<bool>(&["HEXISTS", "anrcho_version:{s:}", "f"]).await.unwrap();
-    eventually("a fill has begun", PATIENCE, is_begun).await;
+    eventually("a fill has begun", PATIENCE * 4, is_begun).await;
     dying.abort();
     let _ = dying.await;
     let () = run(&client, "SET s:while 1").await;
@@ -289,7 +289,7 @@ async fn a_scope_is_filled_while_it_is_written_to_and_by_whoever_comes_next_if_t
     let healer = Healer::connect(nodes.urls(), Config::default()).await.expect("a healer");
     let healed =
         async || healer.once(&Silent).await.is_ok() && matches!(client.nodes()[2].seat, Seat::Voter(_));
-    eventually("a heal pass goes through, under writes", PATIENCE * 2, healed).await;
+    eventually("a heal pass goes through, under writes", PATIENCE * 4, healed).await;
     writing.abort();
     let _ = writing.await;
     let is_same = async || {
