@@ -189,7 +189,10 @@ async fn a_sorted_set_of_very_many_members() {
 async fn a_string_of_many_mebibytes() {
     let bytes = if is_long_run() { 256 } else { 64 } * 1024 * 1024;
     let cluster = Cluster::start().await;
-    let client = cluster.client().await;
+    // A debug build takes seconds for what it reads back from three nodes at once.
+    let (operation_timeout, answer_timeout) = (Duration::from_secs(25), Duration::from_secs(25));
+    let config = Config { operation_timeout, answer_timeout, ..Config::default() };
+    let client = Client::builder().nodes(cluster.urls()).config(config).connect().await.expect("a client");
     let text: Vec<u8> = (0..bytes).map(|place| b'a' + (place / 1000 % 26) as u8).collect();
     let _: Value = client.run(&[b"SET", b"large", &text]).await.expect("SET");
     let () = run(&client, "SET small x").await;
