@@ -5,7 +5,6 @@
 //! commands TAKE and TAKEMOVE (`lua/lib/take.lua`).
 
 use super::call::Call;
-use super::fold::Fold;
 use super::key::Register;
 use super::plan::unique;
 use super::refusal::Refusal;
@@ -162,18 +161,7 @@ impl Block {
                 head.iter().cloned().chain(chosen.iter().map(|key| key.to_vec())).chain(ids).collect()
             }
         };
-        Call {
-            register: self.scopes.register_of(keys.first().map_or(b"", Vec::as_slice)),
-            keys,
-            commands: vec![command],
-            lowest_expiry_ms: 0,
-            hash_replies: false,
-            fold: Fold::First,
-            integer_reply: false,
-            unordered,
-            timed,
-            wakes,
-        }
+        Call { unordered, timed, wakes, ..Call::plain(&self.scopes, keys, vec![command]) }
     }
 
     /// What a try's reply says; none if there was nothing.

@@ -5,6 +5,7 @@ use super::fold::{Fold, Join};
 use super::key::Register;
 use super::pick::Pick;
 use super::publish::{Census, Publish};
+use super::scopes::Scopes;
 use super::walk::Walk;
 use redis::{ServerError, Value};
 
@@ -81,6 +82,22 @@ pub struct Call {
 }
 
 impl Call {
+    /// Commands with nothing special about them, on keys of one register.
+    pub(super) fn plain(scopes: &Scopes, keys: Vec<Vec<u8>>, commands: Vec<Vec<Vec<u8>>>) -> Call {
+        Call {
+            register: scopes.register_of(keys.first().map_or(b"", Vec::as_slice)),
+            keys,
+            commands,
+            lowest_expiry_ms: 0,
+            hash_replies: false,
+            fold: Fold::First,
+            integer_reply: false,
+            unordered: false,
+            timed: false,
+            wakes: false,
+        }
+    }
+
     /// The reply to the caller, from the replies of `commands`.
     pub fn reply(&self, replies: Vec<Value>) -> Result<Value, ServerError> {
         self.shape().reply(replies)

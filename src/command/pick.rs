@@ -128,18 +128,7 @@ pub(super) fn zremrangebylex(table: &Table, request: &Request<'_>) -> Result<Pic
 /// A read of the key that is its first argument, answered by one node.
 fn choice(table: &Table, command: Vec<Vec<u8>>) -> Call {
     let key = command.get(1).cloned().unwrap_or_default();
-    Call {
-        register: table.scopes().register_of(&key),
-        commands: vec![command],
-        keys: vec![key],
-        lowest_expiry_ms: 0,
-        hash_replies: false,
-        fold: Fold::First,
-        integer_reply: false,
-        unordered: true,
-        timed: false,
-        wakes: false,
-    }
+    Call { unordered: true, ..Call::plain(table.scopes(), vec![key], vec![command]) }
 }
 
 fn count(request: &Request<'_>) -> Result<Vec<u8>, Refusal> {

@@ -61,17 +61,7 @@ fn part(
     }
     let keys = unique(starts.iter().map(|index| request.arg(*index)));
     let batch = Batch::of(row.name, command, row.chunk)?;
-    let call = Call {
-        register: scopes.register_of(keys.first().map_or(b"", Vec::as_slice)),
-        keys,
-        commands: batch.commands,
-        lowest_expiry_ms: 0,
-        hash_replies: false,
-        fold: batch.fold,
-        integer_reply: false,
-        unordered: row.unordered,
-        timed: false,
-        wakes: row.wakes,
-    };
+    let plain = Call::plain(scopes, keys, batch.commands);
+    let call = Call { fold: batch.fold, unordered: row.unordered, wakes: row.wakes, ..plain };
     Ok(Part { access: row.access, call, places })
 }

@@ -1,7 +1,7 @@
 //! XREAD and XREADGROUP: where their keys are, when they block, and XREAD on streams of several registers.
 
 use super::call::{Access, Call, Part, Plan};
-use super::fold::{Fold, Join};
+use super::fold::Join;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
@@ -137,17 +137,7 @@ fn part(scopes: &Scopes, request: &Request<'_>, indices: &[usize], places: &[usi
     let mut command: Vec<Vec<u8>> = request.args().iter().take(first).map(|arg| arg.to_vec()).collect();
     command.extend(places.iter().map(at));
     command.extend(places.iter().map(|place| at(&(indices.len() + place))));
-    let call = Call {
-        register: scopes.register_of(keys.first().map_or(b"", Vec::as_slice)),
-        keys,
-        unordered: command.iter().any(|arg| arg == LAST_ENTRY),
-        commands: vec![command],
-        lowest_expiry_ms: 0,
-        hash_replies: false,
-        fold: Fold::First,
-        integer_reply: false,
-        timed: false,
-        wakes: false,
-    };
+    let unordered = command.iter().any(|arg| arg == LAST_ENTRY);
+    let call = Call { unordered, ..Call::plain(scopes, keys, vec![command]) };
     Part { access: Access::Read, call, places: firsts }
 }

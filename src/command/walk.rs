@@ -4,7 +4,6 @@
 //! again on another one: as with Redis, what stays from the first call to the last is given at least once, some of it twice.
 
 use super::call::Call;
-use super::fold::Fold;
 use super::key::is_reserved;
 use super::refusal::Refusal;
 use super::request::{Request, integer};
@@ -104,18 +103,8 @@ pub fn is_users(key: &[u8]) -> bool {
 pub(super) fn elements(table: &Table, request: &Request<'_>) -> Result<Walk, Refusal> {
     let key = request.arg(1).to_vec();
     let cursor = Cursor::parse(request.arg(2))?;
-    let call = Call {
-        register: table.scopes().register_of(&key),
-        commands: vec![request.to_command()],
-        keys: vec![key],
-        lowest_expiry_ms: 0,
-        hash_replies: false,
-        fold: Fold::First,
-        integer_reply: false,
-        unordered: true,
-        timed: false,
-        wakes: false,
-    };
+    let plain = Call::plain(table.scopes(), vec![key], vec![request.to_command()]);
+    let call = Call { unordered: true, ..plain };
     Ok(Walk::Elements { call: Box::new(call), cursor })
 }
 
