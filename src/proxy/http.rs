@@ -3,22 +3,14 @@
 use super::serve::Proxy;
 use super::shared::Shared;
 use crate::node::Seat;
+use crate::telemetry::{answer_all, respond};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use tokio::net::TcpListener;
-
-/// How long a request's head may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(5);
-const BREATH: Duration = Duration::from_millis(50);
 
 /// What is asked over HTTP: from before the proxy can serve anybody until after it has closed.
 #[derive(Clone, Default)]
@@ -33,25 +25,7 @@ impl Health {
 
     /// Answers until the runtime ends.
     pub async fn serve(self, listener: TcpListener) {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(BREATH).await;
-                continue;
-            };
-            let health = self.clone();
-            tokio::spawn(async move {
-                let answering = service_fn(move |request| {
-                    let answer = health.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
-                });
-                // Whoever asked may have left.
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(PATIENCE)
-                    .serve_connection(TokioIo::new(stream), answering)
-                    .await;
-            });
-        }
+        answer_all(listener, move |request| self.answer(request)).await;
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -69,11 +43,7 @@ impl Health {
             (true, _, _) => (StatusCode::NOT_FOUND, "there are /live, /ready and /metrics\n".to_owned()),
             (false, _, _) => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
         };
-        let mut response = Response::new(Full::new(Bytes::from(text)));
-        *response.status_mut() = status;
-        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-        response
+        respond(status, "text/plain; version=0.0.4; charset=utf-8", text)
     }
 }
 

@@ -18,16 +18,24 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// Shows this text at `/metrics` until the runtime ends: `serve(listener, move || client.metrics())`.
 pub async fn serve(listener: TcpListener, text: impl Fn() -> String + Send + Sync + 'static) {
-    let text = Arc::new(text);
+    answer_all(listener, move |request| answer(request, &text)).await;
+}
+
+/// Answers every request so, until the runtime ends.
+pub(crate) async fn answer_all(
+    listener: TcpListener,
+    answer: impl Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync + 'static,
+) {
+    let answer = Arc::new(answer);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(BREATH).await;
             continue;
         };
-        let text = Arc::clone(&text);
+        let answer = Arc::clone(&answer);
         tokio::spawn(async move {
             let answering = service_fn(move |request| {
-                let answer = answer(&request, &*text);
+                let answer = answer(&request);
                 async move { Ok::<_, Infallible>(answer) }
             });
             // Whoever asked may have left.
@@ -40,6 +48,14 @@ pub async fn serve(listener: TcpListener, text: impl Fn() -> String + Send + Syn
     }
 }
 
+/// A text of this kind.
+pub(crate) fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
 fn answer(request: &Request<Incoming>, text: &dyn Fn() -> String) -> Response<Full<Bytes>> {
     let reads = request.method() == Method::GET || request.method() == Method::HEAD;
     let (status, body) = match (reads, request.uri().path()) {
@@ -47,9 +63,5 @@ fn answer(request: &Request<Incoming>, text: &dyn Fn() -> String) -> Response<Fu
         (true, _) => (StatusCode::NOT_FOUND, "there is /metrics\n".to_owned()),
         (false, _) => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+    respond(status, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
 }
