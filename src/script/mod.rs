@@ -6,6 +6,7 @@
 
 mod answer;
 mod call;
+mod copy;
 mod digest;
 mod parse;
 mod purge;
@@ -14,6 +15,7 @@ mod summary;
 
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
+pub use copy::{Copies, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
 pub use digest::{
     DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
     forget_call, mark_call, parse_count, parse_dirty,
@@ -32,7 +34,7 @@ use std::sync::OnceLock;
 static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 8] = [
+pub const NAMES: [Name; 9] = [
     Name::Apply,
     Name::Read,
     Name::Settle,
@@ -41,6 +43,7 @@ pub const NAMES: [Name; 8] = [
     Name::Digest,
     Name::Admit,
     Name::Purge,
+    Name::Copy,
 ];
 
 /// One of the scripts in `lua/`.
@@ -62,6 +65,8 @@ pub enum Name {
     Admit,
     /// The end of tombstones.
     Purge,
+    /// Many registers at a time, for a node that is being filled.
+    Copy,
 }
 
 impl Name {
@@ -76,6 +81,7 @@ impl Name {
             Name::Digest => "digest",
             Name::Admit => "admit",
             Name::Purge => "purge",
+            Name::Copy => "copy",
         }
     }
 }
