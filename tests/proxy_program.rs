@@ -120,6 +120,76 @@ async fn it_is_alive_and_not_ready_until_a_majority_votes() {
     drop(running);
 }
 
+/// A proxy over these nodes that heals, with its port for clients and that for health.
+fn healing(cluster: &Cluster) -> (Running, Port, Port) {
+    let (port, health) = (Port::any(), Port::any());
+    let mut command = program();
+    command.args(["--heal", "--listen", &local(&port).to_string(), "--metrics", &local(&health).to_string()]);
+    command.arg("--node").arg(cluster.urls().join(","));
+    (Running::start(command), port, health)
+}
+
+/// What a metric of that name and label says now.
+async fn metric(health: &Port, row: &str) -> f64 {
+    let text = get(local(health), "/metrics").await.1;
+    let value = text.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
+    value.map_or(0.0, |value| value.parse().expect("a number"))
+}
+
+async fn until_equal(cluster: &Cluster) {
+    eventually("all nodes hold the same", PATIENCE, async || workload::difference(cluster).await.is_empty())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_emptied_under_a_proxy_that_heals_becomes_identical_with_no_other_process() {
+    let cluster = Cluster::durable(3).await;
+    let (running, port, health) = healing(&cluster);
+    until_it_listens(local(&port)).await;
+    let mut client = Raw::to(local(&port)).await;
+    for number in 0..200 {
+        assert_eq!(client.ask(&format!("SET k{number} v")).await, "+OK\r\n");
+    }
+    cluster[1].restart_empty().await;
+    let voters = async || {
+        let text = get(local(&health), "/metrics").await.1;
+        text.lines().filter(|line| line.contains("role=\"voter\"") && line.ends_with(" 1")).count()
+    };
+    eventually("the loss is found out", PATIENCE, async || voters().await == 2).await;
+    assert_eq!(client.ask("SET meanwhile v").await, "+OK\r\n");
+    eventually("the node votes again", PATIENCE, async || voters().await == 3).await;
+    until_equal(&cluster).await;
+    let held: u64 = cluster[1].run(&["EXISTS", "k0", "k199", "meanwhile"]).await.expect("the node");
+    assert_eq!(held, 3);
+    assert!(
+        metric(&health, "anarcho_sweeps_total").await >= 1.0,
+        "the healer's numbers are at the proxy's endpoint"
+    );
+    assert!(metric(&health, "anarcho_requests_total").await >= 201.0);
+    running.terminate();
+    let output = running.output();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_heals_starts_where_no_majority_remembers() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let () = workload::run(&client, "SET k v").await;
+    workload::eventually_same(&cluster, &client).await;
+    drop(client);
+    // With what they have saved: nobody knows what they had answered since.
+    for node in cluster.iter() {
+        node.restart().await;
+    }
+    let (_running, port, _health) = healing(&cluster);
+    until_it_listens(local(&port)).await;
+    let mut client = Raw::to(local(&port)).await;
+    let works = async || client.ask("GET k").await == "$1\r\nv\r\n";
+    eventually("it recovers the cluster", PATIENCE, works).await;
+    until_equal(&cluster).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flags_go_before_variables_and_those_before_the_file_and_no_password_is_logged() {
     let cluster = Cluster::start().await;
