@@ -359,3 +359,43 @@ async fn subscribers_hear_each_message_once_in_both_versions_of_the_protocol() {
         assert_eq!(String::from_utf8_lossy(&two.reply().await), String::from_utf8_lossy(&expected));
     }
 }
+
+#[tokio::test]
+async fn script_kill_ends_what_holds_up_the_nodes_unless_it_has_written() {
+    const ENDLESS: &str = "while true do end redis.call('SET', KEYS[1], 1)";
+    const LONG: &str =
+        "redis.call('INCR', KEYS[1]) local n = 0 for i = 1, 5e7 do n = n + i end return 'done'";
+    let cluster = Cluster::start().await;
+    for node in cluster.iter() {
+        node.run::<()>(&["CONFIG", "SET", "lua-time-limit", "50"]).await.expect("a short limit");
+    }
+    let proxy = proxy(cluster.client().await).await;
+    let (mut runner, mut killer) = (Raw::of(&proxy).await, Raw::of(&proxy).await);
+    assert_eq!(killer.ask("SCRIPT KILL").await, "-NOTBUSY No scripts in execution right now.\r\n");
+    runner.send(&encoded(&["EVAL", ENDLESS, "1", "k"])).await;
+    eventually("it is killed", PATIENCE, async || killer.ask("SCRIPT KILL").await == "+OK\r\n").await;
+    // On a node that it reached later it may still run.
+    let told = loop {
+        let told = tokio::time::timeout(Duration::from_millis(100), runner.reply()).await;
+        match told {
+            Ok(told) => break String::from_utf8_lossy(&told).into_owned(),
+            Err(_) => drop(killer.ask("SCRIPT KILL").await),
+        }
+    };
+    // Not known, where a node had not been reached yet.
+    let code = ["-NOTAPPLIED", "-NOQUORUM", "-INDETERMINATE"].iter().any(|code| told.starts_with(code));
+    assert!(code && told.contains("Script killed by user"), "{told}");
+    eventually("the store works again", PATIENCE, async || {
+        killer.ask("SCRIPT KILL").await;
+        killer.ask("GET k").await == "$-1\r\n"
+    })
+    .await;
+
+    runner.send(&encoded(&["EVAL", LONG, "1", "n"])).await;
+    eventually("it has written", PATIENCE, async || {
+        killer.ask("SCRIPT KILL").await.starts_with("-UNKILLABLE")
+    })
+    .await;
+    runner.reply().await;
+    eventually("it ran once", PATIENCE, async || killer.ask("GET n").await == "$1\r\n1\r\n").await;
+}

@@ -80,7 +80,6 @@ async fn the_nodes_user_may_not_do_the_rest() {
         "ACL LIST",
         "EVAL return 0",
         "SCRIPT FLUSH",
-        "SCRIPT KILL",
         "FUNCTION FLUSH",
         "CLIENT KILL ID 1",
         "CLIENT LIST",

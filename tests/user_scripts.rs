@@ -127,6 +127,41 @@ async fn a_script_answers_what_a_lone_redis_of_the_same_version_answers() {
     }
 }
 
+const FIRST_LINES: [&str; 15] = [
+    "#!lua\nreturn 1",
+    "#!lua flags=\nreturn 1",
+    "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])",
+    "#!lua flags=no-writes\nreturn redis.call('SET', KEYS[1], 1)",
+    "#!lua flags=no-writes,allow-oom,allow-stale,no-cluster,allow-cross-slot-keys\nreturn 1",
+    "#!lua  flags=allow-oom\n\nreturn redis.call('SET', KEYS[1], 'v')",
+    "#!lua flags=allow-oom\n\nreturn redis.call('LPUSH', KEYS[1], 'v')",
+    "#!lua flags=bad\nreturn 1",
+    "#!lua flags=NO-WRITES\nreturn 1",
+    "#!lua flags=no-writes, allow-oom\nreturn 1",
+    "#!lua name=mine\nreturn 1",
+    "#!lua return 1",
+    "#!js\nreturn 1",
+    "#!\nreturn 1",
+    "#! lua\nreturn 1",
+];
+
+#[tokio::test]
+async fn what_a_first_line_says_of_a_script_holds_or_is_refused_as_by_redis() {
+    let cluster = Cluster::start().await;
+    let mut client = cluster.client().await;
+    let lone = Server::start(Version::V7_0).await;
+    let mut connection = lone.connection().await;
+    for script in FIRST_LINES {
+        let [mut load, mut read] = [redis::cmd("SCRIPT"), redis::cmd("EVAL_RO")];
+        load.arg("LOAD").arg(script);
+        read.arg(script).arg(1).arg("k");
+        for cmd in [eval(script, &["k"], &[]), read, load] {
+            let expected = said(&mut connection, &cmd).await;
+            assert_eq!(said(&mut client, &cmd).await, expected, "{script}");
+        }
+    }
+}
+
 /// What nodes would answer differently, were each asked for itself.
 const CHOOSERS: [&str; 9] = [
     "return redis.call('SADD', KEYS[2], tostring({}))",
