@@ -316,7 +316,10 @@ async fn clients_come_over_tls_and_over_a_unix_socket() {
         unix.get_multiplexed_async_connection().await.is_ok()
     })
     .await;
-    let mut unix = unix.get_multiplexed_async_connection().await.expect("a connection");
+    // Three million bytes take their time on a busy machine.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let connecting = unix.get_multiplexed_async_connection_with_config(&patient);
+    let mut unix = connecting.await.expect("a connection");
     let value = "x".repeat(3_000_000);
     let () = redis::cmd("SET").arg("k").arg(&value).query_async(&mut unix).await.expect("SET");
 
@@ -324,7 +327,8 @@ async fn clients_come_over_tls_and_over_a_unix_socket() {
     let certificates = redis::TlsCertificates { client_tls: None, root_cert };
     let url = format!("rediss://{}", local(&port));
     let tls = redis::Client::build_with_tls(url, certificates).expect("a client");
-    let mut tls = tls.get_multiplexed_async_connection().await.expect("a connection");
+    let connecting = tls.get_multiplexed_async_connection_with_config(&patient);
+    let mut tls = connecting.await.expect("a connection");
     let read: String = redis::cmd("GET").arg("k").query_async(&mut tls).await.expect("GET");
     assert!(read == value, "{} bytes", read.len());
     let mut plain = Raw::to(local(&port)).await;
@@ -333,4 +337,43 @@ async fn clients_come_over_tls_and_over_a_unix_socket() {
     running.terminate();
     assert_eq!(running.output().status.code(), Some(0));
     assert!(!socket.exists(), "the socket is removed");
+}
+
+/// Who connects and says nothing costs a place among those that begin to speak TLS, not memory without bound, and not the others' service.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_clients_at_a_time_may_begin_to_speak_tls_and_the_others_come_behind_them() {
+    const SILENT: usize = 300;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    make_certificate(folder.path());
+    let (port, secure, health) = (Port::any(), Port::any(), Port::any());
+    let mut command = program();
+    command.arg("--node").arg(cluster.urls().join(",")).args(["--listen", &local(&port).to_string()]);
+    command.args(["--tls-listen", &local(&secure).to_string(), "--metrics", &local(&health).to_string()]);
+    command.arg("--tls-cert").arg(folder.path().join("proxy.crt"));
+    command.arg("--tls-key").arg(folder.path().join("proxy.key"));
+    let _running = Running::start(command);
+    until_it_listens(local(&port)).await;
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        silent.push(TcpStream::connect(local(&secure)).await.expect("a connection"));
+    }
+    let begun = async || metric(&health, "anarcho_tls_handshakes").await;
+    eventually("all places are taken", PATIENCE, async || begun().await == 256.0).await;
+    let mut plain = Raw::to(local(&port)).await;
+    assert_eq!(plain.ask("SET k v").await, "+OK\r\n", "others are served");
+    drop(silent.drain(..100));
+    let root_cert = std::fs::read(folder.path().join("ca.crt")).ok();
+    let certificates = redis::TlsCertificates { client_tls: None, root_cert };
+    let url = format!("rediss://{}", local(&secure));
+    let tls = redis::Client::build_with_tls(url, certificates).expect("a client");
+    let answers = async || match tls.get_multiplexed_async_connection().await {
+        Ok(mut connection) => {
+            redis::cmd("GET").arg("k").query_async::<String>(&mut connection).await.is_ok_and(|v| v == "v")
+        }
+        Err(_) => false,
+    };
+    eventually("one that speaks gets in", PATIENCE, answers).await;
+    assert!(begun().await <= 256.0);
 }

@@ -41,6 +41,7 @@ impl Collector for Own {
         let told = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let gauges = [
             ("connected_clients", "Clients that are connected to the proxy", self.0.clients.len() as u64),
+            ("tls_handshakes", "Clients that have not got to speak TLS yet", told(&stats.handshakes)),
             ("blocked_clients", "Clients of the proxy that wait in a command", told(&stats.blocked)),
         ];
         for (name, help, value) in gauges {
