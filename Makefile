@@ -22,7 +22,7 @@ help: ## Say what there is to make
 demo: cargo ## Three real nodes: kill one, hang one, empty one, and count what was lost (nothing)
 	@$(call with_redis,cargo run --release --example demo)
 
-run: cargo ## Start three local nodes and a proxy, print their addresses and leave them running until Ctrl-C
+run: cargo ## Start three local nodes, a healer and a proxy, print the redis-cli line and leave them running until Ctrl-C
 	@$(call with_redis,cargo run --release --example run_nodes)
 
 test: cargo servers ## Everything that must hold before a commit: format, lints, tests, docs

@@ -359,3 +359,86 @@ async fn subscribers_hear_each_message_once_in_both_versions_of_the_protocol() {
         assert_eq!(String::from_utf8_lossy(&two.reply().await), String::from_utf8_lossy(&expected));
     }
 }
+
+#[tokio::test]
+async fn script_kill_ends_what_holds_up_the_nodes_unless_it_has_written() {
+    const ENDLESS: &str = "while true do end redis.call('SET', KEYS[1], 1)";
+    const LONG: &str =
+        "redis.call('INCR', KEYS[1]) local n = 0 for i = 1, 5e7 do n = n + i end return 'done'";
+    let cluster = Cluster::start().await;
+    for node in cluster.iter() {
+        node.run::<()>(&["CONFIG", "SET", "lua-time-limit", "50"]).await.expect("a short limit");
+    }
+    let proxy = proxy(cluster.client().await).await;
+    let (mut runner, mut killer) = (Raw::of(&proxy).await, Raw::of(&proxy).await);
+    assert_eq!(killer.ask("SCRIPT KILL").await, "-NOTBUSY No scripts in execution right now.\r\n");
+    runner.send(&encoded(&["EVAL", ENDLESS, "1", "k"])).await;
+    eventually("it is killed", PATIENCE, async || killer.ask("SCRIPT KILL").await == "+OK\r\n").await;
+    // On a node that it reached later it may still run.
+    let told = loop {
+        let told = tokio::time::timeout(Duration::from_millis(100), runner.reply()).await;
+        match told {
+            Ok(told) => break String::from_utf8_lossy(&told).into_owned(),
+            Err(_) => drop(killer.ask("SCRIPT KILL").await),
+        }
+    };
+    // Not known, where a node had not been reached yet.
+    let code = ["-NOTAPPLIED", "-NOQUORUM", "-INDETERMINATE"].iter().any(|code| told.starts_with(code));
+    assert!(code && told.contains("Script killed by user"), "{told}");
+    eventually("the store works again", PATIENCE, async || {
+        killer.ask("SCRIPT KILL").await;
+        killer.ask("GET k").await == "$-1\r\n"
+    })
+    .await;
+
+    runner.send(&encoded(&["EVAL", LONG, "1", "n"])).await;
+    eventually("it has written", PATIENCE, async || {
+        killer.ask("SCRIPT KILL").await.starts_with("-UNKILLABLE")
+    })
+    .await;
+    runner.reply().await;
+    eventually("it ran once", PATIENCE, async || killer.ask("GET n").await == "$1\r\n1\r\n").await;
+}
+
+/// A connection each: half a request that stays, one that comes byte by byte, headers that promise 2 GiB, deep nesting, rubbish.
+#[tokio::test]
+async fn what_attackers_send_costs_nobody_else_anything() {
+    let cluster = Cluster::start().await;
+    let settings = Settings { idle: Some(Duration::from_secs(2)), ..Settings::default() };
+    let proxy = proxy_with(cluster.client().await, settings).await;
+    let rubbish: Vec<u8> = (0..100_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let hostile = [
+        b"*2\r\n$3\r\nGET\r\n$300000000\r\nhalf".to_vec(),
+        b"*1000000\r\n$3\r\nDEL\r\n".to_vec(),
+        b"*1\r\n$2147483648\r\n".to_vec(),
+        "*1\r\n".repeat(100_000).into_bytes(),
+        vec![0; 100_000],
+        rubbish,
+    ];
+    let before = resident_bytes();
+    let mut held = Vec::new();
+    for bytes in hostile.iter().cycle().take(300) {
+        let mut stream = tokio::net::TcpStream::connect(proxy.addresses()[0]).await.expect("a connection");
+        // It may have been told off, and let go, before it has said all.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, bytes).await;
+        held.push(stream);
+    }
+    let mut other = Raw::of(&proxy).await;
+    for turn in 0..100 {
+        assert_eq!(other.ask(&format!("SET k {turn}")).await, "+OK\r\n");
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 128 * 1024 * 1024, "{grown} bytes");
+    // Who says nothing more is let go, also in the midst of a request.
+    eventually("they are let go", PATIENCE, async || {
+        other.ask("PING").await;
+        proxy.shared().clients.len() == 1
+    })
+    .await;
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages");
+    pages * 4096
+}
