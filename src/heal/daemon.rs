@@ -79,8 +79,8 @@ struct Chores {
     rest: Duration,
     /// The newest epoch among the voters at the last look; who moves it began a pass.
     epoch: Epoch,
-    /// Keys on the nodes that are being filled, at the last look.
-    filled: Vec<u64>,
+    /// Keys that the nodes which are being filled lacked at the last look.
+    missing: Vec<u64>,
     /// Looks in a row at which all nodes were there and too few of them voted.
     lost_for: u32,
     /// What was complained of last, so that it is said once.
@@ -97,7 +97,7 @@ impl Chores {
             not_before: now,
             rest: FIRST_REST,
             epoch: Epoch::default(),
-            filled: Vec::new(),
+            missing: Vec::new(),
             lost_for: 0,
             complaint: String::new(),
         }
@@ -176,10 +176,11 @@ impl Chores {
         let newest = pass.newest_epoch();
         let began = self.epoch != Epoch::default() && newest > self.epoch;
         self.epoch = self.epoch.max(newest);
-        let filled = pass.keys_on_joining().await;
-        let goes_on = filled.len() == self.filled.len()
-            && filled.iter().zip(&self.filled).any(|(now, then)| now > then);
-        self.filled = filled;
+        // Not their keys alone: clients bring what they write to a node that is being filled, too, and never stop.
+        let missing = pass.keys_missing_on_joining().await;
+        let goes_on = missing.len() == self.missing.len()
+            && missing.iter().zip(&self.missing).any(|(now, then)| now < then);
+        self.missing = missing;
         began || (goes_on && Instant::now() < self.not_before)
     }
 

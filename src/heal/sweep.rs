@@ -211,10 +211,14 @@ impl Pass {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
-    /// DBSIZE of each node that is being filled.
-    pub(super) async fn keys_on_joining(&self) -> Vec<u64> {
-        let joining = self.nodes().iter().filter(|node| node.seat() == Seat::Joining);
-        join_all(joining.map(keys_on)).await
+    /// How many keys fewer than the fullest voter each node has that is being filled.
+    pub(super) async fn keys_missing_on_joining(&self) -> Vec<u64> {
+        let nodes = self.nodes();
+        let keys = join_all(nodes.iter().map(keys_on)).await;
+        let held = || nodes.iter().zip(&keys).map(|(node, keys)| (node.seat(), *keys));
+        let full = held().filter(|(seat, _)| matches!(seat, Seat::Voter(_))).map(|(_, keys)| keys).max();
+        let joining = held().filter(|(seat, _)| *seat == Seat::Joining);
+        joining.map(|(_, keys)| full.unwrap_or_default().saturating_sub(keys)).collect()
     }
 }
 

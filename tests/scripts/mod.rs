@@ -10,6 +10,7 @@ mod digest;
 mod encoding;
 mod expiry;
 mod fill;
+mod hostile;
 mod read;
 mod readme;
 mod settle;
