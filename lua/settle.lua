@@ -54,7 +54,7 @@ local function take_count()
 end
 local function unpacked(packed)
   local ran, value = pcall(cmsgpack.unpack, packed)
-  return ran and type(value) == 'table' and value or {}
+  return ran and type(value) == 'table' and value
 end
 -- What ZADD takes: no blanks, no NaN, and neither too large nor too small for a double.
 local function is_score(text)
@@ -63,9 +63,7 @@ local function is_score(text)
   if score == 0 then return string.find(text, '^[-+]?[0.]+$') end
   return score - score == 0 or string.find(text, '^[-+]?[iI][nN][fF]')
 end
-local function is_state(key)
-  local step = multiple[key.form]
-  if exactly[key.form] ~= key.count and not (step and key.count > 0 and key.count % step == 0) or at > #ARGV + 1 then return false end
+local function can_be_stored(key)
   if #key.expiry > 16 or not string.find(key.expiry, '^%d+$') or string.sub(key.name, 1, 7) == 'anrcho_' then return false end
   if key.form == 'zset' then
     for i = key.first + 1, at - 1, 2 do
@@ -78,14 +76,15 @@ if mode ~= 'confirm' then
   local count = take_count()
   for i = 1, count or 0 do
     log[i] = take()
-    local logged = tonumber(unpacked(log[i] or '')[1])
+    local entry = unpacked(log[i] or '')
+    local logged = entry and tonumber(entry[1])
     if not logged or logged % 1 ~= 0 then count = nil break end
   end
-  for _, op in ipairs(ops ~= '' and mode ~= 'fill' and unpacked(ops) or {}) do
-    if type(op) ~= 'table' or type(op[1]) ~= 'number' or type(op[2]) ~= 'string' or #op[2] ~= 33 then count = nil end
+  local remembered = (ops == '' or mode == 'fill') and {} or unpacked(ops)
+  for _, op in ipairs(remembered or {}) do
+    if type(op) ~= 'table' or type(op[1]) ~= 'number' or type(op[2]) ~= 'string' or #op[2] ~= 33 then remembered = nil end
   end
-  if ops ~= '' and mode ~= 'fill' and not pcall(cmsgpack.unpack, ops) then count = nil end
-  if not count then return {'REFUSED', 'ERR no log, or no remembered ops'} end
+  if not count or not remembered then return {'REFUSED', 'ERR no log, or no remembered ops'} end
   local staged = {}
   count = take_count()
   if not count then return {'REFUSED', 'ERR the arguments do not add up'} end
@@ -93,9 +92,12 @@ if mode ~= 'confirm' then
     local key = {name = take(), form = take(), expiry = take(), count = take_count()}
     key.first = at
     at = at + (key.count or 0)
-    if not key.count or not is_state(key) then
-      return {'REFUSED', 'ERR a state of form ' .. (key.form or '') .. ' with ' .. (key.count or 'no') .. ' elements, or something else that is none'}
+    if not key.count or at > #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
+    local step = multiple[key.form]
+    if exactly[key.form] ~= key.count and not (step and key.count > 0 and key.count % step == 0) or not tonumber(key.expiry) then
+      return {'REFUSED', 'ERR a state of form ' .. key.form .. ' with ' .. key.count .. ' elements'}
     end
+    if not can_be_stored(key) then return {'REFUSED', 'ERR a state with an expiry, a score or a name that is none'} end
     keys[i] = key
     if key.form == 'staged' then
       local stage, form, length = ARGV[key.first], ARGV[key.first + 1], ARGV[key.first + 2]

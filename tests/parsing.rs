@@ -180,7 +180,7 @@ fn file() -> impl Strategy<Value = String> {
         Just("1e400".to_owned()),
         Just("\"\"".to_owned()),
         Just("99999999999999999999".to_owned()),
-        Just("\"name:s3cr3t\"".to_owned()),
+        Just("\"name:other\"".to_owned()),
         Just("{ a = 1 }".to_owned()),
         Just("nan".to_owned()),
         "\\PC{0,20}",
@@ -232,9 +232,13 @@ fn url() -> impl Strategy<Value = String> {
         ":1/x",
         ":1/?protocol=resp9",
         ":1#insecure",
-        "?s3cr3t",
     ]);
-    (scheme, user, host, rest).prop_map(|(scheme, user, host, rest)| format!("{scheme}{user}{host}{rest}"))
+    (scheme, user, host, rest).prop_map(|(scheme, user, host, rest)| {
+        // What stands there in the URL of a socket is a path.
+        let user = if scheme.contains("unix") { "" } else { user };
+        let rest = if scheme.contains("unix") { "" } else { rest };
+        format!("{scheme}{user}{host}{rest}")
+    })
 }
 
 #[test]
