@@ -27,6 +27,7 @@ mod situation;
 mod status;
 mod summary;
 mod sweep;
+mod turn;
 mod verify;
 mod voting;
 

@@ -9,7 +9,7 @@ use super::side::{PATIENCE, Side, keys_on};
 use super::{Pass, Progress, Purpose, Summary};
 use crate::command::Register;
 use crate::error::Error;
-use crate::node::{Node, Seat};
+use crate::node::{Node, RemoteNode, Seat};
 use crate::script::{Compared, DigestPage, Held, digest_of_call, forget_call};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -215,10 +215,24 @@ impl Pass {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
-    /// DBSIZE of each node that is being filled.
-    pub(super) async fn keys_on_joining(&self) -> Vec<u64> {
-        let joining = self.nodes().iter().filter(|node| node.seat() == Seat::Joining);
-        join_all(joining.map(keys_on)).await
+    /// How many keys fewer than the fullest voter the nodes have that are being filled.
+    pub(super) async fn keys_missing_on_joining(&self) -> u64 {
+        let nodes = self.nodes();
+        let keys = join_all(nodes.iter().map(keys_on)).await;
+        let held = || nodes.iter().zip(&keys).map(|(node, keys)| (node.seat(), *keys));
+        let full = held().filter(|(seat, _)| matches!(seat, Seat::Voter(_))).map(|(_, keys)| keys).max();
+        let joining = held().filter(|(seat, _)| *seat == Seat::Joining);
+        joining.map(|(_, keys)| full.unwrap_or_default().saturating_sub(keys)).sum()
+    }
+
+    /// Of each node whether it votes; none where it is away.
+    pub(super) fn seats(&self) -> Vec<Option<bool>> {
+        let votes = |node: &Arc<RemoteNode>| match node.seat() {
+            Seat::Voter(_) => Some(true),
+            Seat::Joining => Some(false),
+            Seat::Away(_) => None,
+        };
+        self.nodes().iter().map(votes).collect()
     }
 }
 
