@@ -10,6 +10,7 @@
 //! 3. every register that any voter holds is copied to it, and what no voter holds is dropped;
 //! 4. it becomes a voter, if it is still the same server process with that same token.
 
+mod adopt;
 mod daemon;
 mod dirty;
 mod explain;
@@ -24,17 +25,22 @@ mod settings;
 mod side;
 mod situation;
 mod status;
+mod stray;
 mod summary;
+mod survey;
 mod sweep;
 mod verify;
 mod voting;
 
+pub use adopt::Adopted;
 pub use daemon::Daemon;
 pub use explain::{Explanation, KeyOnNode};
 pub use progress::{NodeRepairs, Progress, Silent, Summary};
 pub use purge::PurgeSummary;
 pub use settings::Settings;
 pub use status::{NodeReport, Status};
+pub use stray::Strays;
+pub use survey::Survey;
 pub use verify::{Fault, Finding, Verified};
 
 use crate::client::{Client, Roster};
@@ -165,6 +171,8 @@ enum Purpose {
     Look,
     /// They are decided from what all nodes hold, since none votes.
     Recover,
+    /// They are copied from the node at this place, which held them before there was a cluster.
+    Adopt(usize),
 }
 
 impl Pass {

@@ -17,8 +17,9 @@
 use super::rejoin::Rejoin;
 use super::{Healer, Pass, Progress, Purpose, Summary};
 use crate::error::Error;
-use crate::node::{ConnectError, Node, Refusal, Seat};
+use crate::node::{ConnectError, Node, Refusal, RemoteNode, Seat};
 use crate::protocol::Epoch;
+use std::sync::Arc;
 
 /// How often all nodes are compared before it is given up.
 const SWEEPS: usize = 3;
@@ -69,6 +70,11 @@ impl Pass {
         if voters >= majority {
             let text = "a majority votes, so nothing needs to be recovered; `anarcho-heal --once` brings the others back";
             return Err(ConnectError::List(text.into()).into());
+        }
+        let adopting = |node: &&Arc<RemoteNode>| node.session().is_some_and(|session| session.adopting);
+        if let Some(node) = self.nodes().iter().find(adopting) {
+            let refusal = Refusal::Adopting;
+            return Err(ConnectError::Node { node: node.name().to_owned(), refusal }.into());
         }
         if self.all_answer() { Ok(()) } else { Err(self.no_quorum(voters)) }
     }

@@ -9,11 +9,11 @@ use std::sync::{Arc, PoisonError};
 
 /// A node that is being filled.
 pub(super) struct Joiner {
-    place: usize,
-    node: String,
-    run_id: String,
+    pub(super) place: usize,
+    pub(super) node: String,
+    pub(super) run_id: String,
     /// The token of this pass: whoever changed the node meanwhile replaced it.
-    fence: String,
+    pub(super) fence: String,
 }
 
 /// A rejoin under way.
@@ -114,6 +114,11 @@ impl Pass {
         if status == "OK" { Ok(()) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
     }
 
+    /// Notes the token under which this pass fills a node.
+    pub(super) fn note_fence(&self, place: usize, fence: String) {
+        self.fences.lock().unwrap_or_else(PoisonError::into_inner).insert(place, fence);
+    }
+
     /// Marks one node as joining, under the new epoch and with a token of this pass.
     pub(super) async fn enter(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
         let node = &self.nodes()[place];
@@ -135,7 +140,7 @@ impl Pass {
         if status != "OK" {
             return Err(of_node(node, other_pass(&format!("{status} {}", words.join(" ")))));
         }
-        self.fences.lock().unwrap_or_else(PoisonError::into_inner).insert(place, fence.clone());
+        self.note_fence(place, fence.clone());
         Ok(Joiner { place, node: id, run_id, fence })
     }
 
@@ -199,7 +204,12 @@ impl Pass {
     }
 
     /// INFO and the promotion go over one connection: the process that is promoted is the one that was filled.
-    async fn promote(&self, node: &Arc<RemoteNode>, joiner: &Joiner, epoch: Epoch) -> Result<(), Refusal> {
+    pub(super) async fn promote(
+        &self,
+        node: &Arc<RemoteNode>,
+        joiner: &Joiner,
+        epoch: Epoch,
+    ) -> Result<(), Refusal> {
         let opened: Opened = node.look().await?;
         if opened.info.run_id != joiner.run_id {
             return Err(Refusal::Unreachable("it restarted while it was being filled".into()));

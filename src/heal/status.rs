@@ -17,7 +17,7 @@ pub struct NodeReport {
     pub address: String,
     /// The member that it is, or was when it was last there; empty where it never said.
     pub id: String,
-    /// voter, joining, or away.
+    /// voter, joining, adopting, or away.
     pub role: &'static str,
     /// The generation of members that it is in.
     pub generation: u64,
@@ -89,6 +89,9 @@ impl Pass {
 async fn report(node: &Arc<RemoteNode>) -> NodeReport {
     let (role, advice) = match node.seat() {
         Seat::Voter(_) => ("voter", "nothing".to_owned()),
+        Seat::Joining if node.session().is_some_and(|session| session.adopting) => {
+            ("adopting", crate::node::Refusal::Adopting.to_string())
+        }
         Seat::Joining => {
             ("joining", "it is filled by anarcho-heal before it votes; start that, or wait".to_owned())
         }

@@ -5,6 +5,7 @@
 
 mod address;
 mod admission;
+mod adoption;
 mod attend;
 mod calls;
 mod configuration;
@@ -21,6 +22,7 @@ mod supervisor;
 
 pub use address::{address_of, client_at};
 pub use admission::{Cluster, Terms, admit_call};
+pub use adoption::{Source, find_source, take};
 pub use configuration::{Configuration, Member};
 pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};

@@ -4,6 +4,7 @@
 //! coordinator in every language pastes by that one rule, so all of them share one SHA-1 and one cached copy per node.
 //! `lua/README.md` is the contract.
 
+mod adopt;
 mod answer;
 mod call;
 mod digest;
@@ -12,6 +13,7 @@ mod purge;
 mod state;
 mod summary;
 
+pub use adopt::{AdoptCall, AdoptReply, drop_call, parse_dropped};
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
 pub use digest::{
@@ -32,7 +34,7 @@ use std::sync::OnceLock;
 static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 8] = [
+pub const NAMES: [Name; 9] = [
     Name::Apply,
     Name::Read,
     Name::Settle,
@@ -41,6 +43,7 @@ pub const NAMES: [Name; 8] = [
     Name::Digest,
     Name::Admit,
     Name::Purge,
+    Name::Adopt,
 ];
 
 /// One of the scripts in `lua/`.
@@ -62,6 +65,8 @@ pub enum Name {
     Admit,
     /// The end of tombstones.
     Purge,
+    /// Keys that were there before.
+    Adopt,
 }
 
 impl Name {
@@ -76,6 +81,7 @@ impl Name {
             Name::Digest => "digest",
             Name::Admit => "admit",
             Name::Purge => "purge",
+            Name::Adopt => "adopt",
         }
     }
 }

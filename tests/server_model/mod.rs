@@ -14,6 +14,7 @@
 #![allow(dead_code)]
 
 mod admit;
+mod adopt;
 mod apply;
 mod commands;
 mod digest;
@@ -130,6 +131,7 @@ fn evaluate(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
         Name::Digest => digest::run,
         Name::Admit => admit::run,
         Name::Purge => purge::run,
+        Name::Adopt => adopt::run,
     };
     match body(Call { session, keys, args }) {
         Ok(reply) | Err(End::Answer(reply)) => Ok(reply),

@@ -13,7 +13,12 @@ async fn connect(file: File) -> Result<Healer, String> {
     Healer::connect(file.nodes, Config::default()).await.map_err(|error| error.to_string())
 }
 
-fn answer<T: Serialize>(answer: &T, json: bool, show: impl Fn(&T), good: bool) -> Result<ExitCode, String> {
+pub fn answer<T: Serialize>(
+    answer: &T,
+    json: bool,
+    show: impl Fn(&T),
+    good: bool,
+) -> Result<ExitCode, String> {
     if json {
         println!("{}", serde_json::to_string(answer).map_err(|error| error.to_string())?);
     } else {
@@ -134,7 +139,7 @@ fn show_explanation(explained: &Explanation) {
 }
 
 /// Whether the values are the same everywhere.
-pub async fn verify(flags: &Flags, file: File, repair: bool) -> Result<ExitCode, String> {
+pub async fn verify(flags: &Flags, file: File, repair: bool, adopt: bool) -> Result<ExitCode, String> {
     let bar = Bar::new(std::io::stderr().is_terminal() && !flags.json);
     let settings = file.settings.clone();
     let mut healer = connect(file).await?;
@@ -143,7 +148,10 @@ pub async fn verify(flags: &Flags, file: File, repair: bool) -> Result<ExitCode,
     }
     let verified = healer.verify(repair && !flags.dry_run, &bar).await;
     bar.end();
-    let verified = verified.map_err(|error| error.to_string())?;
+    let mut verified = verified.map_err(|error| error.to_string())?;
+    if adopt && !flags.dry_run {
+        healer.adopt_strays(&mut verified).await.map_err(|error| error.to_string())?;
+    }
     let sound = verified.is_sound();
     answer(&verified, flags.json, show_verified, sound)
 }
