@@ -15,6 +15,7 @@
 --         promote: 2 node, 3 epoch, 4 run id, 5 new fence, 6 fence of the whole heal pass: a joining node that holds all that the voters hold becomes one, and so does an adopted one
 --         forget: 2 fence: drop a register that no voter has; only on a joining node
 --         mark: 2 fence, 3 register, 4 ballot: remember that a node misses the register's last settle
+--         swept: 2 fence, 3 when and with what result a sweep ended, for who asks how the nodes are
 --         clean: 2 fence, 3 register, 4 ballot: take a register off the dirty set unless it was marked again
 -- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs, scopes, generation of the last FLUSHALL, purge age ms, generation that was decided last as far
 --         as this node knows}; '' where unknown
@@ -123,6 +124,8 @@ elseif what == 'mark' then
   local refused = error_of(redis.pcall('HSET', 'anrcho_dirty', ARGV[3], ARGV[4]))
   if refused then return {'REFUSED', refused} end
   return {'OK'}
+elseif what == 'swept' then
+  return write('swept', ARGV[3])
 elseif what == 'clean' then
   if redis.call('HGET', 'anrcho_dirty', ARGV[3]) == ARGV[4] then redis.call('HDEL', 'anrcho_dirty', ARGV[3]) end
   return {'OK'}

@@ -18,7 +18,7 @@ pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
 pub use digest::{
     DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
-    forget_call, mark_call, parse_count, parse_dirty,
+    forget_call, mark_call, parse_count, parse_dirty, swept_call,
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
 pub use purge::{

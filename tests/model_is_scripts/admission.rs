@@ -5,7 +5,7 @@ use anarchoredis::script::Name;
 use crate::pair::Difference;
 use crate::sequence::{Sequence, evalsha, record, text};
 
-const CALLS: [&str; 18] = [
+const CALLS: [&str; 19] = [
     "look",
     "claim C N a,n R 72713a, 90000",
     "start C F",
@@ -21,6 +21,7 @@ const CALLS: [&str; 18] = [
     "promote N P R F G",
     "forget G",
     "mark G x 7",
+    "swept G text",
     "clean G x 7",
     "clean G x 8",
     "nonsense G",

@@ -8,6 +8,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 async fn connect(file: File) -> Result<Healer, String> {
     Healer::connect(file.nodes, Config::default()).await.map_err(|error| error.to_string())
@@ -38,7 +39,7 @@ fn table(head: &[&str]) -> Table {
 fn role_cell(role: &str) -> Cell {
     let color = match role {
         "voter" => Color::Green,
-        "joining" => Color::Yellow,
+        "joining" | "adopting" => Color::Yellow,
         _ => Color::Red,
     };
     Cell::new(role).fg(color)
@@ -97,6 +98,31 @@ fn show_status(status: &Status) {
     println!(
         "cluster {}, generation {}: {} of {} members vote, {} must: {verdict}",
         status.cluster, status.generation, status.voters, status.members, status.majority
+    );
+    show_sweep(status);
+}
+
+fn show_sweep(status: &Status) {
+    let marked = match status.backlog {
+        0 => "backlog 0: no repair was dropped or failed that was not done again".to_owned(),
+        count => format!(
+            "backlog {count}: registers that a node is known to miss a write of; a healer brings them"
+        ),
+    };
+    println!("{marked}");
+    let Some(sweep) = status.last_sweep else {
+        return println!("no node remembers a sweep: run `anarcho-heal`, or `anarcho-heal --once`");
+    };
+    let ended = UNIX_EPOCH + Duration::from_millis(sweep.ended_ms);
+    let ago = SystemTime::now().duration_since(ended).unwrap_or_default();
+    println!(
+        "last sweep {} ago: {} registers, {} differed, {} repairs, {} failed; {}",
+        humantime::format_duration(Duration::from_secs(ago.as_secs())),
+        sweep.registers,
+        sweep.differing,
+        sweep.repaired,
+        sweep.failed,
+        if sweep.complete { "all nodes were identical" } else { "the nodes were not all identical yet" }
     );
 }
 
