@@ -18,20 +18,32 @@ const TRIES: usize = 5;
 impl Coordinator {
     /// Settles the history with the highest (accepted, version, digest) of all nodes on all nodes, under a ballot above all that any
     /// of them remembers to have promised. Repeated after an interruption it finds its own settle the highest.
-    pub async fn recover(&self, register: &Register) -> Result<Mended, Error> {
-        self.decide_alone(register, None).await
+    ///
+    /// The view's calls must name the tokens of the caller's pass: otherwise another pass may end between what is read here and what is
+    /// settled, and what the nodes have voted on since would be undone.
+    pub async fn recover(&self, register: &Register, view: &Arc<View>) -> Result<Mended, Error> {
+        self.decide_alone(register, view, None).await
     }
 
     /// As [`recover`](Self::recover), but one node's history wins whatever the others hold: they are nothing but copies of it.
-    pub async fn copy_from(&self, register: &Register, source: NodeIndex) -> Result<Mended, Error> {
-        self.decide_alone(register, Some(source)).await
+    pub async fn copy_from(
+        &self,
+        register: &Register,
+        view: &Arc<View>,
+        source: NodeIndex,
+    ) -> Result<Mended, Error> {
+        self.decide_alone(register, view, Some(source)).await
     }
 
-    async fn decide_alone(&self, register: &Register, truth: Option<NodeIndex>) -> Result<Mended, Error> {
+    async fn decide_alone(
+        &self,
+        register: &Register,
+        view: &Arc<View>,
+        truth: Option<NodeIndex>,
+    ) -> Result<Mended, Error> {
         let mut failures = Vec::new();
         for _ in 0..TRIES {
-            let view = self.view();
-            let held = self.held_by_all(&view, register).await?;
+            let held = self.held_by_all(view, register).await?;
             let promised = held.iter().flatten().filter_map(|held| held.promised.max(held.accepted));
             promised.for_each(|ballot| self.observe(ballot));
             let rank = |held: &Held| (held.accepted, held.version, held.digest);
@@ -60,7 +72,7 @@ impl Coordinator {
                 // Copies may be let go of: what they are made of stays where it is.
                 taken_by_majority: truth.is_some(),
                 epoch: None,
-                view,
+                view: Arc::clone(view),
             };
             failures = self.settle_on_all(goal, &repaired).await;
             if failures.is_empty() {

@@ -88,12 +88,13 @@ impl Pass {
             return self.forget(swept, register, held).await;
         }
         let (coordinator, index) = (self.client.coordinator(), NodeIndex(source));
-        let mut copied = coordinator.copy_from(register, index).await;
+        let view = self.pinned();
+        let mut copied = coordinator.copy_from(register, &view, index).await;
         if copied.is_err() {
             // A key that its record lists may be gone: it was deleted since.
             let names = coordinator.names_on(register, index).await.ok()?;
             coordinator.list_keys(register, &names, index, true).await.ok()?;
-            copied = coordinator.copy_from(register, index).await;
+            copied = coordinator.copy_from(register, &view, index).await;
         }
         match copied {
             Ok(mended) => Some(mended.repaired),

@@ -94,7 +94,7 @@ impl Pass {
         for place in voters {
             let node = &self.nodes()[*place];
             match self.move_voter(node, epoch).await {
-                Ok(()) => moved += 1,
+                Ok(_) => moved += 1,
                 Err(refusal) => last = Some(of_node(node, refusal)),
             }
         }
@@ -104,14 +104,15 @@ impl Pass {
         }
     }
 
-    pub(super) async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
+    /// Answers the node's new token.
+    pub(super) async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<String, Refusal> {
         let opened = node.look().await?;
         if opened.look.role() != Role::Voter {
             return Err(Refusal::Forbidden("it does not vote any more; run it again".into()));
         }
         let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), node.new_fence(epoch));
         let (status, words) = admit_call(&opened.connection, &["epoch", &id, &number, &fence]).await?;
-        if status == "OK" { Ok(()) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
+        if status == "OK" { Ok(fence) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
     }
 
     /// Notes the token under which this pass fills a node.

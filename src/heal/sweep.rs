@@ -169,7 +169,7 @@ impl Pass {
         }
         let mended = match self.purpose {
             Purpose::Adopt(source) => return self.copy_one(swept, source, &register, &held).await,
-            Purpose::Recover => self.client.coordinator().recover(&register).await,
+            Purpose::Recover => self.client.coordinator().recover(&register, &self.pinned()).await,
             _ if swept.only_joining_hold(&held) => return self.forget(swept, &register, &held).await,
             _ => self.client.coordinator().mend(&register).await,
         };
