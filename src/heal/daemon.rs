@@ -186,8 +186,9 @@ impl Chores {
 
     /// What is due after each whole pass.
     async fn after_pass(&mut self, summary: &Summary) {
-        // Where clients write, some register differs at any moment; that keeps nothing from being purged.
-        if summary.failed > 0 || !summary.away.is_empty() {
+        // Where clients write, some register differs at any moment; that keeps nothing from being purged. While a node is away this
+        // only counts what is held because of it.
+        if summary.failed > 0 {
             return;
         }
         match self.healer.purge().await {

@@ -72,7 +72,7 @@ impl Pass {
         let mut voters = 0;
         for (place, node) in self.nodes().iter().enumerate() {
             let joining = match node.seat() {
-                Seat::Voter(_) => self.purpose == Purpose::Recover,
+                Seat::Voter(_) => matches!(self.purpose, Purpose::Recover | Purpose::Adopt(_)),
                 Seat::Joining => true,
                 Seat::Away(_) => continue,
             };
@@ -83,7 +83,7 @@ impl Pass {
         }
         let complete = match self.purpose {
             Purpose::Heal | Purpose::Look => voters >= self.client.coordinator().quorum().majority(),
-            Purpose::Recover => nodes.len() == self.nodes().len(),
+            Purpose::Recover | Purpose::Adopt(_) => nodes.len() == self.nodes().len(),
         };
         if !complete {
             return Err(self.no_quorum(voters));
@@ -172,7 +172,8 @@ impl Pass {
             return None;
         }
         let mended = match self.purpose {
-            Purpose::Recover => self.client.coordinator().recover(&register).await,
+            Purpose::Adopt(source) => return self.copy_one(swept, source, &register, &held).await,
+            Purpose::Recover => self.client.coordinator().recover(&register, &self.pinned()).await,
             _ if swept.only_joining_hold(&held) => return self.forget(swept, &register, &held).await,
             _ => self.client.coordinator().mend(&register).await,
         };
@@ -195,7 +196,12 @@ impl Pass {
 
     /// What no voter has, a joining node must not bring back (P08). Only while this pass fills it: by another pass's token it may have
     /// been given the register since it was compared.
-    async fn forget(&self, swept: &Swept, register: &Register, held: &Holdings) -> Option<Vec<usize>> {
+    pub(super) async fn forget(
+        &self,
+        swept: &Swept,
+        register: &Register,
+        held: &Holdings,
+    ) -> Option<Vec<usize>> {
         let mut places = Vec::new();
         for (side, _) in swept.nodes.iter().zip(held).filter(|(_, held)| held.is_some()) {
             // It is not this pass that will let it vote.
