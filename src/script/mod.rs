@@ -95,6 +95,15 @@ pub fn script(name: Name) -> &'static Script {
     &SCRIPTS.get_or_init(|| NAMES.iter().map(|name| paste(*name)).collect())[name as usize]
 }
 
+/// The number of the contract that these scripts keep, as `admit look` tells a node's.
+pub fn contract() -> &'static str {
+    static CONTRACT: OnceLock<&'static str> = OnceLock::new();
+    CONTRACT.get_or_init(|| {
+        let line = file("lib/contract.lua").lines().find_map(|line| line.strip_prefix("local contract = '"));
+        line.map(|rest| rest.trim_end_matches('\'')).unwrap_or_default()
+    })
+}
+
 fn file(path: &str) -> &'static str {
     LUA.get_file(path).and_then(|file| file.contents_utf8()).unwrap_or_default()
 }
@@ -130,5 +139,6 @@ mod tests {
             assert_eq!(script.sha.len(), 40);
         }
         assert!(script(Name::Apply).source.starts_with("-- fence: "));
+        assert_eq!(contract(), "1");
     }
 }
