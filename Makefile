@@ -1,7 +1,7 @@
 # Every target works on a fresh machine that has Rust: redis-server is found or fetched by scripts/get-redis.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test clients bench soak simulate commands fmt servers cargo
+.PHONY: help demo run test clients conformance bench soak simulate commands vectors fmt servers cargo
 
 # Where rustup puts cargo, for shells that have not read its env file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -45,6 +45,9 @@ simulate: cargo ## Random schedules of the whole system in virtual time, on all 
 
 commands: cargo servers ## Write COMMANDS.md anew, from the code and the servers' own lists
 	$(call with_redis,ANARCHO_WRITE_COMMANDS=1 cargo test --locked --test commands the_page_is)
+
+vectors: cargo servers ## Write lua/vectors anew, from tests/vectors/cases and what a server answers
+	$(call with_redis,ANARCHO_WRITE_VECTORS=1 cargo test --locked --test vectors the_files_are)
 
 fmt: cargo ## Format the code
 	cargo fmt --all

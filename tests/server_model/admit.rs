@@ -106,7 +106,8 @@ fn write_with_fence(call: &mut Call<'_, '_>, token: &[u8], fields: &[&[u8]]) -> 
 }
 
 fn look(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
-    let Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, contract, fence } = info;
+    let Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, contract, fence } =
+        info;
     let (keys, now_us) = (call.session.store.len().to_string(), call.session.now_us.to_string());
     let decided = call.session.call_string(&[b"HGET", b"anrcho_config", b"generation"])?;
     let decided = decided.unwrap_or_else(|| b"0".to_vec());
