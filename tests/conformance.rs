@@ -84,7 +84,12 @@ async fn coordinators_in_four_languages_make_one_linearizable_history_while_node
 }
 
 /// The same mix as the `load` of each other language.
-async fn work(client: anarchoredis::Client, task: usize, done: Arc<AtomicU64>, stop: Arc<AtomicBool>) -> Vec<Line> {
+async fn work(
+    client: anarchoredis::Client,
+    task: usize,
+    done: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+) -> Vec<Line> {
     let name = format!("rs{task}");
     let mut rng = Rng::new(task as u64);
     let mut lines = Vec::new();
@@ -104,7 +109,13 @@ async fn work(client: anarchoredis::Client, task: usize, done: Arc<AtomicU64>, s
         let begin = history::now();
         let reply = workload::try_run::<redis::Value>(&client, &command).await;
         let ended = Ended::of(reply);
-        lines.push(Line { client: name.clone(), command: command.split(' ').map(str::to_owned).collect(), begin, end: history::now(), ended });
+        lines.push(Line {
+            client: name.clone(),
+            command: command.split(' ').map(str::to_owned).collect(),
+            begin,
+            end: history::now(),
+            ended,
+        });
         done.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

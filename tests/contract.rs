@@ -18,12 +18,12 @@ async fn raise(server: &Server) {
 #[tokio::test]
 async fn nodes_of_another_contract_are_refused_by_name_and_keep_their_data() {
     let nodes = Nodes::start(3).await;
-    let client = Client::connect(nodes.urls()).await.expect("a client");
+    let client = Client::builder().nodes(nodes.urls()).connect().await.expect("a client");
     client.run(&[b"SET".as_slice(), b"k", b"v"]).await.expect("a write");
     for node in nodes.iter() {
         raise(node).await;
     }
-    let error = Client::connect(nodes.urls()).await.expect_err("it keeps contract 1").to_string();
+    let error = Client::builder().nodes(nodes.urls()).connect().await.expect_err("it keeps contract 1").to_string();
     assert!(error.contains("contract 2") && error.contains("use a version of this program"), "{error}");
     // Who was connected is turned away at the next call.
     let refused = async || client.run(&[b"SET".as_slice(), b"k", b"w"]).await.is_err();
@@ -37,9 +37,9 @@ async fn nodes_of_another_contract_are_refused_by_name_and_keep_their_data() {
 #[tokio::test]
 async fn one_node_of_another_contract_is_left_alone() {
     let nodes = Nodes::start(3).await;
-    drop(Client::connect(nodes.urls()).await.expect("a client"));
+    drop(Client::builder().nodes(nodes.urls()).connect().await.expect("a client"));
     raise(&nodes[1]).await;
-    let client = Client::connect(nodes.urls()).await.expect("two nodes are a majority");
+    let client = Client::builder().nodes(nodes.urls()).connect().await.expect("two nodes are a majority");
     client.run(&[b"SET".as_slice(), b"k", b"v"]).await.expect("a write");
     let value: Option<String> = nodes[1].run(&["GET", "k"]).await.expect("GET");
     assert_eq!(value, None);

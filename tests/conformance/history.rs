@@ -36,11 +36,16 @@ pub fn now() -> u64 {
     let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: plain system call that fills in `at`.
     assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut at) }, 0);
-    u64::try_from(at.tv_sec).expect("after the start") * 1_000_000_000 + u64::try_from(at.tv_nsec).expect("ns")
+    u64::try_from(at.tv_sec).expect("after the start") * 1_000_000_000
+        + u64::try_from(at.tv_nsec).expect("ns")
 }
 
 fn reply_of(text: &str) -> Reply {
-    if text == "OK" { Reply::Done } else { Reply::Number(Some(text.parse().unwrap_or_else(|_| panic!("{text}")))) }
+    if text == "OK" {
+        Reply::Done
+    } else {
+        Reply::Number(Some(text.parse().unwrap_or_else(|_| panic!("{text}"))))
+    }
 }
 
 impl Ended {
@@ -63,7 +68,8 @@ impl Line {
     pub fn parse(text: &str) -> Line {
         let json: Json = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         let command = json["command"].as_array().expect("words");
-        let command: Vec<String> = command.iter().map(|word| word.as_str().expect("a word").to_owned()).collect();
+        let command: Vec<String> =
+            command.iter().map(|word| word.as_str().expect("a word").to_owned()).collect();
         let ended = match &json["reply"] {
             _ if json.get("indeterminate").is_some() => Ended::Indeterminate,
             _ if json.get("not_applied").is_some() => Ended::NotApplied,
@@ -73,7 +79,13 @@ impl Line {
             other => panic!("{other}"),
         };
         let time = |name: &str| json[name].as_u64().expect("a time");
-        Line { client: json["client"].as_str().expect("a name").into(), command, begin: time("begin"), end: time("end"), ended }
+        Line {
+            client: json["client"].as_str().expect("a name").into(),
+            command,
+            begin: time("begin"),
+            end: time("end"),
+            ended,
+        }
     }
 
     fn is(&self, name: &str, key: &str) -> bool {
@@ -152,12 +164,16 @@ pub fn judge(lines: &[Line], finals: &[(i64, BTreeSet<String>)]) {
         let verdict = check(&Number(None), &calls(lines, &counter));
         assert!(verdict.is_linearizable(), "{counter}: {verdict}");
         let increments = |ended: fn(&Ended) -> bool| {
-            i64::try_from(lines.iter().filter(|line| line.is("INCR", &counter) && ended(&line.ended)).count()).expect("few")
+            i64::try_from(lines.iter().filter(|line| line.is("INCR", &counter) && ended(&line.ended)).count())
+                .expect("few")
         };
         let acknowledged = increments(|ended| matches!(ended, Ended::Replied(_)));
         let unknown = increments(|ended| *ended == Ended::Indeterminate);
         let range = acknowledged..=acknowledged + unknown;
-        assert!(range.contains(count), "{counter} is {count}, and {acknowledged} were acknowledged, {unknown} unknown");
+        assert!(
+            range.contains(count),
+            "{counter} is {count}, and {acknowledged} were acknowledged, {unknown} unknown"
+        );
         for line in lines.iter().filter(|line| line.is("SADD", &set)) {
             let is_there = members.contains(&line.command[2]);
             match &line.ended {
@@ -178,9 +194,12 @@ pub fn judge(lines: &[Line], finals: &[(i64, BTreeSet<String>)]) {
 /// Reads that show a value which a coordinator of another language set.
 fn read_of_others(lines: &[Line], key: &str) -> usize {
     let sets = lines.iter().filter(|line| line.is("SET", key));
-    let who: BTreeMap<i64, &str> = sets.map(|line| (line.command[2].parse().expect("a number"), &line.client[..2])).collect();
+    let who: BTreeMap<i64, &str> =
+        sets.map(|line| (line.command[2].parse().expect("a number"), &line.client[..2])).collect();
     let of_another = |line: &&Line| match &line.ended {
-        Ended::Replied(Reply::Number(Some(value))) => who.get(value).is_some_and(|author| *author != &line.client[..2]),
+        Ended::Replied(Reply::Number(Some(value))) => {
+            who.get(value).is_some_and(|author| *author != &line.client[..2])
+        }
         _ => false,
     };
     lines.iter().filter(|line| line.is("GET", key)).filter(of_another).count()
@@ -188,7 +207,8 @@ fn read_of_others(lines: &[Line], key: &str) -> usize {
 
 /// A judge that finds nothing wrong in a history with a reply from nowhere proves nothing.
 fn assert_control_fails(mut history: Vec<Call<Op, Reply>>) {
-    let read = history.iter_mut().rev().find(|call| call.op == Op::Get && matches!(call.end, End::Returned { .. }));
+    let read =
+        history.iter_mut().rev().find(|call| call.op == Op::Get && matches!(call.end, End::Returned { .. }));
     let Some(Call { end: End::Returned { reply, .. }, .. }) = read else { panic!("a read") };
     *reply = Reply::Number(Some(-7));
     assert!(matches!(check(&Number(None), &history), Verdict::Violated(_)), "the judge notices nothing");
@@ -205,8 +225,14 @@ fn tell(lines: &[Line]) {
         by_language.entry(&line.client[..2]).or_default()[place] += 1;
     }
     for (language, [replied, not_applied, indeterminate]) in by_language {
-        let longest = lines.iter().filter(|line| line.client.starts_with(language)).map(|line| line.end - line.begin).max();
+        let longest = lines
+            .iter()
+            .filter(|line| line.client.starts_with(language))
+            .map(|line| line.end - line.begin)
+            .max();
         let longest = std::time::Duration::from_nanos(longest.unwrap_or_default());
-        println!("{language}: {replied} acknowledged, {not_applied} not applied, {indeterminate} indeterminate, longest {longest:?}");
+        println!(
+            "{language}: {replied} acknowledged, {not_applied} not applied, {indeterminate} indeterminate, longest {longest:?}"
+        );
     }
 }

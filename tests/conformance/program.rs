@@ -46,9 +46,13 @@ fn command(language: &str, what: &str) -> Command {
 pub async fn replay(language: &str, url: &str) -> String {
     let mut command = command(language, "vectors");
     let running = command.arg(url).output();
-    let output = tokio::time::timeout(Duration::from_secs(300), running).await.expect("it ends").expect("it starts");
+    let output =
+        tokio::time::timeout(Duration::from_secs(300), running).await.expect("it ends").expect("it starts");
     let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.trim_end().ends_with(" 0 failures"), "{language}: {said}\n{error}");
+    assert!(
+        output.status.success() && said.trim_end().ends_with(" 0 failures"),
+        "{language}: {said}\n{error}"
+    );
     said.trim_end().to_owned()
 }
 
@@ -68,11 +72,16 @@ impl Program {
             _ => "go",
         };
         let mut command = command(language, "load");
-        command.args([&urls.join(","), name, &tasks.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args([&urls.join(","), name, &tasks.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
-        let (input, output) = (child.stdin.take().expect("its input"), child.stdout.take().expect("its output"));
+        let (input, output) =
+            (child.stdin.take().expect("its input"), child.stdout.take().expect("its output"));
         let mut lines = BufReader::new(output).lines();
-        let first = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await.expect("it connects");
+        let first =
+            tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await.expect("it connects");
         assert_eq!(first.expect("a line").as_deref(), Some("ready"), "{language}");
         Program { language: language.to_owned(), child, input, reading: tokio::spawn(read(lines, done)) }
     }
@@ -80,7 +89,10 @@ impl Program {
     /// Lets it end what it has begun, and answers its history.
     pub async fn stop(mut self) -> Vec<Line> {
         drop(self.input);
-        let lines = tokio::time::timeout(Duration::from_secs(60), self.reading).await.expect("it ends").expect("lines");
+        let lines = tokio::time::timeout(Duration::from_secs(60), self.reading)
+            .await
+            .expect("it ends")
+            .expect("lines");
         let status = self.child.wait().await.expect("its end");
         assert!(status.success(), "{}: {status}", self.language);
         lines
