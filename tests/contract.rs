@@ -23,7 +23,8 @@ async fn nodes_of_another_contract_are_refused_by_name_and_keep_their_data() {
     for node in nodes.iter() {
         raise(node).await;
     }
-    let error = Client::builder().nodes(nodes.urls()).connect().await.expect_err("it keeps contract 1").to_string();
+    let error =
+        Client::builder().nodes(nodes.urls()).connect().await.expect_err("it keeps contract 1").to_string();
     assert!(error.contains("contract 2") && error.contains("use a version of this program"), "{error}");
     // Who was connected is turned away at the next call.
     let refused = async || client.run(&[b"SET".as_slice(), b"k", b"w"]).await.is_err();

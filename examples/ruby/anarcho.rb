@@ -195,17 +195,18 @@ class Anarcho
     cluster
   end
 
-  # The newest epoch, and who votes under it. Nodes that are away are tried again, now and then.
+  # The newest epoch, and who votes under it. Nodes that are away are tried again meanwhile.
   def voters
+    @tries ||= {}
     @nodes.each do |node|
-      next if node.fence || (@tried ||= {}).fetch(node, 0) > clock
+      next if node.fence || @tries[node]&.alive?
 
-      @tried[node] = clock + 0.5
-      begin
+      @tries[node] = Thread.new do
         node.open
         node.enter(@cluster)
       rescue Away => e
         node.leave(e.message)
+        sleep 0.2
       end
     end
     epoch = @nodes.select(&:votes?).map(&:epoch).max
@@ -311,7 +312,7 @@ class Anarcho
     dirty = answers.size < @nodes.size ? '1' : '0'
     goal = [register, ballot, *place, source]
     left = ends - clock
-    settles = ask(voting, @nodes.size, ends) do |node|
+    settles = ask(voting, @majority, ends) do |node|
       if acks.key?(node) && acks[node][3, 2] != place then transfer(goal, node, dirty, epoch)
       else node.call('settle', [record(register)], [ballot, *place, 'confirm', '', '', dirty], epoch, left)
       end

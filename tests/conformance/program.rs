@@ -36,6 +36,11 @@ fn command(language: &str, what: &str) -> Command {
             command.arg(folder().join(format!("node/{what}.mjs")));
             command
         }
+        "ruby" => {
+            let mut command = Command::new("ruby");
+            command.arg(root.join(format!("examples/ruby/{what}.rb")));
+            command
+        }
         _ => Command::new(folder().join("go").join(what)),
     };
     command.env("ANARCHO_LUA", root.join("lua")).env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
