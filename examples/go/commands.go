@@ -28,7 +28,7 @@ var writes = map[string]string{
 	"behind": "BITOP",
 }
 
-const hashed = " INCRBYFLOAT HINCRBYFLOAT ZINCRBY "
+const hashed = " INCRBYFLOAT HINCRBYFLOAT "
 
 // Commands for which others may wait on a blocking pop.
 const waking = " LPUSH RPUSH LMOVE RPOPLPUSH ZADD ZINCRBY GEOADD " +
@@ -132,6 +132,12 @@ func planOf(words []any, nowMs int64, scopes []string) (*plan, error) {
 		made.random = name
 	case "XADD":
 		return made, fixXadd(made)
+	case "COPY":
+		for _, word := range args[min(3, len(args)):] {
+			if strings.EqualFold(word, "DB") {
+				return nil, refuse("COPY to another database: nodes use one")
+			}
+		}
 	default:
 		return made, makeAbsolute(made, name, nowMs)
 	}
@@ -192,13 +198,26 @@ func keysOf(args []string, where string) ([]string, error) {
 }
 
 func fixXadd(made *plan) error {
-	args := made.commands[0]
-	for _, option := range args[min(2, len(args)):min(8, len(args))] {
-		if option == "~" {
-			return refuse("XADD with ~ depends on how a node packs its entries: use =")
+	args, at := made.commands[0], 2
+	word := func(at int) string {
+		if at < len(args) {
+			return strings.ToUpper(args[at])
 		}
-		made.timed = made.timed || option == "*"
+		return ""
 	}
+	for word(at) == "NOMKSTREAM" || word(at) == "MAXLEN" || word(at) == "MINID" {
+		switch {
+		case word(at) == "NOMKSTREAM":
+			at++
+		case word(at+1) == "~":
+			return refuse("XADD with ~ depends on how a node packs its entries: use =")
+		case word(at+1) == "=":
+			at += 3
+		default:
+			at += 2
+		}
+	}
+	made.timed = word(at) == "*"
 	return nil
 }
 

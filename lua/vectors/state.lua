@@ -1,5 +1,10 @@
--- state: everything that a node holds, for the replay of the vectors: {{key, type, 'expires' or '', elements}, ...}, in the order of the bytes.
--- Elements of hashes (field, value) and sets are sorted; of more than 60 only their number is told, of more than 300 bytes their SHA-1. Left out: the time in a record's `f`.
+-- state: everything that a node holds, for the replay of the vectors. Writes nothing; called by its text, not a script of the contract.
+-- USES    nothing
+-- KEYS    none
+-- ARGV    none
+-- REPLY   {{key, type, 'expires' or '', elements}, ...} in the order of the bytes; elements of hashes (field, value) and sets are sorted; of more than 60 only
+--         their number is told, of more than 300 bytes their SHA-1; left out: the time in a record's `f`
+-- ERRORS  none of its own
 local function hex(text) return (string.gsub(text, '.', function(byte) return string.format('%02x', string.byte(byte)) end)) end
 local function sorted(list, step)
   local rows, flat = {}, {}

@@ -23,7 +23,7 @@ const KINDS = new Map();
 for (const [access, table] of [['read', READS], ['write', WRITES]]) {
   for (const [where, names] of Object.entries(table)) names.split(' ').forEach((name) => KINDS.set(name, { access, where }));
 }
-const HASHED = new Set(['INCRBYFLOAT', 'HINCRBYFLOAT', 'ZINCRBY']);
+const HASHED = new Set(['INCRBYFLOAT', 'HINCRBYFLOAT']);
 // Commands for which others may wait on a blocking pop.
 const WAKING = new Set(
   ('LPUSH RPUSH LMOVE RPOPLPUSH ZADD ZINCRBY GEOADD ' +
@@ -58,6 +58,7 @@ export function plan(words, nowMs, scopes) {
   const made = { ...ofRegister(registers[0], kind.access, keys, [args]), flags, original: args };
   if (name === 'SPOP' || name === 'SRANDMEMBER') made.special = name;
   else if (name === 'XADD') fixXadd(made);
+  else if (name === 'COPY' && args.slice(3).some((arg) => /^DB$/i.test(arg.toString()))) throw new Refused('COPY to another database: nodes use one');
   else makeAbsolute(made, name, nowMs);
   return made;
 }
@@ -79,9 +80,13 @@ function keysOf(args, where) {
 }
 
 function fixXadd(made) {
-  const options = made.commands[0].slice(2, 8).map(String);
-  if (options.includes('~')) throw new Refused('XADD with ~ depends on how a node packs its entries: use =');
-  made.timed = options.includes('*');
+  const args = made.commands[0].map((arg) => arg.toString('latin1'));
+  let at = 2;
+  while (/^(NOMKSTREAM|MAXLEN|MINID)$/i.test(args[at] ?? '')) {
+    if (args[at + 1] === '~') throw new Refused('XADD with ~ depends on how a node packs its entries: use =');
+    at += /^N/i.test(args[at]) ? 1 : args[at + 1] === '=' ? 3 : 2;
+  }
+  made.timed = args[at] === '*';
 }
 
 /** Relative expiry becomes absolute, the same in every retry; what has passed is sent as 1, which needs no clock. */

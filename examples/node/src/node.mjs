@@ -17,6 +17,21 @@ export class Away extends Error {
 /** Microseconds since 1970. */
 export const nowUs = () => Math.round((performance.timeOrigin + performance.now()) * 1000);
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What is not there in time is away, and may have run. */
+async function within(ms, answering) {
+  let timer;
+  answering.catch(() => {});
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Away('it does not answer', true)), ms);
+  });
+  try {
+    return await Promise.race([answering, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 const sha = (text) => createHash('sha1').update(text).digest('hex').slice(0, 16);
 export const newFence = (epoch) => `${String(epoch).padStart(10, '0')}-${randomBytes(8).toString('hex')}`;
 const memberId = (runId) => sha(`node\n${runId}`);
@@ -41,12 +56,13 @@ export class Node {
   async open() {
     this.close(this.why);
     // Nothing is queued, sent again or connected again behind our back.
-    const options = { lazyConnect: true, enableOfflineQueue: false, enableReadyCheck: false, retryStrategy: () => null, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, connectTimeout: 1000 };
+    const options = { lazyConnect: true, enableOfflineQueue: false, enableReadyCheck: false, retryStrategy: () => null, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, connectTimeout: 1000, disableClientInfo: true };
     const redis = new Redis(this.url, options);
     redis.on('error', () => {});
     redis.on('end', () => this.redis === redis && this.close('the connection broke'));
     this.redis = redis;
-    await redis.connect();
+    // A server that hangs accepts a connection and says nothing.
+    await within(this.answerTimeoutMs, redis.connect());
     for (const { text } of Object.values(this.scripts).sort((one, other) => one.text.length - other.text.length)) await this.command('SCRIPT', 'LOAD', text);
     const info = Object.fromEntries(String(await this.command('INFO')).split('\r\n').filter((line) => line.includes(':')).map((line) => line.split(/:(.*)/s).slice(0, 2)));
     checkServer(info);
@@ -66,28 +82,21 @@ export class Node {
     const redis = this.redis;
     Object.assign(this, { fence: null, votes: false, why, redis: null });
     redis?.disconnect();
+    redis?.stream?.destroy(); // a node that hangs would never say goodbye
   }
 
   /** One command, sent once: nothing is ever sent again by itself. */
   async command(...words) {
     const redis = this.redis;
     if (!redis || redis.status === 'end') throw new Away(this.why);
-    let timer;
-    const late = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new Away('it does not answer', true)), this.answerTimeoutMs);
-    });
     try {
-      const answering = redis.callBuffer(...words);
-      answering.catch(() => {});
-      const reply = await Promise.race([answering, late]);
+      const reply = await within(this.answerTimeoutMs, redis.callBuffer(...words));
       this.slow = false;
       return reply;
     } catch (error) {
       if (error.name === 'ReplyError') throw new Away(error.message);
       if (redis === this.redis) this.close(error.message);
       throw error instanceof Away ? error : new Away(error.message, true);
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -23,7 +23,7 @@ WRITES = {
     "behind": "BITOP",
 }
 KINDS = {name: (access, where) for access, table in (("read", READS), ("write", WRITES)) for where, names in table.items() for name in names.split()}
-HASHED = {"INCRBYFLOAT", "HINCRBYFLOAT", "ZINCRBY"}
+HASHED = {"INCRBYFLOAT", "HINCRBYFLOAT"}
 # Commands for which others may wait on a blocking pop.
 WAKING = set("LPUSH RPUSH LMOVE RPOPLPUSH ZADD ZINCRBY GEOADD ZUNIONSTORE ZINTERSTORE ZDIFFSTORE ZRANGESTORE GEOSEARCHSTORE RENAME RENAMENX COPY XADD DEL UNLINK".split())
 MOST_ARGUMENTS = 7900
@@ -75,6 +75,8 @@ def plan(words, now_ms, scopes):
         made.special = name
     elif name == "XADD":
         fix_xadd(made)
+    elif name == "COPY" and any(word.upper() == b"DB" for word in args[3:]):
+        raise Refused("COPY to another database: nodes use one")
     else:
         make_absolute(made, name, now_ms)
     return made
@@ -99,10 +101,12 @@ def keys_of(args, where):
 
 
 def fix_xadd(made):
-    args = made.commands[0]
-    if b"~" in args[2:8]:
-        raise Refused("XADD with ~ depends on how a node packs its entries: use =")
-    made.timed = b"*" in args[2:8]
+    args, at = made.commands[0], 2
+    while at < len(args) and args[at].upper() in (b"NOMKSTREAM", b"MAXLEN", b"MINID"):
+        if args[at + 1 : at + 2] == [b"~"]:
+            raise Refused("XADD with ~ depends on how a node packs its entries: use =")
+        at += 1 if args[at].upper() == b"NOMKSTREAM" else 3 if args[at + 1 : at + 2] == [b"="] else 2
+    made.timed = args[at : at + 1] == [b"*"]
 
 
 def integer(text):
