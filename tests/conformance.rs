@@ -44,7 +44,7 @@ async fn coordinators_in_four_languages_make_one_linearizable_history_while_node
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut programs = Vec::new();
     for language in languages().iter().filter(|language| *language != "ruby") {
-        programs.push(Program::start(language, &cluster.urls(), TASKS, Arc::clone(&done)).await);
+        programs.push(Program::start(language, '1', &cluster.urls(), TASKS, Arc::clone(&done)).await);
     }
     assert_eq!(programs.len(), 3, "scripts/get-languages --all");
     let ours: Vec<_> = (0..TASKS)
@@ -63,6 +63,11 @@ async fn coordinators_in_four_languages_make_one_linearizable_history_while_node
         further(BETWEEN).await;
     }
     cluster[1].pause();
+    further(BETWEEN).await;
+    // Others come while it hangs.
+    for language in languages().iter().filter(|language| *language != "ruby") {
+        programs.push(Program::start(language, '2', &cluster.urls(), 1, Arc::clone(&done)).await);
+    }
     further(BETWEEN).await;
     cluster[1].resume();
     further(BETWEEN).await;
@@ -90,7 +95,7 @@ async fn work(
     done: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 ) -> Vec<Line> {
-    let name = format!("rs{task}");
+    let name = format!("r1{task}");
     let mut rng = Rng::new(task as u64);
     let mut lines = Vec::new();
     for count in 1.. {

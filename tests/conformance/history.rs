@@ -195,10 +195,10 @@ pub fn judge(lines: &[Line], finals: &[(i64, BTreeSet<String>)]) {
 fn read_of_others(lines: &[Line], key: &str) -> usize {
     let sets = lines.iter().filter(|line| line.is("SET", key));
     let who: BTreeMap<i64, &str> =
-        sets.map(|line| (line.command[2].parse().expect("a number"), &line.client[..2])).collect();
+        sets.map(|line| (line.command[2].parse().expect("a number"), &line.client[..1])).collect();
     let of_another = |line: &&Line| match &line.ended {
         Ended::Replied(Reply::Number(Some(value))) => {
-            who.get(value).is_some_and(|author| *author != &line.client[..2])
+            who.get(value).is_some_and(|author| *author != &line.client[..1])
         }
         _ => false,
     };
@@ -222,7 +222,7 @@ fn tell(lines: &[Line]) {
             Ended::NotApplied => 1,
             Ended::Indeterminate => 2,
         };
-        by_language.entry(&line.client[..2]).or_default()[place] += 1;
+        by_language.entry(&line.client[..1]).or_default()[place] += 1;
     }
     for (language, [replied, not_applied, indeterminate]) in by_language {
         let longest = lines

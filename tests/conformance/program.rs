@@ -70,12 +70,15 @@ pub struct Program {
 }
 
 impl Program {
-    pub async fn start(language: &str, urls: &[String], tasks: usize, done: Arc<AtomicU64>) -> Program {
-        let name = match language {
-            "python" => "py",
-            "node" => "js",
-            _ => "go",
-        };
+    /// `turn` tells the programs of one language apart: their clients are called after it.
+    pub async fn start(
+        language: &str,
+        turn: char,
+        urls: &[String],
+        tasks: usize,
+        done: Arc<AtomicU64>,
+    ) -> Program {
+        let name = format!("{}{turn}", &language[..1]);
         let mut command = command(language, "load");
         command
             .args([&urls.join(","), name, &tasks.to_string()])

@@ -10,7 +10,9 @@ const NAMES = ['apply', 'read', 'settle', 'snapshot', 'stage', 'digest', 'admit'
 export function folder() {
   const here = path.dirname(fileURLToPath(import.meta.url));
   const places = [process.env.ANARCHO_LUA, path.join(here, '../lua'), path.join(here, '../../../lua')];
-  return places.find((place) => place && existsSync(path.join(place, 'apply.lua')));
+  const found = places.find((place) => place && existsSync(path.join(place, 'apply.lua')));
+  if (!found) throw new Error('no folder lua: name it in ANARCHO_LUA');
+  return found;
 }
 
 /** {scripts: {name: {sha, text}}, contract}: the number is that of the contract that the scripts keep. */

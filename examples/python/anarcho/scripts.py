@@ -12,7 +12,10 @@ def folder():
     """lua/ of a checkout, or the one that was copied beside this package, or ANARCHO_LUA."""
     here = Path(__file__).resolve().parent
     places = [os.environ.get("ANARCHO_LUA"), here / "lua", here.parent / "lua", here.parents[2] / "lua"]
-    return next(Path(place) for place in places if place and (Path(place) / "apply.lua").exists())
+    for place in places:
+        if place and (Path(place) / "apply.lua").exists():
+            return Path(place)
+    raise FileNotFoundError("no folder lua: name it in ANARCHO_LUA")
 
 
 def load(lua=None):
