@@ -33,7 +33,8 @@ pub use summary::{Compared, Mark, PARTS, Sums, marks_call, parse_marks, parse_su
 use include_dir::{Dir, include_dir};
 use std::sync::OnceLock;
 
-static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
+/// The fragments alone: beside the scripts there are test vectors, which nobody needs at run time.
+static LIB: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua/lib");
 
 /// The scripts, by name: the same list, in the same order, for every node.
 pub const NAMES: [Name; 10] = [
@@ -90,6 +91,22 @@ impl Name {
             Name::Adopt => "adopt",
         }
     }
+
+    /// The file's own text.
+    fn body(self) -> &'static str {
+        match self {
+            Name::Apply => include_str!("../../lua/apply.lua"),
+            Name::Read => include_str!("../../lua/read.lua"),
+            Name::Settle => include_str!("../../lua/settle.lua"),
+            Name::Snapshot => include_str!("../../lua/snapshot.lua"),
+            Name::Stage => include_str!("../../lua/stage.lua"),
+            Name::Digest => include_str!("../../lua/digest.lua"),
+            Name::Admit => include_str!("../../lua/admit.lua"),
+            Name::Purge => include_str!("../../lua/purge.lua"),
+            Name::Copy => include_str!("../../lua/copy.lua"),
+            Name::Adopt => include_str!("../../lua/adopt.lua"),
+        }
+    }
 }
 
 /// A script as a node caches it.
@@ -107,16 +124,25 @@ pub fn script(name: Name) -> &'static Script {
     &SCRIPTS.get_or_init(|| NAMES.iter().map(|name| paste(*name)).collect())[name as usize]
 }
 
-fn file(path: &str) -> &'static str {
-    LUA.get_file(path).and_then(|file| file.contents_utf8()).unwrap_or_default()
+/// The number of the contract that these scripts keep, as `admit look` tells a node's.
+pub fn contract() -> &'static str {
+    static CONTRACT: OnceLock<&'static str> = OnceLock::new();
+    CONTRACT.get_or_init(|| {
+        let line = fragment("contract").lines().find_map(|line| line.strip_prefix("local contract = '"));
+        line.map(|rest| rest.trim_end_matches('\'')).unwrap_or_default()
+    })
+}
+
+fn fragment(name: &str) -> &'static str {
+    LIB.get_file(format!("{name}.lua")).and_then(|file| file.contents_utf8()).unwrap_or_default()
 }
 
 fn paste(name: Name) -> Script {
-    let body = file(&format!("{}.lua", name.as_str()));
+    let body = name.body();
     let uses = body.lines().find_map(|line| line.strip_prefix("-- USES")).unwrap_or_default();
     let mut source = String::new();
-    for fragment in uses.split_whitespace() {
-        source.push_str(file(&format!("lib/{fragment}.lua")));
+    for name in uses.split_whitespace() {
+        source.push_str(fragment(name));
     }
     source.push_str(body);
     let sha = sha1_smol::Sha1::from(source.as_bytes()).hexdigest();
@@ -142,5 +168,6 @@ mod tests {
             assert_eq!(script.sha.len(), 40);
         }
         assert!(script(Name::Apply).source.starts_with("-- fence: "));
+        assert_eq!(contract(), "1");
     }
 }
