@@ -162,6 +162,24 @@ async fn clients_are_named_listed_paused_and_killed() {
     assert_eq!(one.ask("GET k").await, "$-1\r\n");
     assert_eq!(one.ask("CLIENT UNPAUSE").await, "+OK\r\n");
     assert_eq!(two.reply().await, b"+OK\r\n");
+    // A transaction that only reads goes on, and what another server would have to hear of does not.
+    assert_eq!(one.ask("CLIENT PAUSE 60000 WRITE").await, "+OK\r\n");
+    for (command, reply) in [("MULTI", "+OK\r\n"), ("GET k", "+QUEUED\r\n"), ("EXEC", "*1\r\n$1\r\nv\r\n")] {
+        assert_eq!(two.ask(command).await, reply);
+    }
+    two.say("PUBLISH channel message").await;
+    eventually("it is paused", PATIENCE, async || {
+        one.ask("INFO clients").await.contains("blocked_clients:1")
+    })
+    .await;
+    assert_eq!(one.ask("CLIENT UNPAUSE").await, "+OK\r\n");
+    assert_eq!(two.reply().await, b":0\r\n");
+    for (wrong, told) in [
+        ("CLIENT KILL TYPE other", "-ERR Unknown client type 'other'\r\n"),
+        ("CLIENT KILL USER nobody", "-ERR No such user 'nobody'\r\n"),
+    ] {
+        assert_eq!(one.ask(wrong).await, told);
+    }
     assert_eq!(one.ask("CLIENT PAUSE 50").await, "+OK\r\n");
     assert_eq!(two.ask("GET k").await, "$1\r\nv\r\n", "a pause ends by itself");
 
@@ -181,6 +199,7 @@ async fn who_monitors_sees_what_others_ask_and_no_password() {
     assert_eq!(watcher.ask("AUTH ann s3cret").await, "+OK\r\n");
     assert_eq!(watcher.ask("MONITOR").await, "+OK\r\n");
     assert_eq!(other.ask("AUTH ann s3cret").await, "+OK\r\n");
+    assert!(other.ask("NOSUCH command").await.starts_with("-ERR unknown command"));
     assert_eq!(other.ask("SET k \"'\n").await, "+OK\r\n");
     let line = String::from_utf8(watcher.reply().await).expect("text");
     assert!(line.starts_with('+') && line.ends_with(" \"SET\" \"k\" \"\\\"'\\n\"\r\n"), "{line}");

@@ -103,7 +103,7 @@ local function run_user(at, argc, at_ms, seed, read_only, enter, by_op)
   local function why_not(words, name)
     local known = string.find(reads .. writes, ' ' .. name .. ' ', 1, true)
     if not known and not redis.call('COMMAND', 'INFO', name)[1] then return (redis.pcall(words[1]).err) end
-    if not known then return "ERR '" .. name .. "' is refused in scripts: nodes would not stay equal, or keys outside of the script's own be touched" end
+    if not known then return "ERR the command is not allowed in scripts: with '" .. name .. "' nodes would not stay equal, or wait, or keys outside of the register be touched" end
     if read_only and string.find(writes, ' ' .. name .. ' ', 1, true) then
       return 'ERR Write commands are not allowed from read-only scripts.'
     end
