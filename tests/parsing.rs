@@ -180,7 +180,7 @@ fn file() -> impl Strategy<Value = String> {
         Just("1e400".to_owned()),
         Just("\"\"".to_owned()),
         Just("99999999999999999999".to_owned()),
-        Just("\"name:other\"".to_owned()),
+        Just("\"name:s3cr3t\"".to_owned()),
         Just("{ a = 1 }".to_owned()),
         Just("nan".to_owned()),
         "\\PC{0,20}",
@@ -255,6 +255,34 @@ fn any_url_is_refused_or_unreachable_without_its_password_in_the_error() {
         let error = refused.expect_err("nobody is there");
         prop_assert!(!error.contains("s3cr3t"), "{urls:?}: {error}");
     });
+}
+
+/// Found by the test above: without a scheme all of the text was repeated.
+#[tokio::test]
+async fn what_is_no_url_is_named_without_what_may_be_its_password() {
+    for url in ["user:s3cr3t@127.0.0.1:1", ":s3cr3t@127.0.0.1", "http://user:s3cr3t@127.0.0.1:1"] {
+        let error = Client::builder().nodes([url]).connect().await.expect_err("no URL").to_string();
+        assert!(!error.contains("s3cr3t") && error.contains("127.0.0.1"), "{url}: {error}");
+    }
+}
+
+/// Found by the test below: the message quoted the line, or the value.
+#[test]
+fn a_wrong_configuration_file_is_told_without_its_lines_and_values() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("any.toml");
+    for text in [
+        "nodes = []\nnodes = [\"redis://:s3cr3t@127.0.0.1:1\"]\n",
+        "nodes = \"redis://:s3cr3t@127.0.0.1:1\"\nnode = \"redis://:s3cr3t@127.0.0.1:1\"\n",
+        "user = \"name:s3cr3t\"\nrequirepass = [\"s3cr3t\"]\ninterval = \"s3cr3t\"\n",
+        "nodes = [\"redis://:s3cr3t@127.0.0.1:1\"\n",
+    ] {
+        fs::write(&path, text).expect("a file");
+        for program in [env!("CARGO_BIN_EXE_anarcho-heal"), env!("CARGO_BIN_EXE_anarcho-proxy")] {
+            let (_, said) = told(program, &["--config", path.to_str().expect("a path")]);
+            assert!(said.contains("any.toml") && !said.contains("s3cr3t"), "{program}: {text}: {said}");
+        }
+    }
 }
 
 /// Ends by itself, or is ended after a while; what it said.

@@ -147,13 +147,14 @@ pub async fn set_add_of_2013(name: &str, system: System, seed: u64) -> Row {
         let mut rng = Rng::new(seed + host as u64);
         tasks.spawn(async move {
             while adds.once(&mut store, &book).await {
-                tokio::time::sleep(Duration::from_millis(15 + rng.below(20))).await;
+                tokio::time::sleep(Duration::from_millis(8 + rng.below(14))).await;
             }
         });
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     system.part(&SMALL_SIDE);
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // Sentinel needs two to three seconds for a failover.
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
     system.mend();
     let mended = book.now();
     while let Some(ended) = tasks.join_next().await {

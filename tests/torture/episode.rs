@@ -25,8 +25,8 @@ pub const OURS: &str = "anarchoredis";
 pub const BUCKET: Duration = Duration::from_millis(100);
 const WORKERS: usize = 24;
 const TAKERS: usize = 3;
-/// For nodes to become alike when all is over.
-const CALM: Duration = Duration::from_secs(60);
+/// For all nodes to vote and to become alike when all is over.
+const CALM: Duration = Duration::from_secs(240);
 
 /// What follows from a seed.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Plan {
             persistence,
             changing_members: rng.below(4) == 0,
             lasts,
-            pause_ms: 60,
+            pause_ms: 120,
         }
     }
 
@@ -79,6 +79,8 @@ pub struct Outcome {
     pub slowest: Duration,
     /// What should not be, in words.
     pub complaints: Vec<String>,
+    /// What took long, in words: no promise.
+    pub slow: Vec<String>,
     pub errors: Vec<String>,
 }
 
@@ -143,12 +145,18 @@ pub async fn run(plan: Plan, folder: PathBuf) -> Outcome {
         }
     }
     let lasted = book.now();
+    // Nothing is wrong any more, and nobody works: now every node must get its vote back.
+    let all_vote = site.until_all_vote(CALM).await;
     let rows = conclude(&work, &site, &book, &faults.lock().expect("a lock").clone()).await;
     listeners.iter().for_each(tokio::task::JoinHandle::abort);
-    complaints.extend(alike(&site).await);
-    complaints.extend(verified(&site).await);
+    match all_vote {
+        Ok(()) => {
+            complaints.extend(alike(&site).await);
+            complaints.extend(verified(&site).await);
+        }
+        Err(complaint) => complaints.push(format!("when all was calm, {complaint}")),
+    }
     complaints.extend(panics(&folder));
-    complaints.extend(site.notes());
     let errors = book.errors().into_iter().map(|(text, times)| format!("{times} x {text}")).collect();
     let faults = std::mem::take(&mut *faults.lock().expect("a lock"));
     Outcome {
@@ -159,6 +167,7 @@ pub async fn run(plan: Plan, folder: PathBuf) -> Outcome {
         lasted,
         slowest: book.slowest(),
         complaints,
+        slow: site.notes(),
         errors,
     }
 }

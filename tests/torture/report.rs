@@ -83,6 +83,12 @@ impl Report {
         for complaint in complaints {
             let _ = writeln!(text, "  {complaint}");
         }
+        let slow =
+            || self.episodes.iter().flat_map(|episode| episode.slow.iter().map(|text| (&episode.plan, text)));
+        let _ = writeln!(text, "\nSlow, and no broken promise: {}", slow().count());
+        for (plan, what) in slow() {
+            let _ = writeln!(text, "  {}: {}", plan.told(), what.lines().next().unwrap_or_default());
+        }
         text
     }
 }
