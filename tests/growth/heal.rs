@@ -262,7 +262,7 @@ impl Client {
         Some(())
     }
 
-    async fn promote(self: &Rc<Self>, joiner: &Joiner, epoch: Epoch) -> bool {
+    pub async fn promote(self: &Rc<Self>, joiner: &Joiner, epoch: Epoch) -> bool {
         if self.stops() {
             return false;
         }
