@@ -401,3 +401,27 @@ async fn keys_that_were_written_behind_the_clusters_back_are_found_and_adopted()
     assert!(healer.verify(false, &Silent).await.expect("a verification").is_sound());
     assert_eq!(store.get::<_, String>("differs").await.expect("a read"), "a");
 }
+
+/// `ANARCHO_ADOPT_KEYS` sets how many.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_keys_are_adopted_and_it_is_said_how_long_that_takes() {
+    let keys: usize =
+        std::env::var("ANARCHO_ADOPT_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let nodes = Nodes::start(3).await;
+    let mut connection = nodes[0].connection().await;
+    for first in (0..keys).step_by(1_000) {
+        let mut pipe = redis::pipe();
+        for number in first..keys.min(first + 1_000) {
+            pipe.set(format!("key:{number}"), format!("{number:0100}")).ignore();
+        }
+        pipe.exec_async(&mut connection).await.expect("writes");
+    }
+    let began = std::time::Instant::now();
+    let adopted = adopt(&nodes.urls()).await.expect("an adoption");
+    let took = began.elapsed();
+    println!("{keys} keys of 100 bytes in {took:?}: {:.0} a second", keys as f64 / took.as_secs_f64());
+    assert!(
+        adopted.complete && adopted.keys as usize == keys && adopted.registers as usize == keys,
+        "{adopted:?}"
+    );
+}
