@@ -1,5 +1,5 @@
 -- settle: accept a history under a ballot, with the state that it produced where the node does not have it. With a state it tells who waits: PUBLISH.
--- USES    fence text age log rebuild wake
+-- USES    fence text age log rebuild value wake
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta, reset, fill); 7 base digest (delta: the digest that the delta starts from;
 --         reset, fill and the delta that ends them: a token of 32 hex digits in its place);
@@ -87,31 +87,14 @@ if mode ~= 'fill' and filling then redis.call('HDEL', record, 'f') end
 if mode ~= 'fill' and dirty == '1' then redis.call('HSET', 'anrcho_dirty', string.sub(record, 17, -2), ballot) end
 if mode == 'confirm' then return {'SETTLED'} end
 
--- Values are rebuilt in slices, because unpack takes fewer than 8,000 arguments.
-local function build(command, key)
-  for from = key.first, key.first + key.count - 1, 6000 do
-    redis.call(command, key.name, unpack(ARGV, from, math.min(from + 5999, key.first + key.count - 1)))
-  end
-end
 local function store(key)
   redis.call('UNLINK', key.name)
-  if key.form == 'string' then redis.call('SET', key.name, ARGV[key.first])
-  elseif key.form == 'list' then build('RPUSH', key)
-  elseif key.form == 'hash' then build('HSET', key)
-  elseif key.form == 'set' then build('SADD', key)
-  elseif key.stage then redis.call('RENAME', key.stage, key.name)
+  if key.stage then redis.call('RENAME', key.stage, key.name)
   elseif key.form == 'staged' then
     redis.call('RENAME', ARGV[key.first], key.name)
     redis.call('PERSIST', key.name)
-  elseif key.form == 'zset' then
-    for from = key.first, key.first + key.count - 1, 6000 do
-      local pairs_ = {}
-      for i = from, math.min(from + 5999, key.first + key.count - 1), 2 do
-        pairs_[#pairs_ + 1] = ARGV[i + 1]
-        pairs_[#pairs_ + 1] = ARGV[i]
-      end
-      redis.call('ZADD', key.name, unpack(pairs_))
-    end
+  else
+    store_value(key.name, key.form, ARGV, key.first, key.first + key.count - 1)
   end
   if key.form ~= 'gone' and key.expiry ~= '0' then redis.call('PEXPIREAT', key.name, key.expiry) end
   if key.form == 'gone' and key.expiry == '0' then redis.call('HDEL', record, 'k' .. key.name)

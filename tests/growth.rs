@@ -87,6 +87,7 @@ fn every_unsound_rejoin_is_caught() {
             (Control::RolledBackVotes, 3, 100),
             (Control::PlainCopies, 3, 6980),
             (Control::CountsAwayAsFilled, 3, 24250),
+            (Control::CopiesBlindly, 3, 1),
         ],
     );
 }

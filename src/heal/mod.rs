@@ -10,6 +10,7 @@
 //! 3. every register that any voter holds is copied to it, and what no voter holds is dropped;
 //! 4. it becomes a voter, if it is still the same server process with that same token.
 
+mod copy;
 mod daemon;
 mod dirty;
 mod explain;

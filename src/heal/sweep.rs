@@ -20,9 +20,9 @@ use std::sync::{Arc, PoisonError};
 /// Keys that a node looks at for one page.
 pub(super) const PAGE: usize = 1_000;
 /// Registers that are mended at a time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Registers that are compared at a time, where they are known by name.
-const BUNCH: usize = 512;
+pub(super) const BUNCH: usize = 512;
 /// What one sweep found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -47,7 +47,11 @@ pub(super) type Holdings = Vec<Option<Held>>;
 impl Pass {
     /// Compares every register on every node that is there, and mends what differs.
     pub(super) async fn sweep(&self, summary: &mut Summary, progress: &dyn Progress) -> Result<Found, Error> {
-        let swept = self.swept().await?;
+        let mut swept = self.swept().await?;
+        if swept.lacks_much() && self.purpose == Purpose::Heal {
+            self.copy_to_joining(&swept, summary, progress).await?;
+            swept = self.swept().await?;
+        }
         let joining = swept.nodes.iter().filter(|side| side.joining).map(|side| side.place);
         let mut found = Found {
             joining: joining.collect(),
@@ -207,7 +211,7 @@ impl Pass {
         Some(places)
     }
 
-    fn fence_of(&self, place: usize) -> Option<String> {
+    pub(super) fn fence_of(&self, place: usize) -> Option<String> {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
@@ -235,7 +239,7 @@ impl Swept {
 
     /// Equal histories on all nodes. A joining node must also have taken the newest settle and promised the highest ballot:
     /// what it promised before it lost its memory is gone.
-    fn is_identical(&self, held: &Holdings) -> bool {
+    pub(super) fn is_identical(&self, held: &Holdings) -> bool {
         let position = |held: &Option<Held>| held.map(|held| (held.version, held.digest));
         let equal = held.windows(2).all(|pair| position(&pair[0]) == position(&pair[1]));
         let newest = held.iter().flatten().map(|held| held.accepted).max().flatten();

@@ -6,6 +6,7 @@
 
 mod answer;
 mod call;
+mod copy;
 mod digest;
 mod parse;
 mod purge;
@@ -14,6 +15,7 @@ mod summary;
 
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
+pub use copy::{Copies, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
 pub use digest::{
     DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
     forget_call, mark_call, parse_count, parse_dirty,
@@ -33,7 +35,7 @@ use std::sync::OnceLock;
 static LIB: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua/lib");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 8] = [
+pub const NAMES: [Name; 9] = [
     Name::Apply,
     Name::Read,
     Name::Settle,
@@ -42,6 +44,7 @@ pub const NAMES: [Name; 8] = [
     Name::Digest,
     Name::Admit,
     Name::Purge,
+    Name::Copy,
 ];
 
 /// One of the scripts in `lua/`.
@@ -63,6 +66,8 @@ pub enum Name {
     Admit,
     /// The end of tombstones.
     Purge,
+    /// Many registers at a time, for a node that is being filled.
+    Copy,
 }
 
 impl Name {
@@ -77,6 +82,7 @@ impl Name {
             Name::Digest => "digest",
             Name::Admit => "admit",
             Name::Purge => "purge",
+            Name::Copy => "copy",
         }
     }
 
@@ -91,6 +97,7 @@ impl Name {
             Name::Digest => include_str!("../../lua/digest.lua"),
             Name::Admit => include_str!("../../lua/admit.lua"),
             Name::Purge => include_str!("../../lua/purge.lua"),
+            Name::Copy => include_str!("../../lua/copy.lua"),
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Control {
     /// A node that was not there for the sweep, or that the sweep could not fill, is promoted where another was away: what the
     /// healer does.
     CountsAwayAsFilled,
+    /// A copy in bulk that does not look at what the joining node has promised and accepted since.
+    CopiesBlindly,
     /// Purge as it was first written down: age and deadlines alone, and nothing that turns an old ballot away.
     PurgeByDeadlinesAlone,
     /// A purge that asks a majority only.

@@ -6,6 +6,7 @@ mod apply_memory;
 mod apply_refusals;
 mod between_versions;
 mod contract;
+mod copy;
 mod digest;
 mod encoding;
 mod expiry;
