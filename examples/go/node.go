@@ -169,8 +169,8 @@ func (n *node) admit(ctx context.Context, conn *redis.Conn) error {
 }
 
 func (n *node) open(ctx context.Context, over doer) (*look, int64, error) {
-	for _, name := range names {
-		if err := over.Do(ctx, "SCRIPT", "LOAD", n.scripts[name].Text).Err(); err != nil {
+	for _, script := range n.scripts {
+		if err := over.Do(ctx, "SCRIPT", "LOAD", script.Text).Err(); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -321,8 +321,8 @@ func (n *node) call(script string, keys, args []string, epoch int64, left time.D
 			n.slow.Store(false)
 			return reply, nil
 		case errors.As(err, &said) && strings.HasPrefix(err.Error(), "NOSCRIPT"):
-			for _, name := range names {
-				_ = n.client.Do(context.Background(), "SCRIPT", "LOAD", n.scripts[name].Text).Err()
+			for _, script := range n.scripts {
+				_ = n.client.Do(context.Background(), "SCRIPT", "LOAD", script.Text).Err()
 			}
 			continue // nothing ran
 		case errors.As(err, &said):

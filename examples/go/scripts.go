@@ -14,8 +14,6 @@ import (
 	"strings"
 )
 
-var names = []string{"stage", "purge", "read", "digest", "admit", "snapshot", "settle", "apply"}
-
 // Script is a script as a node caches it.
 type Script struct{ Text, Sha string }
 
@@ -40,8 +38,9 @@ func Folder() (string, error) {
 // contract that they keep.
 func Load(lua string) (map[string]Script, string, error) {
 	scripts := map[string]Script{}
-	for _, name := range names {
-		body, err := os.ReadFile(filepath.Join(lua, name+".lua"))
+	files, _ := filepath.Glob(filepath.Join(lua, "*.lua"))
+	for _, file := range files {
+		body, err := os.ReadFile(file)
 		if err != nil {
 			return nil, "", err
 		}
@@ -55,7 +54,7 @@ func Load(lua string) (map[string]Script, string, error) {
 		}
 		text.Write(body)
 		sum := sha1.Sum(text.Bytes())
-		scripts[name] = Script{text.String(), hex.EncodeToString(sum[:])}
+		scripts[strings.TrimSuffix(filepath.Base(file), ".lua")] = Script{text.String(), hex.EncodeToString(sum[:])}
 	}
 	contract, err := os.ReadFile(filepath.Join(lua, "lib/contract.lua"))
 	if err != nil {

@@ -2,14 +2,13 @@
 require 'digest'
 
 module Scripts
-  NAMES = %w[apply read settle snapshot stage digest admit purge].freeze
   FOLDER = [ENV['ANARCHO_LUA'], File.join(__dir__, 'lua'), File.join(__dir__, '../../lua')].compact.find { |place| File.exist?(File.join(place, 'apply.lua')) }
 
   def self.text(name)
     File.binread(File.join(FOLDER, name))
   end
 
-  ALL = NAMES.to_h do |name|
+  ALL = Dir[File.join(FOLDER, '*.lua')].map { |path| File.basename(path, '.lua') }.to_h do |name|
     body = text("#{name}.lua")
     uses = body[/^-- USES(.*)$/, 1].split
     [name, uses.map { |part| text("lib/#{part}.lua") }.join + body]

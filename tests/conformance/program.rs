@@ -81,7 +81,7 @@ impl Program {
         let name = format!("{}{turn}", &language[..1]);
         let mut command = command(language, "load");
         command
-            .args([&urls.join(","), name, &tasks.to_string()])
+            .args([&urls.join(","), &name, &tasks.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");

@@ -9,7 +9,7 @@
 //! x = apply b=1 o=1 ... | COMMANDS        `;` between them; b: ballot, o: op, c: coordinator, reg, keys; the others as in `OPTIONS`
 //! read at=... | COMMANDS
 //! settle reg=cart b=1 v=1 d=... mode=...  | NAME FORM EXPIRY ELEMENTS ; ...     or `from=x`, a snapshot
-//! snapshot REGISTER KEYS | ARGV           also stage, digest (registers), purge (registers)
+//! snapshot REGISTER KEYS | ARGV           also stage, and of registers digest, purge, copy
 //! ~ 10.0.3.0 keep dump                    what of the last reply is not to be compared byte by byte
 //! ```
 //!
@@ -233,7 +233,7 @@ pub fn parse(line: &str, saved: &Saved) -> Call {
             let keys = of.names[1..].iter().map(|key| word(key, saved));
             call(what, std::iter::once(record).chain(keys).collect(), [of.start(saved), behind].concat())
         }
-        "digest" | "purge" => {
+        "digest" | "purge" | "copy" => {
             let records = of.names.iter().map(|id| word(&format!("anrcho_version:{{{id}}}"), saved));
             call(what, records.collect(), [of.start(saved), behind].concat())
         }

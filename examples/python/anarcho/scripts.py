@@ -5,8 +5,6 @@ import os
 import re
 from pathlib import Path
 
-NAMES = ("apply", "read", "settle", "snapshot", "stage", "digest", "admit", "purge")
-
 
 def folder():
     """lua/ of a checkout, or the one that was copied beside this package, or ANARCHO_LUA."""
@@ -22,10 +20,10 @@ def load(lua=None):
     """{name: (sha1, text)} and the number of the contract that the scripts keep."""
     lua = Path(lua) if lua else folder()
     scripts = {}
-    for name in NAMES:
-        body = (lua / f"{name}.lua").read_bytes()
+    for path in sorted(lua.glob("*.lua")):
+        body = path.read_bytes()
         uses = re.search(rb"^-- USES(.*)$", body, re.MULTILINE).group(1).decode().split()
         text = b"".join((lua / "lib" / f"{part}.lua").read_bytes() for part in uses) + body
-        scripts[name] = (hashlib.sha1(text).hexdigest(), text)
+        scripts[path.stem] = (hashlib.sha1(text).hexdigest(), text)
     contract = re.search(r"local contract = '(\d+)'", (lua / "lib" / "contract.lua").read_text()).group(1)
     return scripts, contract
