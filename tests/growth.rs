@@ -127,7 +127,7 @@ fn every_unsound_recovery_is_caught() {
     every_control_is_caught(
         Topic::Recovery,
         &[
-            (Control::RecoversFromSome, 3, 290),
+            (Control::RecoversFromSome, 3, 1030),
             (Control::RecoversByVersion, 3, 190),
             (Control::RecoversUnpinned, 3, 1),
         ],

@@ -137,7 +137,7 @@
 //! | purge | PurgeByDeadlinesAlone 48,989, PurgeByMajority 473, PurgeWithoutAge 6,734, AwayVotes 473, FencesTheAway 13,719, KeepsPurged 1,765, DeadlineStandsStill 17 |
 //! | expiry | OwnClocks 20, RelativeTtl 1, NoExpiringAnswer 2, DueByMajority 14,647 |
 //! | membership | VotesUnfilled 2,452, FilledBefore 40, OldMajority 5 (3 or 4 members); ChangesUnswept 530, TwoAtOnce 1,264, OlderCalls 5,750 (4 or 5) |
-//! | recovery | RecoversFromSome 293, RecoversByVersion 198, RecoversUnpinned UNPINNEDSEED |
+//! | recovery | RecoversFromSome 1,038, RecoversByVersion 198, RecoversUnpinned UNPINNEDSEED |
 //! | deltas | BaseNotCompared 1, ForgetsDeletions 17 |
 //!
 //! # Not modelled

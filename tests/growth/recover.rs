@@ -87,7 +87,7 @@ impl Client {
         self.world.log(|| format!("recovery under epoch {}", epoch.0));
         let mut same = false;
         for _ in 0..SWEEPS {
-            same = self.sweep_all(&joiners, epoch).await?;
+            same = self.sweep_all(&joiners).await?;
             if same {
                 break;
             }
@@ -138,7 +138,7 @@ impl Client {
     }
 
     /// Whether all held the same, and all of it.
-    async fn sweep_all(self: &Rc<Self>, entered: &[Entered], epoch: Epoch) -> Option<bool> {
+    async fn sweep_all(self: &Rc<Self>, entered: &[Entered]) -> Option<bool> {
         let mut held: Vec<Held> = Vec::new();
         for node in entered {
             held.push(self.held_under(node).await?);
@@ -169,11 +169,12 @@ impl Client {
             if self.world.percent(20) {
                 // The machine stands still for a while between what was read and what is settled.
                 self.world.sim.sleep(self.world.below(400)).await;
+                // Nodes that do not vote are looked at again and again.
+                self.refresh((0..self.nodes()).collect()).await;
             }
             let has = held[at].map(|held| held.0) == Some(position);
             self.settle_under(&entered[at], &entered[source], (ballot, position, has)).await;
         }
-        let _ = epoch;
         Some(false)
     }
 
