@@ -129,14 +129,6 @@ impl Client {
         Some(Entered { joiner: Joiner { node, run, fence }, session, votes_not: !votes })
     }
 
-    /// Under the token of this pass; the control takes whatever token the node has by now.
-    fn pinned(&self, entered: &Entered) -> Option<Session> {
-        match self.world.control {
-            Control::RecoversUnpinned => self.session(entered.joiner.node, None),
-            _ => Some(entered.session),
-        }
-    }
-
     /// Whether all held the same, and all of it.
     async fn sweep_all(self: &Rc<Self>, entered: &[Entered]) -> Option<bool> {
         let mut held: Vec<Held> = Vec::new();
@@ -179,7 +171,7 @@ impl Client {
     }
 
     async fn held_under(self: &Rc<Self>, entered: &Entered) -> Option<Held> {
-        let (session, register) = (self.pinned(entered)?, self.register);
+        let (session, register) = (entered.session, self.register);
         let work = move |server: &mut Server, _: u64| {
             let held = |record: &Record| (record.state.position(), record.accepted, record.promised);
             server.durable.of(register).record.as_ref().map(held)
@@ -198,12 +190,12 @@ impl Client {
         let snapshot = if has {
             None
         } else {
-            let session = self.pinned(from)?;
+            let session = from.session;
             let work =
                 move |server: &mut Server, now: u64| server.durable.of(register).snapshot(position, now);
             Some(self.world.call(from.joiner.node, session, DEADLINE, false, work).await.ok()??)
         };
-        let (call, session, node) = (Settle { ballot, position, snapshot }, self.pinned(to)?, to.joiner.node);
+        let (call, session, node) = (Settle { ballot, position, snapshot }, to.session, to.joiner.node);
         let world = Rc::clone(&self.world);
         let work = move |server: &mut Server, now: u64| world.on_settle((node, register), server, &call, now);
         let answer = self.world.call(node, session, DEADLINE, true, work).await;
