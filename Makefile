@@ -1,13 +1,16 @@
 # Every target works on a fresh machine that has Rust: redis-server is found or fetched by scripts/get-redis.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test clients conformance bench soak simulate commands vectors fmt servers cargo
+.PHONY: help demo run test clients conformance bench soak torture simulate commands vectors fmt servers cargo
 
 # Where rustup puts cargo, for shells that have not read its env file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # How many operations `make soak` runs.
 OPS ?= 2000000
+
+# How long `make torture` goes on; SEED, where it is given, is its first one.
+MINUTES ?= 10
 
 # How many seeds `make simulate` runs, and from which on.
 SEEDS ?= 20000
@@ -28,7 +31,7 @@ with_languages = languages=$$(scripts/get-languages $(1)) && $(call with_redis,A
 demo: cargo ## Three real nodes: kill one, hang one, empty one, and count what was lost (nothing)
 	@$(call with_redis,cargo run --release --example demo)
 
-run: cargo ## Start three local nodes and a proxy, print their addresses and leave them running until Ctrl-C
+run: cargo ## Start three local nodes, a healer and a proxy, print the redis-cli line and leave them running until Ctrl-C
 	@$(call with_redis,cargo run --release --example run_nodes)
 
 test: cargo servers ## Everything that must hold before a commit: format, lints, tests, docs
@@ -49,6 +52,9 @@ bench: cargo ## Throughput and latency, next to what plain Redis does
 
 soak: cargo servers ## A long random run under faults: make soak OPS=2000000
 	$(call with_redis,ANARCHO_SOAK_OPS=$(OPS) cargo test --release --test soak -- --nocapture)
+
+torture: cargo servers ## Real faults of every kind on real servers, next to Sentinel and a naive coordinator: make torture MINUTES=10
+	$(call with_redis,ANARCHO_TORTURE_MINUTES=$(MINUTES) $(if $(filter command environment,$(firstword $(origin SEED))),ANARCHO_SEED=$(SEED)) cargo test --release --test torture nothing_is_lost -- --nocapture)
 
 simulate: cargo ## Random schedules of the whole system in virtual time, on all cores: make simulate SEEDS=20000 SEED=1
 	ANARCHO_SEEDS=$(SEEDS) ANARCHO_SEED=$(SEED) cargo test --release --test simulation no_schedule -- --nocapture

@@ -87,7 +87,6 @@ fn every_unsound_rejoin_is_caught() {
             (Control::RolledBackVotes, 3, 100),
             (Control::PlainCopies, 3, 6980),
             (Control::CountsAwayAsFilled, 3, 24250),
-            (Control::CopiesBlindly, 3, 1),
         ],
     );
 }
@@ -114,6 +113,23 @@ fn every_unsound_purge_is_caught() {
             (Control::FencesTheAway, 3, 13719),
             (Control::KeepsPurged, 3, 1765),
             (Control::DeadlineStandsStill, 3, 17),
+        ],
+    );
+}
+
+#[test]
+fn nothing_is_lost_where_no_majority_can_prove_that_it_remembers_and_all_of_it_is_there() {
+    search(Topic::Recovery, 3, Control::Sound, 1_500);
+}
+
+#[test]
+fn every_unsound_recovery_is_caught() {
+    every_control_is_caught(
+        Topic::Recovery,
+        &[
+            (Control::RecoversFromSome, 3, 290),
+            (Control::RecoversByVersion, 3, 190),
+            (Control::RecoversUnpinned, 3, 1),
         ],
     );
 }

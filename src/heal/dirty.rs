@@ -23,11 +23,10 @@ impl Pass {
             let mut draining = futures_util::stream::iter(judged)
                 .map(|(is_alike, id, marks)| self.drain(id, marks, is_alike, progress))
                 .buffer_unordered(AT_ONCE);
-            while let Some(drained) = draining.next().await {
-                let Some(repaired) = drained else { continue };
+            while let Some((repaired, cleaned)) = draining.next().await {
                 repaired.into_iter().for_each(|place| summary.repaired[place].registers += 1);
-                summary.cleaned += 1;
-                self.client.telemetry().cleaned.inc();
+                summary.cleaned += u64::from(cleaned);
+                self.client.telemetry().cleaned.inc_by(u64::from(cleaned));
             }
             if self.is_stopped() {
                 return;
@@ -46,24 +45,28 @@ impl Pass {
         holdings.into_iter().filter(|(_, held)| swept.is_identical(held)).map(|(id, _)| id).collect()
     }
 
-    /// Whom it was brought to; none where the mark stays.
+    /// Who was given the register, and whether it is off the dirty sets.
     async fn drain(
         &self,
         id: Vec<u8>,
         marks: Marks,
         is_alike: bool,
         progress: &dyn Progress,
-    ) -> Option<Vec<usize>> {
+    ) -> (Vec<usize>, bool) {
         let mut repaired = Vec::new();
         if !is_alike {
             if self.is_stopped() {
-                return None;
+                return (repaired, false);
             }
-            let mended = self.client.coordinator().mend(&Register::from_id(id.clone())).await.ok()?;
-            if !self.is_of_this(&mended) || !mended.is_complete() {
-                return None;
-            }
+            let mended = match self.client.coordinator().mend(&Register::from_id(id.clone())).await {
+                Ok(mended) if self.is_of_this(&mended) => mended,
+                _ => return (repaired, false),
+            };
+            let complete = mended.is_complete();
             repaired = mended.repaired;
+            if !complete {
+                return (repaired, false);
+            }
         }
         for (place, mark) in marks {
             let node = &self.nodes()[place];
@@ -72,7 +75,7 @@ impl Pass {
                 progress.note(&format!("{}: a dirty mark stays: {error}", node.name()));
             }
         }
-        Some(repaired)
+        (repaired, true)
     }
 
     async fn dirty(&self) -> BTreeMap<Vec<u8>, Marks> {

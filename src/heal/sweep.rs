@@ -9,7 +9,7 @@ use super::side::{PATIENCE, Side, keys_on};
 use super::{Pass, Progress, Purpose, Summary};
 use crate::command::Register;
 use crate::error::Error;
-use crate::node::{Node, Seat};
+use crate::node::{Node, RemoteNode, Seat};
 use crate::script::{Compared, DigestPage, Held, digest_of_call, forget_call};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -72,7 +72,7 @@ impl Pass {
         let mut voters = 0;
         for (place, node) in self.nodes().iter().enumerate() {
             let joining = match node.seat() {
-                Seat::Voter(_) => self.purpose == Purpose::Recover,
+                Seat::Voter(_) => matches!(self.purpose, Purpose::Recover | Purpose::Adopt(_)),
                 Seat::Joining => true,
                 Seat::Away(_) => continue,
             };
@@ -83,7 +83,7 @@ impl Pass {
         }
         let complete = match self.purpose {
             Purpose::Heal | Purpose::Look => voters >= self.client.coordinator().quorum().majority(),
-            Purpose::Recover => nodes.len() == self.nodes().len(),
+            Purpose::Recover | Purpose::Adopt(_) => nodes.len() == self.nodes().len(),
         };
         if !complete {
             return Err(self.no_quorum(voters));
@@ -172,7 +172,8 @@ impl Pass {
             return None;
         }
         let mended = match self.purpose {
-            Purpose::Recover => self.client.coordinator().recover(&register).await,
+            Purpose::Adopt(source) => return self.copy_one(swept, source, &register, &held).await,
+            Purpose::Recover => self.client.coordinator().recover(&register, &self.pinned()).await,
             _ if swept.only_joining_hold(&held) => return self.forget(swept, &register, &held).await,
             _ => self.client.coordinator().mend(&register).await,
         };
@@ -195,7 +196,12 @@ impl Pass {
 
     /// What no voter has, a joining node must not bring back (P08). Only while this pass fills it: by another pass's token it may have
     /// been given the register since it was compared.
-    async fn forget(&self, swept: &Swept, register: &Register, held: &Holdings) -> Option<Vec<usize>> {
+    pub(super) async fn forget(
+        &self,
+        swept: &Swept,
+        register: &Register,
+        held: &Holdings,
+    ) -> Option<Vec<usize>> {
         let mut places = Vec::new();
         for (side, _) in swept.nodes.iter().zip(held).filter(|(_, held)| held.is_some()) {
             // It is not this pass that will let it vote.
@@ -215,10 +221,24 @@ impl Pass {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
-    /// DBSIZE of each node that is being filled.
-    pub(super) async fn keys_on_joining(&self) -> Vec<u64> {
-        let joining = self.nodes().iter().filter(|node| node.seat() == Seat::Joining);
-        join_all(joining.map(keys_on)).await
+    /// How many keys fewer than the fullest voter the nodes have that are being filled.
+    pub(super) async fn keys_missing_on_joining(&self) -> u64 {
+        let nodes = self.nodes();
+        let keys = join_all(nodes.iter().map(keys_on)).await;
+        let held = || nodes.iter().zip(&keys).map(|(node, keys)| (node.seat(), *keys));
+        let full = held().filter(|(seat, _)| matches!(seat, Seat::Voter(_))).map(|(_, keys)| keys).max();
+        let joining = held().filter(|(seat, _)| *seat == Seat::Joining);
+        joining.map(|(_, keys)| full.unwrap_or_default().saturating_sub(keys)).sum()
+    }
+
+    /// Of each node whether it votes; none where it is away.
+    pub(super) fn seats(&self) -> Vec<Option<bool>> {
+        let votes = |node: &Arc<RemoteNode>| match node.seat() {
+            Seat::Voter(_) => Some(true),
+            Seat::Joining => Some(false),
+            Seat::Away(_) => None,
+        };
+        self.nodes().iter().map(votes).collect()
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Session {
     pub epoch: Epoch,
     /// Whether they count.
     pub role: Role,
+    /// Whether its data is being adopted.
+    pub adopting: bool,
     /// The node's id.
     pub node: Arc<str>,
     /// The cluster's id.

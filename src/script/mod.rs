@@ -4,6 +4,7 @@
 //! coordinator in every language pastes by that one rule, so all of them share one SHA-1 and one cached copy per node.
 //! `lua/README.md` is the contract.
 
+mod adopt;
 mod answer;
 mod call;
 mod copy;
@@ -13,12 +14,13 @@ mod purge;
 mod state;
 mod summary;
 
+pub use adopt::{AdoptCall, AdoptReply, drop_call, parse_dropped};
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
 pub use copy::{Copies, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
 pub use digest::{
     DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
-    forget_call, mark_call, parse_count, parse_dirty,
+    forget_call, mark_call, parse_count, parse_dirty, swept_call,
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
 pub use purge::{
@@ -35,7 +37,7 @@ use std::sync::OnceLock;
 static LIB: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua/lib");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 9] = [
+pub const NAMES: [Name; 10] = [
     Name::Apply,
     Name::Read,
     Name::Settle,
@@ -45,6 +47,7 @@ pub const NAMES: [Name; 9] = [
     Name::Admit,
     Name::Purge,
     Name::Copy,
+    Name::Adopt,
 ];
 
 /// One of the scripts in `lua/`.
@@ -68,6 +71,8 @@ pub enum Name {
     Purge,
     /// Many registers at a time, for a node that is being filled.
     Copy,
+    /// Keys that were there before.
+    Adopt,
 }
 
 impl Name {
@@ -83,6 +88,7 @@ impl Name {
             Name::Admit => "admit",
             Name::Purge => "purge",
             Name::Copy => "copy",
+            Name::Adopt => "adopt",
         }
     }
 
@@ -98,6 +104,7 @@ impl Name {
             Name::Admit => include_str!("../../lua/admit.lua"),
             Name::Purge => include_str!("../../lua/purge.lua"),
             Name::Copy => include_str!("../../lua/copy.lua"),
+            Name::Adopt => include_str!("../../lua/adopt.lua"),
         }
     }
 }

@@ -7,6 +7,7 @@ pub enum Topic {
     Purge,
     Expiry,
     Members,
+    Recovery,
 }
 
 /// What is done wrong.
@@ -21,8 +22,6 @@ pub enum Control {
     /// A node that was not there for the sweep, or that the sweep could not fill, is promoted where another was away: what the
     /// healer does.
     CountsAwayAsFilled,
-    /// A copy in bulk that does not look at what the joining node has promised and accepted since.
-    CopiesBlindly,
     /// Purge as it was first written down: age and deadlines alone, and nothing that turns an old ballot away.
     PurgeByDeadlinesAlone,
     /// A purge that asks a majority only.
@@ -57,6 +56,12 @@ pub enum Control {
     OldMajority,
     /// A node that moved to a newer configuration still answers calls of an older one.
     OlderCalls,
+    /// A recovery takes a node that is not there for one that holds nothing.
+    RecoversFromSome,
+    /// A recovery that goes by the length of a history, whatever was settled.
+    RecoversByVersion,
+    /// A recovery that goes on under whatever admission a node has by now.
+    RecoversUnpinned,
 }
 
 impl Control {

@@ -59,7 +59,7 @@ impl Client {
             // It does not answer for one moment, and does again before the pass is over.
             self.seats.borrow_mut()[joiner.node] = Seat::Away;
         }
-        if matches!(world.control, Control::Sound | Control::CopiesBlindly) && world.percent(50) {
+        if world.control == Control::Sound && world.percent(50) {
             self.copy_in_bulk(&joiners).await;
         }
         let swept = self.sweep().await?;
@@ -280,14 +280,13 @@ impl Client {
             session.fence = joiner.fence;
             let (world, copied, node) = (Rc::clone(&self.world), record.clone(), joiner.node);
             let giving = async move {
-                let blind = world.control == Control::CopiesBlindly;
                 let work = move |server: &mut Server, _: u64| {
                     let joins = server.durable.admin.is_some_and(|admin| admin.role == Role::Joining);
                     let held = &mut server.durable.of(register).record;
                     let newer = held.as_ref().is_some_and(|held| {
                         held.promised > copied.promised || held.accepted > copied.accepted
                     });
-                    if joins && (blind || !newer) {
+                    if joins && !newer {
                         *held = Some(copied);
                     }
                 };
@@ -302,7 +301,7 @@ impl Client {
         Some(())
     }
 
-    async fn promote(self: &Rc<Self>, joiner: &Joiner, epoch: Epoch) -> bool {
+    pub async fn promote(self: &Rc<Self>, joiner: &Joiner, epoch: Epoch) -> bool {
         if self.stops() {
             return false;
         }

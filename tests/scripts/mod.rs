@@ -11,6 +11,7 @@ mod digest;
 mod encoding;
 mod expiry;
 mod fill;
+mod hostile;
 mod read;
 mod readme;
 mod settle;

@@ -72,6 +72,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     match what {
         b"look" => look(&mut call, info),
         b"claim" => claim(&mut call, info),
+        b"adopt" => adopt(&mut call, info),
         b"start" => start(&mut call, &info),
         b"readmit" | b"demote" => after_restart(&mut call, &info, what),
         b"rejoin" => rejoin(&mut call, &info),
@@ -143,6 +144,21 @@ fn claim(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
         ]
         .concat(),
     )
+}
+
+fn adopt(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
+    let (cluster, node) = (call.arg(2)?, call.arg(3)?);
+    if !info.cluster.is_empty() {
+        if info.cluster != cluster || info.node != node {
+            return Ok(words!["CLAIMED", info.cluster, info.members]);
+        }
+        must_be("role", &info.role, b"adopting")?;
+    }
+    let who = [b"cluster", cluster, b"node", node, b"members", call.arg(4)?, b"run_id", call.arg(5)?];
+    let when = [b"epoch", call.arg(7)?, b"role", b"adopting"];
+    let [scopes, purge_age] = [7, 8].map(|at| call.args.get(at).copied().unwrap_or_default());
+    let terms = [b"scopes".as_slice(), scopes, b"purge_age_ms", purge_age, b"contract", CONTRACT];
+    write_with_fence(call, call.arg(6)?, &[&who[..], &when[..], &terms].concat())
 }
 
 fn start(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
@@ -218,7 +234,9 @@ fn epoch(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
 
 fn promote(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
     must_be("node", &info.node, call.arg(2)?)?;
-    must_be("role", &info.role, b"joining")?;
+    if info.role != b"adopting" {
+        must_be("role", &info.role, b"joining")?;
+    }
     must_be("epoch", &info.epoch, call.arg(3)?)?;
     must_be("run_id", &info.run_id, call.arg(4)?)?;
     if call.args.get(5) != Some(&info.fence.as_slice()) {
@@ -238,6 +256,7 @@ fn bookkeeping(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Reply
             let reply = call.session.pcall(&[b"HSET", b"anrcho_dirty", call.arg(3)?, call.arg(4)?]);
             Ok(error_of(&reply).map_or(words!["OK"], |refused| words!["REFUSED", refused]))
         }
+        b"swept" => write(call, &[b"swept", call.arg(3)?]),
         b"clean" => {
             let marked = call.session.call_string(&[b"HGET", b"anrcho_dirty", call.arg(3)?])?;
             if marked.as_deref() == call.args.get(3).copied() {

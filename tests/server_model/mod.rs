@@ -14,6 +14,7 @@
 #![allow(dead_code)]
 
 mod admit;
+mod adopt;
 mod apply;
 mod commands;
 mod copy;
@@ -137,6 +138,7 @@ fn evaluate(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
         Name::Admit => admit::run,
         Name::Purge => purge::run,
         Name::Copy => copy::run,
+        Name::Adopt => adopt::run,
     };
     match body(Call { session, keys, args }) {
         Ok(reply) | Err(End::Answer(reply)) => Ok(reply),

@@ -176,8 +176,14 @@ fn parse<'c>(call: &mut Call<'c, '_>, needs_state: Reply) -> Ended<State<'c>> {
             return give_up(words!["REFUSED", "ERR the arguments do not add up"]);
         };
         words.0 = rest;
-        if form == "staged" && !is_staged(call, elements)? {
-            return give_up(needs_state);
+        if form == "staged" {
+            let again = state.keys.iter().any(|key| key.form == "staged" && key.elements[0] == elements[0]);
+            if again || !elements[0].starts_with(b"anrcho_stage:") {
+                return give_up(words!["REFUSED", "ERR a stage that is none"]);
+            }
+            if !is_staged(call, elements)? {
+                return give_up(needs_state);
+            }
         }
         state.keys.push(Key { name, form, expiry, elements });
     }
