@@ -109,15 +109,20 @@ fn reply_bytes(name: &str) -> usize {
     if name == "SET" { 5 } else { 6 + 100 + 2 }
 }
 
+/// Sends the same to all these servers, and goes on when all have answered.
 async fn client(
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     name: &str,
     pipeline: usize,
     number: usize,
     until: Instant,
 ) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.set_nodelay(true).expect("no delay");
+    let mut streams = Vec::new();
+    for address in addresses {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        stream.set_nodelay(true).expect("no delay");
+        streams.push(stream);
+    }
     let mut reply = vec![0; reply_bytes(name) * pipeline];
     let (mut times, mut key) = (Vec::new(), number * 7919);
     while Instant::now() < until {
@@ -128,23 +133,27 @@ async fn client(
             })
             .collect();
         let began = Instant::now();
-        stream.write_all(&requests).await.expect("sending");
-        stream.read_exact(&mut reply).await.expect("replies");
-        assert!(reply[0] != b'-', "{}", String::from_utf8_lossy(&reply));
+        for stream in &mut streams {
+            stream.write_all(&requests).await.expect("sending");
+        }
+        for stream in &mut streams {
+            stream.read_exact(&mut reply).await.expect("replies");
+            assert!(reply[0] != b'-', "{}", String::from_utf8_lossy(&reply));
+        }
         times.push(began.elapsed());
     }
     times
 }
 
 async fn over_sockets(
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     name: &'static str,
     pipeline: usize,
     length: Duration,
 ) -> Measured {
     let began = Instant::now();
-    let tasks =
-        (0..CLIENTS).map(|number| tokio::spawn(client(address, name, pipeline, number, began + length)));
+    let tasks = (0..CLIENTS)
+        .map(|number| tokio::spawn(client(addresses.to_vec(), name, pipeline, number, began + length)));
     let times: Vec<Duration> =
         join_all(tasks).await.into_iter().flat_map(|times| times.expect("a client")).collect();
     let operations = times.len() * pipeline;
@@ -189,6 +198,24 @@ async fn idle_clients(proxy: &Proxy) {
     println!("  {IDLE} idle clients: {each:.1} KiB each");
 }
 
+/// The program of that name says the same of itself, where it is installed.
+fn redis_benchmark(address: SocketAddr, pipeline: &str, title: &str) {
+    let mut command = Command::new("redis-benchmark");
+    command.args(["-p", &address.port().to_string(), "-c", "50", "-P", pipeline, "-d", "100", "-r", "10000"]);
+    let Ok(done) = command.args(["-t", "set,get", "-n", "50000", "--csv"]).stderr(Stdio::null()).output()
+    else {
+        return println!("  redis-benchmark is not installed");
+    };
+    let told = String::from_utf8_lossy(&done.stdout).replace('"', "");
+    for line in told.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        println!(
+            "  redis-benchmark -c 50 -P {pipeline}: {title}, {}: {}/s, p50 {} ms, p99 {} ms",
+            fields[0], fields[1], fields[4], fields[6]
+        );
+    }
+}
+
 fn raise_file_limit() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: plain system calls on a struct of ours; the child inherits the limit.
@@ -208,11 +235,13 @@ fn main() {
 
 async fn run(length: Duration) {
     let nodes = Nodes::with((0..3).map(|_| Server::with(Version::Any))).await;
-    let plain = Server::with(Version::Any).start().await;
+    let plain = Nodes::with((0..3).map(|_| Server::with(Version::Any))).await;
+    let three: Vec<SocketAddr> = plain.iter().map(|server| local(server.port())).collect();
+    let one = &three[..1];
     let store = Client::builder().nodes(nodes.urls()).connect().await.expect("a store");
     let port = Port::any();
     let proxy = Proxy::start(&nodes, &port).await;
-    for address in [local(plain.port()), proxy.address] {
+    for address in three.iter().copied().chain([proxy.address]) {
         // Every key is there before it is read.
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         for key in 0..KEYS {
@@ -223,22 +252,34 @@ async fn run(length: Duration) {
     for pipeline in [1, 16] {
         for name in ["SET", "GET"] {
             println!("{name}, {CLIENTS} clients, -P {pipeline}");
-            over_sockets(local(plain.port()), name, pipeline, length).await.print("one plain server", "");
+            let bare = over_sockets(one, name, pipeline, length).await;
+            bare.print("one plain server", "");
+            let fan_out = over_sockets(&three, name, pipeline, length).await;
+            fan_out.print("three plain servers, waiting for all", "");
             let rust = in_rust(&store, name, pipeline, length).await;
             rust.print("the Rust client, as many at a time", "");
             let before = proxy.processor();
-            let through = over_sockets(proxy.address, name, pipeline, length).await;
+            let through = over_sockets(&[proxy.address], name, pipeline, length).await;
             let each = (proxy.processor() - before) / (through.rate * length.as_secs_f64()) * 1e6;
-            let share = through.rate / rust.rate;
+            let [of_rust, of_fan_out, of_bare] =
+                [&rust, &fan_out, &bare].map(|other| through.rate / other.rate);
             through.print(
                 "the proxy",
-                &format!("{share:.2} of the Rust client; {each:.0} µs of the proxy's processor each"),
+                &format!(
+                    "{of_rust:.2} of the Rust client, {of_fan_out:.2} of the fan-out, {of_bare:.2} of one server; {each:.0} µs of the proxy's processor each"
+                ),
             );
         }
+    }
+    for pipeline in ["1", "16"] {
+        redis_benchmark(one[0], pipeline, "one plain server");
+        redis_benchmark(proxy.address, pipeline, "the proxy");
     }
     idle_clients(&proxy).await;
     nodes[2].kill();
     for name in ["SET", "GET"] {
-        over_sockets(proxy.address, name, 1, length).await.print(&format!("{name} with one node down"), "");
+        over_sockets(&[proxy.address], name, 1, length)
+            .await
+            .print(&format!("{name} with one node down"), "");
     }
 }

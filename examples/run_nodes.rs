@@ -1,8 +1,9 @@
-//! `make run`: three local nodes and a proxy before them to play with, until Ctrl-C.
+//! `make run`: three local nodes, a healer and a proxy before them to play with, until Ctrl-C.
 //!
 //! They are plain redis-servers. Each writes every change to its disk before it answers, so after a restart it still knows
 //! all that it has promised, and votes again at once.
 
+use anarchoredis::heal;
 use anarchoredis::proxy::{Proxy, Settings};
 use std::error::Error;
 use std::fs::{self, File};
@@ -45,12 +46,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         node.wait_until_it_answers().await?;
     }
     let proxy = start_proxy(&nodes).await?;
+    let healer = proxy.shared().client.healer().run(heal::Settings::default());
     greet(&nodes, &proxy);
     tokio::select! {
         asked = tokio::signal::ctrl_c() => asked?,
         failed = keep_running(&mut nodes) => failed?,
     }
     println!("\nstopping the nodes");
+    healer.stop().await;
     proxy.close().await;
     stop(&mut nodes).await;
     Ok(())
@@ -135,7 +138,7 @@ fn greet(nodes: &[Node], proxy: &Proxy) {
     let first = &nodes[0];
     // The example knows the usual ports by itself.
     let list = if first.port == FIRST_PORT { String::new() } else { format!(" -- {}", urls.join(" ")) };
-    println!("three nodes are running:\n");
+    println!("three nodes are running, with a healer that keeps them identical:\n");
     for (node, url) in nodes.iter().zip(&urls) {
         println!("  {url}   process {}", node.process.id());
     }
@@ -152,6 +155,7 @@ fn greet(nodes: &[Node], proxy: &Proxy) {
         "\nkill -9 one of them and go on: it is started again after {} s, and votes again",
         AWAY.as_secs()
     );
+    println!("or empty one, with redis-cli -p {} FLUSHALL: the healer fills it", first.port);
     println!("Ctrl-C ends them; their data stays in {} for the next time", data_folder().display());
 }
 

@@ -1,6 +1,6 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text age expiry deadline log state stream user take wake
--- KEYS    1 record; 2.. every key that the commands name, each once
+-- USES    fence text age expiry deadline log state stream register user take wake
+-- KEYS    1 record; 2.. every key that the commands name, each once; users' scripts may use others of the register too, which join these then
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies, w tell who waits: PUBLISH,
 --         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);
 --         6 digest that the op holds at, or '*', and perhaps '<' and the ms from which on it holds no more; 7 state limit bytes (0 none); 8 reply limit bytes; 9 retry window ms;
@@ -83,6 +83,7 @@ end
 local first = 13
 for _ = 1, commands do
   local argc = tonumber(ARGV[first])
+  if not argc or argc < 1 then return {'REFUSED', 'ERR a command without a number of arguments'} end
   if argc > 7900 then return {'REFUSED', 'ERR a command of ' .. argc .. ' arguments: a script takes 7900, split it'} end
   first = first + 1 + argc
 end
@@ -116,19 +117,39 @@ local seen_here = ''
 local delivery_ms = string.match(flags, 't(%d+)')
 delivery_ms = delivery_ms and as_text(math.min(tonumber(delivery_ms), now_ms - 2))
 local by_op = delivery_ms and stream_commands()
+local succeeded = false
+-- A key that a user's script uses without naming it: from here on it is one of those that the op names. Once something was written it is too late to give
+-- up: what the record does not list goes, as a settle would have it; and what this clock has expired too early makes a history of its own. (I2)
+local entered
+local function enter(key, wrote)
+  if not entered then
+    entered = {}
+    for i = 2, #KEYS do entered[KEYS[i]] = true end
+  end
+  if entered[key] then return nil end
+  local entry = redis.call('HGET', record, 'k' .. key)
+  local give_up, is_due = give_up_on(entry, key, op_ms)
+  if give_up and not wrote and not succeeded then return give_up end
+  if give_up and entry then seen_here = seen_here .. key
+  elseif give_up or is_due then redis.call('UNLINK', key) end
+  entered[key] = true
+  KEYS[#KEYS + 1] = key
+  entries[#KEYS] = entry
+end
 -- An expiry that has passed here, and perhaps not elsewhere: whether the keys are there after each command makes the history another one.
 local near = lowest_expiry_ms > 0 and lowest_expiry_ms <= now_ms + 5 and commands > 1
 -- One that has passed by the op's time, and perhaps not here: the commands behind it find no key.
 local passed = lowest_expiry_ms > 0 and lowest_expiry_ms <= op_ms and commands > 1
-local replies, succeeded, at = {}, false, 13
+local replies, at = {}, 13
 for i = 1, commands do
   local argc, is_script = tonumber(ARGV[at]), ARGV[at + 1] == 'EVAL'
   local taker = takers[ARGV[at + 1]]
   local timed = by_op and by_op[string.upper(ARGV[at + 1])]
   local reply, refused, changed
   if is_script then
-    local seen
-    reply, changed, seen, refused = run_user(at + 1, argc, op_ms, op .. ballot, read_only)
+    local seen, given_up
+    reply, changed, seen, refused, given_up = run_user(at + 1, argc, op_ms, op .. ballot, read_only, enter, by_op or stream_commands())
+    if given_up then return given_up end
     seen_here = seen_here .. seen
   elseif taker then
     reply, changed = taker({unpack(ARGV, at + 1, at + argc)})

@@ -5,7 +5,7 @@
 mod http;
 
 pub use http::serve;
-pub(crate) use http::{answer_all, respond};
+pub(crate) use http::{OPEN_METRICS, answer_all, respond};
 
 use crate::protocol::Rule;
 use prometheus_client::encoding::EncodeLabelSet;

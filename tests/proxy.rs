@@ -162,6 +162,24 @@ async fn clients_are_named_listed_paused_and_killed() {
     assert_eq!(one.ask("GET k").await, "$-1\r\n");
     assert_eq!(one.ask("CLIENT UNPAUSE").await, "+OK\r\n");
     assert_eq!(two.reply().await, b"+OK\r\n");
+    // A transaction that only reads goes on, and what another server would have to hear of does not.
+    assert_eq!(one.ask("CLIENT PAUSE 60000 WRITE").await, "+OK\r\n");
+    for (command, reply) in [("MULTI", "+OK\r\n"), ("GET k", "+QUEUED\r\n"), ("EXEC", "*1\r\n$1\r\nv\r\n")] {
+        assert_eq!(two.ask(command).await, reply);
+    }
+    two.say("PUBLISH channel message").await;
+    eventually("it is paused", PATIENCE, async || {
+        one.ask("INFO clients").await.contains("blocked_clients:1")
+    })
+    .await;
+    assert_eq!(one.ask("CLIENT UNPAUSE").await, "+OK\r\n");
+    assert_eq!(two.reply().await, b":0\r\n");
+    for (wrong, told) in [
+        ("CLIENT KILL TYPE other", "-ERR Unknown client type 'other'\r\n"),
+        ("CLIENT KILL USER nobody", "-ERR No such user 'nobody'\r\n"),
+    ] {
+        assert_eq!(one.ask(wrong).await, told);
+    }
     assert_eq!(one.ask("CLIENT PAUSE 50").await, "+OK\r\n");
     assert_eq!(two.ask("GET k").await, "$1\r\nv\r\n", "a pause ends by itself");
 
@@ -181,6 +199,7 @@ async fn who_monitors_sees_what_others_ask_and_no_password() {
     assert_eq!(watcher.ask("AUTH ann s3cret").await, "+OK\r\n");
     assert_eq!(watcher.ask("MONITOR").await, "+OK\r\n");
     assert_eq!(other.ask("AUTH ann s3cret").await, "+OK\r\n");
+    assert!(other.ask("NOSUCH command").await.starts_with("-ERR unknown command"));
     assert_eq!(other.ask("SET k \"'\n").await, "+OK\r\n");
     let line = String::from_utf8(watcher.reply().await).expect("text");
     assert!(line.starts_with('+') && line.ends_with(" \"SET\" \"k\" \"\\\"'\\n\"\r\n"), "{line}");
@@ -358,4 +377,87 @@ async fn subscribers_hear_each_message_once_in_both_versions_of_the_protocol() {
     ] {
         assert_eq!(String::from_utf8_lossy(&two.reply().await), String::from_utf8_lossy(&expected));
     }
+}
+
+#[tokio::test]
+async fn script_kill_ends_what_holds_up_the_nodes_unless_it_has_written() {
+    const ENDLESS: &str = "while true do end redis.call('SET', KEYS[1], 1)";
+    const LONG: &str =
+        "redis.call('INCR', KEYS[1]) local n = 0 for i = 1, 5e7 do n = n + i end return 'done'";
+    let cluster = Cluster::start().await;
+    for node in cluster.iter() {
+        node.run::<()>(&["CONFIG", "SET", "lua-time-limit", "50"]).await.expect("a short limit");
+    }
+    let proxy = proxy(cluster.client().await).await;
+    let (mut runner, mut killer) = (Raw::of(&proxy).await, Raw::of(&proxy).await);
+    assert_eq!(killer.ask("SCRIPT KILL").await, "-NOTBUSY No scripts in execution right now.\r\n");
+    runner.send(&encoded(&["EVAL", ENDLESS, "1", "k"])).await;
+    eventually("it is killed", PATIENCE, async || killer.ask("SCRIPT KILL").await == "+OK\r\n").await;
+    // On a node that it reached later it may still run.
+    let told = loop {
+        let told = tokio::time::timeout(Duration::from_millis(100), runner.reply()).await;
+        match told {
+            Ok(told) => break String::from_utf8_lossy(&told).into_owned(),
+            Err(_) => drop(killer.ask("SCRIPT KILL").await),
+        }
+    };
+    // Not known, where a node had not been reached yet.
+    let code = ["-NOTAPPLIED", "-NOQUORUM", "-INDETERMINATE"].iter().any(|code| told.starts_with(code));
+    assert!(code && told.contains("Script killed by user"), "{told}");
+    eventually("the store works again", PATIENCE, async || {
+        killer.ask("SCRIPT KILL").await;
+        killer.ask("GET k").await == "$-1\r\n"
+    })
+    .await;
+
+    runner.send(&encoded(&["EVAL", LONG, "1", "n"])).await;
+    eventually("it has written", PATIENCE, async || {
+        killer.ask("SCRIPT KILL").await.starts_with("-UNKILLABLE")
+    })
+    .await;
+    runner.reply().await;
+    eventually("it ran once", PATIENCE, async || killer.ask("GET n").await == "$1\r\n1\r\n").await;
+}
+
+/// A connection each: half a request that stays, one that comes byte by byte, headers that promise 2 GiB, deep nesting, rubbish.
+#[tokio::test]
+async fn what_attackers_send_costs_nobody_else_anything() {
+    let cluster = Cluster::start().await;
+    let settings = Settings { idle: Some(Duration::from_secs(2)), ..Settings::default() };
+    let proxy = proxy_with(cluster.client().await, settings).await;
+    let rubbish: Vec<u8> = (0..100_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let hostile = [
+        b"*2\r\n$3\r\nGET\r\n$300000000\r\nhalf".to_vec(),
+        b"*1000000\r\n$3\r\nDEL\r\n".to_vec(),
+        b"*1\r\n$2147483648\r\n".to_vec(),
+        "*1\r\n".repeat(100_000).into_bytes(),
+        vec![0; 100_000],
+        rubbish,
+    ];
+    let before = resident_bytes();
+    let mut held = Vec::new();
+    for bytes in hostile.iter().cycle().take(300) {
+        let mut stream = tokio::net::TcpStream::connect(proxy.addresses()[0]).await.expect("a connection");
+        // It may have been told off, and let go, before it has said all.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, bytes).await;
+        held.push(stream);
+    }
+    let mut other = Raw::of(&proxy).await;
+    for turn in 0..100 {
+        assert_eq!(other.ask(&format!("SET k {turn}")).await, "+OK\r\n");
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 128 * 1024 * 1024, "{grown} bytes");
+    // Who says nothing more is let go, also in the midst of a request.
+    eventually("they are let go", PATIENCE, async || {
+        other.ask("PING").await;
+        proxy.shared().clients.len() == 1
+    })
+    .await;
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages");
+    pages * 4096
 }

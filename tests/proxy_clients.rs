@@ -7,6 +7,7 @@ mod harness;
 mod proxy_support;
 mod workload;
 
+use anarchoredis::Client;
 use anarchoredis::proxy::Proxy;
 use harness::{Server, Version};
 use proxy_support::proxy;
@@ -15,6 +16,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 use workload::Cluster;
 
 /// Where `scripts/get-clients` has put them.
@@ -154,35 +156,65 @@ fn jobs(url: &str, count: &str) -> Command {
     command
 }
 
+/// Kills one node after the other, each after so many further requests, and starts it again after as many, until the work is done.
+/// Says how often.
+async fn kill_while(
+    working: &JoinHandle<String>,
+    every: u64,
+    cluster: &Cluster,
+    client: &Client,
+    proxy: &Proxy,
+) -> usize {
+    let requests = || proxy.shared().stats.requests.load(std::sync::atomic::Ordering::Relaxed);
+    let further = async |what: &str| {
+        let before = requests();
+        let on = async || requests() > before + every || working.is_finished();
+        harness::eventually(what, workload::PATIENCE, on).await;
+    };
+    let (mut victim, mut kills) = (0, 0);
+    while !working.is_finished() {
+        further("work goes on").await;
+        cluster[victim].kill();
+        kills += 1;
+        further("without the node too").await;
+        cluster[victim].restart().await;
+        cluster.until_votes(client, victim).await;
+        victim = (victim + 1) % 3;
+    }
+    kills
+}
+
 /// RQ's keys have no hash tag: under the scope `rq:` all of them are one register, which its transactions and scripts need.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_jobs_of_rq_are_done_once_each_while_nodes_are_killed() {
     let plain = Server::with(Version::V7_0).start().await;
     run(jobs(&plain.url(), "200")).await;
     let cluster = Cluster::durable(3).await;
-    let connecting = anarchoredis::Client::builder().nodes(cluster.urls()).scope("rq:").connect();
+    let connecting = Client::builder().nodes(cluster.urls()).scope("rq:").connect();
     let client = connecting.await.expect("a client");
     let proxy = proxy(client.clone()).await;
     let working = tokio::spawn(run(jobs(&url(&proxy), "1000")));
-    let requests = || proxy.shared().stats.requests.load(std::sync::atomic::Ordering::Relaxed);
-    let (mut victim, mut kills) = (0, 0);
-    while !working.is_finished() {
-        let before = requests();
-        harness::eventually("work goes on", workload::PATIENCE, async || {
-            requests() > before + 2_000 || working.is_finished()
-        })
-        .await;
-        cluster[victim].kill();
-        kills += 1;
-        let before = requests();
-        harness::eventually("without the node too", workload::PATIENCE, async || {
-            requests() > before + 2_000 || working.is_finished()
-        })
-        .await;
-        cluster[victim].restart().await;
-        cluster.until_votes(&client, victim).await;
-        victim = (victim + 1) % 3;
-    }
+    let kills = kill_while(&working, 2_000, &cluster, &client, &proxy).await;
+    println!("{kills} kills: {}", working.await.expect("it ends well"));
+    assert!(kills > 2, "{kills} kills");
+}
+
+fn bullmq(url: &str, count: &str) -> Command {
+    let mut command = node("bullmq.mjs");
+    command.args([url, count]);
+    command
+}
+
+/// BullMQ's keys share the hash tag of its prefix. Its scripts use keys that they make up, and streams.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_jobs_of_bullmq_are_done_once_each_while_nodes_are_killed() {
+    let plain = Server::with(Version::V7_0).start().await;
+    println!("plain: {}", run(bullmq(&plain.url(), "1000")).await);
+    let cluster = Cluster::durable(3).await;
+    let client = cluster.client().await;
+    let proxy = proxy(client.clone()).await;
+    let working = tokio::spawn(run(bullmq(&url(&proxy), "1000")));
+    let kills = kill_while(&working, 500, &cluster, &client, &proxy).await;
     println!("{kills} kills: {}", working.await.expect("it ends well"));
     assert!(kills > 2, "{kills} kills");
 }

@@ -274,3 +274,75 @@ fn a_typed_line_is_split_as_redis_does() {
         assert_eq!(parsed(&[&line], &limits()), (vec![words], None), "{}", String::from_utf8_lossy(&line));
     }
 }
+
+/// What attackers and broken programs send, by name; `None` is what only waits for more, with the bytes that may be held for it.
+fn corpus() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
+    let nested = |open: &str| open.repeat(100_000).into_bytes();
+    let rubbish = |seed: u32| {
+        let mut state = seed;
+        let next = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        };
+        std::iter::repeat_with(next).take(200_000).collect::<Vec<u8>>()
+    };
+    vec![
+        ("half-open, nothing", Vec::new(), None),
+        ("half-open, a count", b"*3\r\n".to_vec(), None),
+        ("half-open, a word", b"*2\r\n$3\r\nGET\r\n$10\r\nabc".to_vec(), None),
+        ("half-open, a line", b"PI".to_vec(), None),
+        ("a bulk header of 2 GiB", b"*1\r\n$2147483648\r\n".to_vec(), Some("invalid bulk length")),
+        ("a bulk header just below 2 GiB", b"*1\r\n$2147483647\r\n".to_vec(), Some("invalid bulk length")),
+        (
+            "a bulk header of the most there may be, and nothing behind it",
+            b"*1\r\n$314572800\r\n".to_vec(),
+            None,
+        ),
+        ("2 Gi words", b"*2147483647\r\n".to_vec(), Some("invalid multibulk length")),
+        ("arrays in arrays", nested("*1\r\n"), Some("expected '$', got '*'")),
+        ("maps in maps", nested("%1\r\n"), Some("")),
+        ("attributes before attributes", nested("|1\r\n"), Some("")),
+        ("a line without end", vec![b'a'; 100_000], Some("too big inline request")),
+        ("a count without end", [&b"*"[..], &[b'1'; 100_000]].concat(), Some("too big mbulk count string")),
+        ("zeros", vec![0; 100_000], Some("too big inline request")),
+        ("a TLS greeting", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n".to_vec(), Some("")),
+        ("an HTTP request", b"POST / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), Some("")),
+        ("rubbish", rubbish(1), Some("")),
+        ("other rubbish", rubbish(2), Some("")),
+        ("rubbish in an array", [&b"*3\r\n"[..], &rubbish(3)].concat(), Some("expected '$'")),
+    ]
+}
+
+/// All at once, and byte by byte, as one comes who wants to keep a server busy for long with little.
+#[test]
+fn what_attackers_send_is_refused_or_waits_without_a_panic_and_without_memory() {
+    for (name, bytes, expected) in corpus() {
+        for piece in [bytes.len().max(1), 1] {
+            let (mut parser, mut buffer, mut refused, mut most) =
+                (Parser::default(), BytesMut::new(), None, 0);
+            for piece in bytes.chunks(piece) {
+                buffer.extend_from_slice(piece);
+                refused = loop {
+                    match parser.next(&mut buffer, &limits()) {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break None,
+                        Err(malformed) => break Some(malformed.to_string()),
+                    }
+                };
+                most = most.max(buffer.capacity());
+                if refused.is_some() {
+                    break;
+                }
+            }
+            assert!(most <= 3 * bytes.len() + 1_024, "{name}: {most} bytes are held");
+            match expected {
+                None => assert_eq!(refused, None, "{name}"),
+                // Rubbish may be lines; then each is a request, and none of them one that there is.
+                Some("") => {}
+                Some(words) => {
+                    assert!(refused.as_ref().is_some_and(|why| why.contains(words)), "{name}: {refused:?}")
+                }
+            }
+        }
+    }
+}

@@ -120,6 +120,76 @@ async fn it_is_alive_and_not_ready_until_a_majority_votes() {
     drop(running);
 }
 
+/// A proxy over these nodes that heals, with its port for clients and that for health.
+fn healing(cluster: &Cluster) -> (Running, Port, Port) {
+    let (port, health) = (Port::any(), Port::any());
+    let mut command = program();
+    command.args(["--heal", "--listen", &local(&port).to_string(), "--metrics", &local(&health).to_string()]);
+    command.arg("--node").arg(cluster.urls().join(","));
+    (Running::start(command), port, health)
+}
+
+/// What a metric of that name and label says now.
+async fn metric(health: &Port, row: &str) -> f64 {
+    let text = get(local(health), "/metrics").await.1;
+    let value = text.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' '));
+    value.map_or(0.0, |value| value.parse().expect("a number"))
+}
+
+async fn until_equal(cluster: &Cluster) {
+    eventually("all nodes hold the same", PATIENCE, async || workload::difference(cluster).await.is_empty())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_emptied_under_a_proxy_that_heals_becomes_identical_with_no_other_process() {
+    let cluster = Cluster::durable(3).await;
+    let (running, port, health) = healing(&cluster);
+    until_it_listens(local(&port)).await;
+    let mut client = Raw::to(local(&port)).await;
+    for number in 0..200 {
+        assert_eq!(client.ask(&format!("SET k{number} v")).await, "+OK\r\n");
+    }
+    cluster[1].restart_empty().await;
+    let voters = async || {
+        let text = get(local(&health), "/metrics").await.1;
+        text.lines().filter(|line| line.contains("role=\"voter\"") && line.ends_with(" 1")).count()
+    };
+    eventually("the loss is found out", PATIENCE, async || voters().await == 2).await;
+    assert_eq!(client.ask("SET meanwhile v").await, "+OK\r\n");
+    eventually("the node votes again", PATIENCE, async || voters().await == 3).await;
+    until_equal(&cluster).await;
+    let held: u64 = cluster[1].run(&["EXISTS", "k0", "k199", "meanwhile"]).await.expect("the node");
+    assert_eq!(held, 3);
+    assert!(
+        metric(&health, "anarcho_sweeps_total").await >= 1.0,
+        "the healer's numbers are at the proxy's endpoint"
+    );
+    assert!(metric(&health, "anarcho_requests_total").await >= 201.0);
+    running.terminate();
+    let output = running.output();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_heals_starts_where_no_majority_remembers() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client().await;
+    let () = workload::run(&client, "SET k v").await;
+    workload::eventually_same(&cluster, &client).await;
+    drop(client);
+    // With what they have saved: nobody knows what they had answered since.
+    for node in cluster.iter() {
+        node.restart().await;
+    }
+    let (_running, port, _health) = healing(&cluster);
+    until_it_listens(local(&port)).await;
+    let mut client = Raw::to(local(&port)).await;
+    let works = async || client.ask("GET k").await == "$1\r\nv\r\n";
+    eventually("it recovers the cluster", PATIENCE, works).await;
+    until_equal(&cluster).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flags_go_before_variables_and_those_before_the_file_and_no_password_is_logged() {
     let cluster = Cluster::start().await;
@@ -246,7 +316,10 @@ async fn clients_come_over_tls_and_over_a_unix_socket() {
         unix.get_multiplexed_async_connection().await.is_ok()
     })
     .await;
-    let mut unix = unix.get_multiplexed_async_connection().await.expect("a connection");
+    // Three million bytes take their time on a busy machine.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let connecting = unix.get_multiplexed_async_connection_with_config(&patient);
+    let mut unix = connecting.await.expect("a connection");
     let value = "x".repeat(3_000_000);
     let () = redis::cmd("SET").arg("k").arg(&value).query_async(&mut unix).await.expect("SET");
 
@@ -254,7 +327,8 @@ async fn clients_come_over_tls_and_over_a_unix_socket() {
     let certificates = redis::TlsCertificates { client_tls: None, root_cert };
     let url = format!("rediss://{}", local(&port));
     let tls = redis::Client::build_with_tls(url, certificates).expect("a client");
-    let mut tls = tls.get_multiplexed_async_connection().await.expect("a connection");
+    let connecting = tls.get_multiplexed_async_connection_with_config(&patient);
+    let mut tls = connecting.await.expect("a connection");
     let read: String = redis::cmd("GET").arg("k").query_async(&mut tls).await.expect("GET");
     assert!(read == value, "{} bytes", read.len());
     let mut plain = Raw::to(local(&port)).await;
@@ -263,4 +337,43 @@ async fn clients_come_over_tls_and_over_a_unix_socket() {
     running.terminate();
     assert_eq!(running.output().status.code(), Some(0));
     assert!(!socket.exists(), "the socket is removed");
+}
+
+/// Who connects and says nothing costs a place among those that begin to speak TLS, not memory without bound, and not the others' service.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_clients_at_a_time_may_begin_to_speak_tls_and_the_others_come_behind_them() {
+    const SILENT: usize = 300;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    make_certificate(folder.path());
+    let (port, secure, health) = (Port::any(), Port::any(), Port::any());
+    let mut command = program();
+    command.arg("--node").arg(cluster.urls().join(",")).args(["--listen", &local(&port).to_string()]);
+    command.args(["--tls-listen", &local(&secure).to_string(), "--metrics", &local(&health).to_string()]);
+    command.arg("--tls-cert").arg(folder.path().join("proxy.crt"));
+    command.arg("--tls-key").arg(folder.path().join("proxy.key"));
+    let _running = Running::start(command);
+    until_it_listens(local(&port)).await;
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        silent.push(TcpStream::connect(local(&secure)).await.expect("a connection"));
+    }
+    let begun = async || metric(&health, "anarcho_tls_handshakes").await;
+    eventually("all places are taken", PATIENCE, async || begun().await == 256.0).await;
+    let mut plain = Raw::to(local(&port)).await;
+    assert_eq!(plain.ask("SET k v").await, "+OK\r\n", "others are served");
+    drop(silent.drain(..100));
+    let root_cert = std::fs::read(folder.path().join("ca.crt")).ok();
+    let certificates = redis::TlsCertificates { client_tls: None, root_cert };
+    let url = format!("rediss://{}", local(&secure));
+    let tls = redis::Client::build_with_tls(url, certificates).expect("a client");
+    let answers = async || match tls.get_multiplexed_async_connection().await {
+        Ok(mut connection) => {
+            redis::cmd("GET").arg("k").query_async::<String>(&mut connection).await.is_ok_and(|v| v == "v")
+        }
+        Err(_) => false,
+    };
+    eventually("one that speaks gets in", PATIENCE, answers).await;
+    assert!(begun().await <= 256.0);
 }

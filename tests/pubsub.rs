@@ -305,7 +305,7 @@ async fn subscribing_as_a_command_says_where_messages_come_from_and_scripts_do_n
     let error = try_run::<Value>(&client, "EVAL return(redis.call('PUBLISH','c','m')) 0")
         .await
         .expect_err("a script");
-    assert!(error.to_string().contains("is refused in scripts"), "{error}");
+    assert!(error.to_string().contains("is not allowed in scripts"), "{error}");
 }
 
 async fn until_heard_from_all(cluster: &Cluster) {

@@ -1,15 +1,17 @@
 -- user: a user's script as one command of a batch: EVAL script numkeys keys args, with `redis`, KEYS, ARGV and libraries of its own.
--- It may call what `reads` and `writes` name, on the keys that it declares. Every call and every reply goes into `seen`: where nodes
--- answer or compute differently (SPOP, PTTL, the order of SMEMBERS or of a table), their histories differ too, and one of them is settled.
--- Answers the reply, whether anything was written, what was seen, and the node's own refusal if there was one.
-local function run_user(at, argc, at_ms, seed, read_only)
+-- It may call what `reads` and `writes` name, on any key of its register; of one that it does not declare `enter` hears before it is first
+-- used, and whether the script has written: it answers what the node gives up with, where it must, and then the script goes no further.
+-- Every call and every reply goes into `seen`: where nodes answer or compute differently (SPOP, PTTL, the order of SMEMBERS or of a table),
+-- their histories differ too, and one of them is settled.
+-- Answers the reply, whether anything was written, what was seen, the node's own refusal if there was one, and what it gives up with.
+local function run_user(at, argc, at_ms, seed, read_only, enter, by_op)
   local reads = ' BITCOUNT BITFIELD_RO BITPOS DUMP ECHO EXISTS EXPIRETIME GEODIST GEOHASH GEOPOS GEORADIUSBYMEMBER_RO GEORADIUS_RO GEOSEARCH GET GETBIT GETRANGE'
     .. ' HEXISTS HGET HGETALL HKEYS HLEN HMGET HRANDFIELD HSCAN HSTRLEN HVALS LCS LINDEX LLEN LPOS LRANGE MGET PEXPIRETIME PING PTTL SCARD SDIFF SINTER SINTERCARD'
-    .. ' SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SSCAN STRLEN SUBSTR SUNION TOUCH TTL TYPE ZCARD ZCOUNT ZDIFF ZINTER ZINTERCARD ZLEXCOUNT ZMSCORE ZRANDMEMBER'
+    .. ' SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SSCAN STRLEN SUBSTR SUNION TOUCH TTL TYPE XINFO XLEN XPENDING XRANGE XREAD XREVRANGE ZCARD ZCOUNT ZDIFF ZINTER ZINTERCARD ZLEXCOUNT ZMSCORE ZRANDMEMBER'
     .. ' ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE ZUNION '
   local writes = ' APPEND BITFIELD BITOP DECR DECRBY DEL EXPIRE EXPIREAT GEOADD GEOSEARCHSTORE GETDEL GETEX GETSET HDEL HINCRBY HINCRBYFLOAT HMSET HSET HSETNX'
     .. ' INCR INCRBY INCRBYFLOAT LINSERT LMOVE LMPOP LPOP LPUSH LPUSHX LREM LSET LTRIM MSET MSETNX PERSIST PEXPIRE PEXPIREAT PFADD PFCOUNT PFMERGE PSETEX RENAME'
-    .. ' RENAMENX RPOP RPOPLPUSH RPUSH RPUSHX SADD SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTERSTORE SMOVE SPOP SREM SUNIONSTORE UNLINK ZADD ZDIFFSTORE'
+    .. ' RENAMENX RPOP RPOPLPUSH RPUSH RPUSHX SADD SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTERSTORE SMOVE SPOP SREM SUNIONSTORE UNLINK XACK XADD XDEL XGROUP XSETID XTRIM ZADD ZDIFFSTORE'
     .. ' ZINCRBY ZINTERSTORE ZMPOP ZPOPMAX ZPOPMIN ZRANGESTORE ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZUNIONSTORE '
   local source, count = ARGV[at + 1], tonumber(ARGV[at + 2])
   local keys, args, declared = {}, {}, {}
@@ -18,7 +20,7 @@ local function run_user(at, argc, at_ms, seed, read_only)
     declared[keys[i]] = true
   end
   for i = at + 3 + count, at + argc - 1 do args[#args + 1] = ARGV[i] end
-  local seen, wrote, refused = '', false, nil
+  local seen, wrote, refused, given_up = '', false, nil, nil
 
   -- The line of the user's script, so many calls up. `return redis.call()` leaves no trace of its line: then it is the last such line.
   local function line_at(level)
@@ -68,10 +70,40 @@ local function run_user(at, argc, at_ms, seed, read_only)
       end
     end
   end
+  -- How much `~` trims depends on how a node has packed the entries.
+  local function trim_exactly(words)
+    local i, limit_at, about = 3, nil, false
+    while words[i] do
+      local option = string.upper(words[i])
+      if option == 'MAXLEN' or option == 'MINID' then
+        if words[i + 1] == '~' then about, words[i + 1] = true, '=' end
+        i = i + (words[i + 1] == '=' and 3 or 2)
+      elseif option == 'LIMIT' and string.find(words[i + 1] or '', '^%d+$') then i, limit_at = i + 2, i
+      elseif option == 'NOMKSTREAM' then i = i + 1
+      else break end
+    end
+    if about and limit_at then
+      table.remove(words, limit_at)
+      table.remove(words, limit_at)
+    end
+  end
+  -- A key that KEYS does not name: of the same register it is as good as those, of another one out of reach.
+  local function why_not_key(key)
+    if string.sub(key, 1, 7) == 'anrcho_' then return "ERR the key '" .. key .. "' is refused: keys that start with 'anrcho_' hold the records" end
+    if id_of(key) ~= string.sub(KEYS[1], 17, -2) then
+      if count == 0 then
+        return "CROSSSLOT the script uses the key '" .. key .. "' and has no KEYS: name a key in KEYS, so that its register is known before it runs"
+      end
+      return "CROSSSLOT the script uses the key '" .. key .. "', which is in another register than its KEYS: give them one hash tag, or a scope"
+    end
+    given_up = enter(key, wrote)
+    if given_up then error({err = 'ERR given up'}, 0) end
+    declared[key] = true
+  end
   local function why_not(words, name)
     local known = string.find(reads .. writes, ' ' .. name .. ' ', 1, true)
     if not known and not redis.call('COMMAND', 'INFO', name)[1] then return (redis.pcall(words[1]).err) end
-    if not known then return "ERR '" .. name .. "' is refused in scripts: nodes would not stay equal, or keys outside of the script's own be touched" end
+    if not known then return "ERR the command is not allowed in scripts: with '" .. name .. "' nodes would not stay equal, or wait, or keys outside of the register be touched" end
     if read_only and string.find(writes, ' ' .. name .. ' ', 1, true) then
       return 'ERR Write commands are not allowed from read-only scripts.'
     end
@@ -83,10 +115,12 @@ local function run_user(at, argc, at_ms, seed, read_only)
       return (missing or named).err
     end
     for i = 1, #named do
-      if not declared[named[i]] then return "ERR the script uses the key '" .. named[i] .. "' without naming it in KEYS" end
+      local failure = not declared[named[i]] and why_not_key(named[i])
+      if failure then return failure end
     end
   end
   local function call(raises, words, count)
+    if given_up then error({err = 'ERR given up'}, 0) end
     -- One spelling of numbers: servers before 7.2 and since spell them differently.
     local named = count > 0
     for i = 1, count do
@@ -105,7 +139,8 @@ local function run_user(at, argc, at_ms, seed, read_only)
     local reply
     if not failure then
       local expiry = make_absolute(words, name)
-      reply = redis.pcall(unpack(words))
+      if name == 'XADD' or name == 'XTRIM' then trim_exactly(words) end
+      if name == 'XADD' then reply = by_op.XADD(words, as_text(at_ms)) else reply = redis.pcall(unpack(words)) end
       seen = redis.sha1hex(seen .. cmsgpack.pack(words) .. cmsgpack.pack(reply))
       failure = reply and type(reply) == 'table' and reply.err
       if failure then
@@ -213,7 +248,7 @@ local function run_user(at, argc, at_ms, seed, read_only)
     else
       reply = (reply.code or '') .. reply.err .. ' script: ' .. (redis.SERVER_NAME and '' or sha .. ', ') .. 'on @user_script:' .. line .. '.'
     end
-    return {err = reply}, wrote, seen, refused
+    return {err = reply}, wrote, seen, refused, given_up
   end
-  return reply, wrote, seen
+  return reply, wrote, seen, nil, given_up
 end

@@ -97,9 +97,9 @@ impl Builder {
         self
     }
 
-    /// Connect also where fewer than a majority can vote: for tools that mend that.
+    /// Connect also where fewer than a majority can vote: for whoever mends that.
     #[must_use]
-    pub(crate) fn even_without_quorum(mut self) -> Builder {
+    pub fn even_without_quorum(mut self) -> Builder {
         self.without_quorum = true;
         self
     }

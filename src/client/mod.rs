@@ -6,6 +6,7 @@ mod builder;
 mod connection;
 mod exchange;
 mod generation;
+mod kill;
 mod lines;
 mod once;
 mod pipeline;

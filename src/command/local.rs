@@ -38,7 +38,9 @@ pub(super) fn select(_: &Table, request: &Request<'_>) -> Result<Value, Refusal>
             i32::MAX
         ))),
         Some(1..) => {
-            Err(Refusal::unsupported("select", "there is one database, 0; use a prefix of the keys instead"))
+            let reason =
+                "DB index is out of range: there is one database, 0; use a prefix of the keys instead";
+            Err(Refusal::unsupported("select", reason))
         }
         Some(_) => Err(Refusal::invalid("DB index is out of range")),
         None => Err(Refusal::not_an_integer()),

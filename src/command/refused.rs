@@ -29,7 +29,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["script|debug"], "a debugger would hold up every node: debug against one Redis"),
     (
         &["script|kill"],
-        "which node runs the script is not known here: send SCRIPT KILL to the nodes that say BUSY",
+        "it is for the nodes that a script holds up, and not for the data: Client::kill_scripts() sends it to them",
     ),
     (&["pubsub", "script"], "name one of its subcommands"),
     (

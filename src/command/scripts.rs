@@ -2,6 +2,7 @@
 //!
 //! The text goes with each call; nodes cache nothing of it. As with Redis, a script may be forgotten at any time, and NOSCRIPT says so.
 
+use super::call::Access;
 use super::plan::Draft;
 use super::refusal::Refusal;
 use super::request::Request;
@@ -71,6 +72,7 @@ pub(super) fn declared(_name: &str, request: &Request<'_>) -> Result<Vec<usize>,
 
 pub(super) fn eval(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let text = draft.request.arg(1);
+    flags_of(text)?;
     draft.table.scripts().evaluate(text);
     run(draft, text)
 }
@@ -80,8 +82,63 @@ pub(super) fn evalsha(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     run(draft, &text)
 }
 
+/// What a first line such as `#!lua flags=no-writes` says of a script, in Redis 7.0's words where it says it wrongly.
+#[derive(Debug, Default, PartialEq)]
+struct Flags {
+    /// It may run as a read, and nowhere else.
+    no_writes: bool,
+}
+
+/// The others allow more than is ever done here: to run with memory short (a node that is short of it does not take part), on a
+/// replica that is behind (there are none), in Redis Cluster (it is none), on keys of several slots (those of other registers stay
+/// refused).
+const OTHER_FLAGS: [&str; 4] = ["allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"];
+
+fn has_flags(text: &[u8]) -> bool {
+    text.starts_with(b"#!")
+}
+
+fn flags_of(text: &[u8]) -> Result<Flags, Refusal> {
+    let mut flags = Flags::default();
+    if !has_flags(text) {
+        return Ok(flags);
+    }
+    let end = text.iter().position(|byte| *byte == b'\n');
+    let line =
+        end.and_then(|end| text.get(..end)).ok_or_else(|| Refusal::invalid("Invalid script shebang"))?;
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split_ascii_whitespace();
+    match words.next().unwrap_or_default() {
+        "#!lua" => {}
+        engine => {
+            return Err(Refusal::invalid(format!("Unexpected engine in script shebang: {engine}")));
+        }
+    }
+    for option in words {
+        let Some(list) = option.strip_prefix("flags=") else {
+            return Err(Refusal::invalid(format!("Unknown lua shebang option: {option}")));
+        };
+        for flag in list.split(',').filter(|_| !list.is_empty()) {
+            match flag {
+                "no-writes" => flags.no_writes = true,
+                other if OTHER_FLAGS.contains(&other) => {}
+                other => {
+                    return Err(Refusal::invalid(format!("Unexpected flag in script shebang: {other}")));
+                }
+            }
+        }
+    }
+    Ok(flags)
+}
+
 /// Nodes know one spelling of all four.
 fn run(draft: &mut Draft<'_>, text: &[u8]) -> Result<(), Refusal> {
+    let flags = flags_of(text)?;
+    if flags.no_writes {
+        draft.access = Access::Read;
+    } else if has_flags(text) && draft.access == Access::Read {
+        return Err(Refusal::invalid("Can not execute a script with write flag using *_ro command."));
+    }
     draft.command = draft.request.to_command();
     if let [name, script, ..] = draft.command.as_mut_slice() {
         *name = b"EVAL".to_vec();
@@ -92,6 +149,7 @@ fn run(draft: &mut Draft<'_>, text: &[u8]) -> Result<(), Refusal> {
 
 /// SCRIPT LOAD script
 pub(super) fn load(table: &Table, request: &Request<'_>) -> Result<Value, Refusal> {
+    flags_of(request.arg(2))?;
     Ok(Value::BulkString(table.scripts().load(request.arg(2)).into_bytes()))
 }
 

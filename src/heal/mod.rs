@@ -12,6 +12,7 @@
 
 mod adopt;
 mod copies;
+mod copy;
 mod daemon;
 mod dirty;
 mod explain;
@@ -30,6 +31,7 @@ mod stray;
 mod summary;
 mod survey;
 mod sweep;
+mod turn;
 mod verify;
 mod voting;
 

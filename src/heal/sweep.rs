@@ -9,7 +9,7 @@ use super::side::{PATIENCE, Side, keys_on};
 use super::{Pass, Progress, Purpose, Summary};
 use crate::command::Register;
 use crate::error::Error;
-use crate::node::{Node, Seat};
+use crate::node::{Node, RemoteNode, Seat};
 use crate::script::{Compared, DigestPage, Held, digest_of_call, forget_call};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -20,9 +20,9 @@ use std::sync::{Arc, PoisonError};
 /// Keys that a node looks at for one page.
 pub(super) const PAGE: usize = 1_000;
 /// Registers that are mended at a time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Registers that are compared at a time, where they are known by name.
-const BUNCH: usize = 512;
+pub(super) const BUNCH: usize = 512;
 /// What one sweep found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -47,7 +47,11 @@ pub(super) type Holdings = Vec<Option<Held>>;
 impl Pass {
     /// Compares every register on every node that is there, and mends what differs.
     pub(super) async fn sweep(&self, summary: &mut Summary, progress: &dyn Progress) -> Result<Found, Error> {
-        let swept = self.swept().await?;
+        let mut swept = self.swept().await?;
+        if swept.lacks_much() && self.purpose == Purpose::Heal {
+            self.copy_to_joining(&swept, summary, progress).await?;
+            swept = self.swept().await?;
+        }
         let joining = swept.nodes.iter().filter(|side| side.joining).map(|side| side.place);
         let mut found = Found {
             joining: joining.collect(),
@@ -213,14 +217,28 @@ impl Pass {
         Some(places)
     }
 
-    fn fence_of(&self, place: usize) -> Option<String> {
+    pub(super) fn fence_of(&self, place: usize) -> Option<String> {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
-    /// DBSIZE of each node that is being filled.
-    pub(super) async fn keys_on_joining(&self) -> Vec<u64> {
-        let joining = self.nodes().iter().filter(|node| node.seat() == Seat::Joining);
-        join_all(joining.map(keys_on)).await
+    /// How many keys fewer than the fullest voter the nodes have that are being filled.
+    pub(super) async fn keys_missing_on_joining(&self) -> u64 {
+        let nodes = self.nodes();
+        let keys = join_all(nodes.iter().map(keys_on)).await;
+        let held = || nodes.iter().zip(&keys).map(|(node, keys)| (node.seat(), *keys));
+        let full = held().filter(|(seat, _)| matches!(seat, Seat::Voter(_))).map(|(_, keys)| keys).max();
+        let joining = held().filter(|(seat, _)| *seat == Seat::Joining);
+        joining.map(|(_, keys)| full.unwrap_or_default().saturating_sub(keys)).sum()
+    }
+
+    /// Of each node whether it votes; none where it is away.
+    pub(super) fn seats(&self) -> Vec<Option<bool>> {
+        let votes = |node: &Arc<RemoteNode>| match node.seat() {
+            Seat::Voter(_) => Some(true),
+            Seat::Joining => Some(false),
+            Seat::Away(_) => None,
+        };
+        self.nodes().iter().map(votes).collect()
     }
 }
 
@@ -241,7 +259,7 @@ impl Swept {
 
     /// Equal histories on all nodes. A joining node must also have taken the newest settle and promised the highest ballot:
     /// what it promised before it lost its memory is gone.
-    fn is_identical(&self, held: &Holdings) -> bool {
+    pub(super) fn is_identical(&self, held: &Holdings) -> bool {
         let position = |held: &Option<Held>| held.map(|held| (held.version, held.digest));
         let equal = held.windows(2).all(|pair| position(&pair[0]) == position(&pair[1]));
         let newest = held.iter().flatten().map(|held| held.accepted).max().flatten();

@@ -76,6 +76,16 @@ pub enum Refusal {
         /// As this client, or another node, says.
         expected: String,
     },
+    /// Its cluster keeps another contract of the scripts.
+    #[error(
+        "its cluster keeps contract {found} of the scripts and this program keeps contract {ours}, so nothing was changed; use a version of this program that keeps contract {found}"
+    )]
+    OtherContract {
+        /// The node's.
+        found: String,
+        /// This program's.
+        ours: String,
+    },
     /// An initialisation by another list, or with other scopes, began and did not finish.
     #[error(
         "it was taken for another, unfinished cluster of nodes {members}; connect once with that list and the same scopes, or FLUSHALL this node if that list was wrong"

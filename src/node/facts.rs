@@ -5,7 +5,7 @@ use super::configuration::{Configuration, Member};
 use super::error::Refusal;
 use crate::command::Scopes;
 use crate::protocol::{Epoch, Role};
-use crate::script::{Malformed, fields, integer, text};
+use crate::script::{Malformed, contract, fields, integer, text};
 use redis::Value;
 use std::collections::BTreeMap;
 
@@ -96,6 +96,8 @@ pub struct Look {
     pub purge_age_ms: String,
     /// The generation that was decided last, as far as this node knows.
     pub decided: u64,
+    /// The number of the contract that its cluster keeps.
+    pub contract: String,
 }
 
 impl Look {
@@ -121,6 +123,7 @@ impl Look {
             flushed: integer(next()?)?,
             purge_age_ms: text(next()?)?,
             decided: integer(next()?)?,
+            contract: text(next()?)?,
         })
     }
 
@@ -136,6 +139,15 @@ impl Look {
     /// What was fixed when its cluster was initialised.
     pub fn terms(&self) -> Terms {
         Terms { scopes: self.scopes.clone(), purge_age_ms: self.purge_age_ms.clone() }
+    }
+
+    /// Refuses a node whose cluster keeps another contract: it tells no fence, and what is in its records may mean something else.
+    pub fn check_contract(&self) -> Result<(), Refusal> {
+        let ours = contract();
+        if self.contract.is_empty() || self.contract == ours {
+            return Ok(());
+        }
+        Err(Refusal::OtherContract { found: self.contract.clone(), ours: ours.to_owned() })
     }
 
     /// Whether the server knows nothing of any cluster.

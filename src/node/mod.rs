@@ -12,6 +12,7 @@ mod configuration;
 mod error;
 mod facts;
 mod formation;
+mod kill;
 mod latency;
 mod listener;
 mod pinned;

@@ -49,6 +49,8 @@ pub struct Dialogue {
     pub(super) session: Session,
     /// What stands behind MULTI, in order.
     pub(super) queue: Vec<Queued>,
+    /// Whether some of it may change something.
+    pub(super) queue_writes: bool,
     /// Where its subscriptions are made, once there was one.
     pub(super) ears: Option<PubSubSink>,
     /// Where their messages come from, until the connection takes it.
@@ -94,6 +96,7 @@ impl Dialogue {
             leaves: false,
             monitors: false,
             queue: Vec::new(),
+            queue_writes: false,
             after_exec: Vec::new(),
             ears: None,
             new_stream: None,

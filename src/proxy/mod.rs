@@ -27,6 +27,7 @@ mod http;
 mod inline;
 mod issue;
 mod lanes;
+mod metrics;
 mod notice;
 mod own;
 mod reply;

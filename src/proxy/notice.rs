@@ -46,12 +46,17 @@ impl Dialogue {
             }
         }
         let is_secret = !self.may_ask(name) || MAY_NAME_PASSWORDS.contains(&name);
-        if shared.monitors.receiver_count() > 0 && !is_secret {
+        if shared.monitors.receiver_count() > 0 && !is_secret && self.is_known(name) {
             let now_us = shared.client.config().surroundings.now_us();
             let line = own::monitored(now_us, &self.peer.address, request);
             // Whoever listened may have left.
             let _ = shared.monitors.send(line.into());
         }
+    }
+
+    /// Whether it is a command at all; what is none is neither shown nor told apart.
+    fn is_known(&self, name: &str) -> bool {
+        own::is_ours(name) || OF_TRANSACTIONS.contains(&name) || self.shared.client.table().has(name)
     }
 
     /// As statistics name it: with the subcommand, where it has one.
@@ -68,10 +73,7 @@ impl Dialogue {
     /// A request was answered: counted, and kept where it was slow.
     pub fn answered(&self, slot: &Slot, value: &Value) {
         let took = slot.began.elapsed();
-        let is_known = own::is_ours(&slot.name)
-            || OF_TRANSACTIONS.contains(&slot.name.as_str())
-            || self.shared.client.table().has(&slot.name);
-        if is_known {
+        if self.is_known(&slot.name) {
             let name = self.full_name(&slot.name, &slot.request);
             self.shared.stats.answered(&name, took, value, false);
         } else if let Some(code) = reply::code_of(value) {
@@ -118,11 +120,14 @@ impl Dialogue {
     }
 
     /// Whether a request may change something.
-    fn writes(&self, name: &str, request: &Request) -> bool {
+    pub(super) fn writes(&self, name: &str, request: &Request) -> bool {
         match self.client.plan(&request.words()) {
-            Ok(Plan::Write(_) | Plan::Pick(_)) => true,
+            // What another server would have to hear of counts too, as in Redis.
+            Ok(Plan::Write(_) | Plan::Pick(_) | Plan::Flush | Plan::Publish(_)) => true,
+            Ok(Plan::Block(_)) => name != "xread",
+            Ok(Plan::Read(_)) => name == "pfcount",
             Ok(Plan::Split(parts, _)) => parts.iter().any(|part| part.access == Access::Write),
-            _ => name == "exec",
+            _ => name == "exec" && self.queue_writes,
         }
     }
 }

@@ -15,10 +15,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 /// How long a client may take to begin to speak TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// So many may be about to at a time: whoever says nothing costs a little memory, and the others wait where that costs the system nothing.
+const HANDSHAKES: usize = 256;
 /// After a failed accept, as where there are too many open files.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -123,9 +126,10 @@ fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
 async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     let local = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let mut closing = shared.closing.subscribe();
+    let room = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (accepted, place) = tokio::select! {
+            accepted = accept_in(&listener, &room, tls.is_some()) => accepted,
             _ = closing.changed() => return,
         };
         match accepted {
@@ -134,7 +138,12 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAccep
                 let _ = stream.set_nodelay(true);
                 let (shared, local, tls) = (Arc::clone(&shared), local.clone(), tls.clone());
                 tokio::spawn(async move {
-                    if let Some(socket) = shake_hands(stream, tls).await {
+                    let begun = &shared.stats.handshakes;
+                    begun.fetch_add(u64::from(place.is_some()), Ordering::Relaxed);
+                    let socket = shake_hands(stream, tls).await;
+                    begun.fetch_sub(u64::from(place.is_some()), Ordering::Relaxed);
+                    drop(place);
+                    if let Some(socket) = socket {
                         serve(shared, socket, address.to_string(), local).await;
                     }
                 });
@@ -145,6 +154,17 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAccep
             }
         }
     }
+}
+
+/// A client, and where it must speak TLS its place among those that begin to.
+async fn accept_in(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+    secure: bool,
+) -> (io::Result<(TcpStream, SocketAddr)>, Option<OwnedSemaphorePermit>) {
+    // It is never closed.
+    let place = if secure { Arc::clone(room).acquire_owned().await.ok() } else { None };
+    (listener.accept().await, place)
 }
 
 async fn accept_unix(shared: Arc<Shared>, listener: UnixListener, path: String) {

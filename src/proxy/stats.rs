@@ -30,6 +30,8 @@ pub struct Stats {
     pub output: AtomicU64,
     /// Error replies.
     pub failures: AtomicU64,
+    /// Clients that have not got to speak TLS yet.
+    pub handshakes: AtomicU64,
     /// Clients that wait in a command that blocks.
     pub blocked: AtomicU64,
 }

@@ -22,6 +22,7 @@ impl Dialogue {
             "exec" => return self.exec(request),
             "discard" => {
                 self.queue.clear();
+                self.queue_writes = false;
                 return (self.in_session(request), plain);
             }
             "reset" | "quit" | "auth" | "hello" => {
@@ -37,6 +38,7 @@ impl Dialogue {
             self.queue.push(Queued::Own(request.clone()));
             return (Step::Now(Value::SimpleString("QUEUED".into())), plain);
         }
+        self.queue_writes |= self.writes(name, request);
         self.queue.push(Queued::Store(shape_of(name, request)));
         if let Some(key) = request.words().get(1) {
             self.last_write = Some(key.to_vec());
@@ -47,6 +49,7 @@ impl Dialogue {
     /// The store's part as one op; what is answered here waits for it, since nothing of a transaction that is aborted may happen.
     fn exec(&mut self, request: &Request) -> (Step, Form) {
         let queue = std::mem::take(&mut self.queue);
+        self.queue_writes = false;
         let mut shapes = Vec::with_capacity(queue.len());
         for (place, queued) in queue.into_iter().enumerate() {
             match queued {

@@ -28,6 +28,11 @@ impl Users {
         self.open.then(|| DEFAULT.to_owned())
     }
 
+    /// Whether there is such a user.
+    pub fn knows(&self, name: &str) -> bool {
+        name == DEFAULT || self.known.iter().any(|(known, _)| known == name)
+    }
+
     /// Whether the default user has a password.
     pub fn has_default_password(&self) -> bool {
         self.known.iter().any(|(name, _)| name == DEFAULT)

@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 
 /// How long a request's head may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What the text of a registry is.
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// What to wait after a connection that could not be taken: descriptors may be short.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -63,5 +65,5 @@ fn answer(request: &Request<Incoming>, text: &dyn Fn() -> String) -> Response<Fu
         (true, _) => (StatusCode::NOT_FOUND, "there is /metrics\n".to_owned()),
         (false, _) => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
     };
-    respond(status, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
+    respond(status, OPEN_METRICS, body)
 }

@@ -156,7 +156,15 @@ async fn run_as(form: Form, client: &Client, game: &Game, commands: &[Vec<String
             Ok(replies.iter().map(text).collect::<Vec<_>>().join(";"))
         }
         Form::Script => {
-            let mut eval = vec!["EVAL".to_owned(), SCRIPT.into(), "2".into(), game.a.clone(), game.b.clone()];
+            // What it uses is named, in part, or not at all.
+            let (a, b, other) = (game.a.clone(), game.b.clone(), game.a.clone() + "ny");
+            let keys = match game.values.fetch_add(1, Ordering::Relaxed) % 3 {
+                0 => vec![a, b],
+                1 => vec![b],
+                _ => vec![other],
+            };
+            let mut eval = vec!["EVAL".to_owned(), SCRIPT.into(), keys.len().to_string()];
+            eval.extend(keys);
             eval.extend(commands.iter().map(|command| command.join(" ")));
             Ok(text(&run(client, &eval).await?))
         }

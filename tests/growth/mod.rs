@@ -21,6 +21,10 @@
 //! * **A pass leaves alone what votes by the time it comes to it.** A slow pass that listed A as joining would demote it after
 //!   another pass promoted it; if a third node has restarted since, fewer than M are left to vote, though nothing was lost.
 //!
+//! *Copies in bulk.* Before the sweep, a joining node takes the record of one voter as it is, also late; the sweep compares and mends as
+//! ever. What the node held before or was given since is not replaced by what is older in promise or settle. No schedule needs that
+//! last rule: by then M voters hold what the sweep settled, and the clone's own answers never counted. It spares a second repair.
+//!
 //! # Purge
 //!
 //! D is the purge age: more than twice the longest time that any client tries an op, plus four times the largest clock offset.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use anarchoredis::script::{
-    AdoptReply, ApplyReply, NAMES, Name, ReadReply, SettleReply, Slice, SnapshotReply, parse_dropped,
-    parse_purged, purge_page, script,
+    AdoptReply, ApplyReply, Copies, NAMES, Name, ReadReply, SettleReply, Slice, SnapshotReply, parse_copied,
+    parse_dropped, parse_purged, purge_page, script,
 };
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
@@ -85,9 +85,11 @@ fn is_understood(name: Name, answer: &Reply) -> bool {
         Name::Snapshot => SnapshotReply::parse(value).is_ok(),
         Name::Purge if answer.is("PAGE") => purge_page(value).is_ok(),
         Name::Purge => parse_purged(value).is_ok() || answer.is("FENCED") || answer.is("EXPIRED"),
+        Name::Copy if answer.is("COPIES") => Copies::parse(value).is_ok(),
+        Name::Copy if answer.is("COPIED") => parse_copied(value).is_ok(),
         Name::Adopt if answer.is("DROPPED") => parse_dropped(value).is_ok(),
         Name::Adopt => AdoptReply::parse(value).is_ok(),
-        Name::Stage | Name::Digest | Name::Admit => true,
+        Name::Copy | Name::Stage | Name::Digest | Name::Admit => true,
     }
 }
 
@@ -102,6 +104,7 @@ async fn answers(node: &Node, name: Name) -> Vec<Reply> {
         Name::Digest => lines(node, name, "", &["scan 0 10", "dirty 0 10", "of"]).await,
         Name::Admit => return answers_of_admit(node).await,
         Name::Purge => answers_of_purge(node).await,
+        Name::Copy => answers_of_copy(node).await,
         Name::Adopt => answers_of_adopt(node).await,
     };
     let keys = [record("k"), b"k".to_vec()];
@@ -204,6 +207,15 @@ async fn answers_of_purge(node: &Node) -> Vec<Reply> {
     answers
 }
 
+async fn answers_of_copy(node: &Node) -> Vec<Reply> {
+    node.op("k", 1, "SET k v").await;
+    let copies = node.copies(&[]).await;
+    let mut answers = vec![node.take(&copies).await];
+    node.line("HSET anrcho_node role joining").await;
+    answers.extend([node.take(&copies).await, copies]);
+    answers
+}
+
 async fn answers_of_adopt(node: &Node) -> Vec<Reply> {
     node.line("MSET k v stray w").await;
     let list = |number| format!("list {} {} 0", ballot(number), op(number));
@@ -259,7 +271,7 @@ async fn answers_of_admit(node: &Node) -> Vec<Reply> {
 }
 
 #[tokio::test]
-async fn a_node_caches_nine_scripts_however_many_calls_it_gets() {
+async fn a_node_caches_ten_scripts_however_many_calls_it_gets() {
     on_each_version(async |node| {
         for number in 1..=300 {
             let key = format!("k{number}");
@@ -273,7 +285,7 @@ async fn a_node_caches_nine_scripts_however_many_calls_it_gets() {
             node.snapshot(&key, &[], &format!("all {number}")).await;
         }
         let info = node.line("INFO memory").await;
-        assert!(info.contains("number_of_cached_scripts:9\r\n"), "{info}");
+        assert!(info.contains("number_of_cached_scripts:10\r\n"), "{info}");
     })
     .await;
 }

@@ -139,7 +139,9 @@ impl Flags {
             Some(path) => {
                 let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
                 let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-                parse(&text).map_err(|error| wrong(&error))?
+                // The whole message would quote the line, and with it a password.
+                parse(&text)
+                    .map_err(|error| wrong(&anarchoredis::config::without_the_value(error.message())))?
             }
         };
         if !self.nodes.is_empty() {

@@ -2,8 +2,9 @@
 
 use anarchoredis::config::Tls;
 use anarchoredis::proxy::{Certificate, Secret, Settings, level};
-use anarchoredis::{Config, Consistency};
+use anarchoredis::{Config, Consistency, heal};
 use clap::Parser;
+use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,6 +71,13 @@ pub struct Flags {
     /// After how many milliseconds an operation gives up. Default 5000.
     #[arg(long, value_name = "MILLISECONDS", env = "ANARCHO_OPERATION_TIMEOUT")]
     pub operation_timeout: Option<u64>,
+    /// Keep all nodes identical too, as anarcho-heal does: then this process is all that the nodes need. [variable: true or false]
+    #[arg(long, env = "ANARCHO_HEAL", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub heal: Option<bool>,
+    /// What the healer may spend; a table of the file alone.
+    #[arg(skip)]
+    pub healer: heal::Settings,
     /// Where to serve /live, /ready and /metrics over HTTP.
     #[arg(long, value_name = "ADDR", env = "ANARCHO_METRICS")]
     pub metrics: Option<String>,
@@ -86,7 +94,7 @@ impl Flags {
         let text = String::from_utf8(file(path)?).map_err(|_| format!("{} is not text", path.display()))?;
         let from_file: Flags = toml::from_str(&text).map_err(|error| {
             // The whole message would quote the line, and with it a password.
-            format!("{}: {}", path.display(), error.message())
+            format!("{}: {}", path.display(), anarchoredis::config::without_the_value(error.message()))
         })?;
         Ok(flags.or(from_file))
     }
@@ -109,6 +117,8 @@ impl Flags {
             timeout: self.timeout.or(other.timeout),
             consistency: self.consistency.or(other.consistency),
             operation_timeout: self.operation_timeout.or(other.operation_timeout),
+            heal: self.heal.or(other.heal),
+            healer: other.healer,
             metrics: self.metrics.or(other.metrics),
             log_format: self.log_format.or(other.log_format),
         }

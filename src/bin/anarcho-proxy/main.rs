@@ -3,6 +3,7 @@
 mod flags;
 mod logs;
 
+use anarchoredis::heal::Daemon;
 use anarchoredis::node::ConnectError;
 use anarchoredis::proxy::{Health, Proxy, Settings};
 use anarchoredis::{Client, Config, Error};
@@ -35,8 +36,8 @@ async fn main() -> ExitCode {
         started = start(&flags, &config, settings) => started,
         () = ending() => return ExitCode::SUCCESS, // nothing is under way yet
     };
-    let proxy = match started {
-        Ok(proxy) => proxy,
+    let (proxy, healer) = match started {
+        Ok(started) => started,
         Err(why) => {
             tracing::error!("{why}");
             return ExitCode::FAILURE;
@@ -44,6 +45,9 @@ async fn main() -> ExitCode {
     };
     ending().await;
     tracing::info!("ending: what is under way is finished first");
+    if let Some(healer) = healer {
+        healer.stop().await;
+    }
     if proxy.close().await {
         return ExitCode::SUCCESS;
     }
@@ -56,7 +60,11 @@ fn wrong_use(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-async fn start(flags: &Flags, config: &Config, settings: Settings) -> Result<Proxy, String> {
+async fn start(
+    flags: &Flags,
+    config: &Config,
+    settings: Settings,
+) -> Result<(Proxy, Option<Daemon>), String> {
     let health = Health::default();
     if let Some(address) = &flags.metrics {
         let bound = TcpListener::bind(address).await;
@@ -65,6 +73,7 @@ async fn start(flags: &Flags, config: &Config, settings: Settings) -> Result<Pro
         tokio::spawn(health.clone().serve(listener));
     }
     let client = connect(flags, config).await?;
+    let healer = flags.heal.unwrap_or_default().then(|| client.healer().run(flags.healer.clone()));
     let proxy = Proxy::start(client, settings).await.map_err(|error| error.to_string())?;
     health.watch(&proxy);
     for address in proxy.addresses() {
@@ -73,7 +82,7 @@ async fn start(flags: &Flags, config: &Config, settings: Settings) -> Result<Pro
     if let Some(path) = &flags.unix_socket {
         tracing::info!(path = %path.display(), "listening");
     }
-    Ok(proxy)
+    Ok((proxy, healer))
 }
 
 /// Nodes may be started after the proxy: it tries until a majority can be used.
@@ -81,10 +90,16 @@ async fn connect(flags: &Flags, config: &Config) -> Result<Client, String> {
     let mut told = false;
     loop {
         let nodes = flags.node.iter().cloned();
-        let scopes = flags.scope.iter();
-        match Client::builder().nodes(nodes).config(config.clone()).scopes(scopes).connect().await {
+        let builder = Client::builder().nodes(nodes).config(config.clone()).scopes(&flags.scope);
+        match builder.clone().connect().await {
             Ok(client) => return Ok(client),
             Err(Error::Connect(error)) if may_pass(&error) => {
+                // Where too few vote it takes a healer to mend that, and it is in here.
+                if flags.heal == Some(true)
+                    && let Ok(client) = builder.even_without_quorum().connect().await
+                {
+                    return Ok(client);
+                }
                 if !told {
                     tracing::warn!(%error, "the nodes cannot be used yet; trying again every second");
                 }

@@ -105,6 +105,13 @@ fn reply(with: &mut Dialogue, request: &Request) -> Step {
     Step::Now(Value::Okay)
 }
 
+/// The kinds of clients that Redis tells apart.
+const TYPES: [&str; 5] = ["normal", "master", "replica", "slave", "pubsub"];
+
+fn unknown_type(kind: &str) -> Step {
+    refuse(&format!("ERR Unknown client type '{kind:.128}'"))
+}
+
 fn list(with: &Dialogue, request: &Request) -> Step {
     let words = request.words();
     let lines = |peers: Vec<Arc<Peer>>| {
@@ -114,8 +121,8 @@ fn list(with: &Dialogue, request: &Request) -> Step {
         None => lines(with.shared.clients.all()),
         Some(b"type") if words.len() == 4 => {
             let kind = String::from_utf8_lossy(words[3]).to_ascii_lowercase();
-            if !["normal", "master", "replica", "slave", "pubsub"].contains(&kind.as_str()) {
-                return refuse(&format!("ERR Unknown client type '{kind:.128}'"));
+            if !TYPES.contains(&kind.as_str()) {
+                return unknown_type(&kind);
             }
             let mut peers = with.shared.clients.all();
             peers.retain(|peer| peer.kind() == kind);
@@ -153,7 +160,11 @@ fn kill(with: &mut Dialogue, request: &Request) -> Step {
             },
             b"addr" => doomed.retain(|peer| peer.address == value),
             b"laddr" => doomed.retain(|peer| peer.local == value),
+            b"user" if !with.shared.users.knows(&value) => {
+                return refuse(&format!("ERR No such user '{value:.128}'"));
+            }
             b"user" => doomed.retain(|peer| peer.told().user == value),
+            b"type" if !TYPES.contains(&value.to_ascii_lowercase().as_str()) => return unknown_type(&value),
             b"type" => doomed.retain(|peer| peer.kind() == value.to_ascii_lowercase()),
             b"maxage" => match value.parse::<u64>() {
                 Ok(seconds) => doomed.retain(|peer| peer.age().as_secs() >= seconds),

@@ -75,6 +75,9 @@ pub fn can_be_queued(with: &Dialogue, name: &str, request: &Request) -> bool {
 
 /// Answers it, if it is one of ours.
 pub fn answer(with: &mut Dialogue, name: &str, request: &Request) -> Option<Step> {
+    if name == "script" && sub(request) == "kill" && request.len() == 2 {
+        return Some(server::kill_scripts(with));
+    }
     if !is_ours(name) {
         return None;
     }

@@ -65,6 +65,12 @@ pub fn role() -> Value {
     Value::Array(vec![Value::BulkString(b"master".to_vec()), Value::Int(0), Value::Array(Vec::new())])
 }
 
+/// SCRIPT KILL
+pub fn kill_scripts(with: &Dialogue) -> Step {
+    let client = with.client.clone();
+    Step::Alone(Box::pin(async move { reply_or_error(client.kill_scripts().await.map(|()| Value::Okay)) }))
+}
+
 /// FUNCTION LIST | FLUSH: there are none. Anything else is refused, as the store refuses it.
 pub fn function(with: &Dialogue, request: &Request) -> Step {
     match sub(request).as_str() {
