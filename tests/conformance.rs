@@ -30,6 +30,19 @@ async fn every_language_that_is_there_replays_the_vectors_on_every_version() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_language_leaves_nodes_of_another_contract_alone_and_says_why() {
+    let cluster = Cluster::start().await;
+    cluster.client().await;
+    for node in cluster.iter() {
+        node.run::<()>(&["HSET", "anrcho_node", "contract", "2"]).await.expect("HSET");
+    }
+    for language in languages().iter().filter(|language| *language != "ruby") {
+        let said = program::refusal(language, &cluster.urls()).await;
+        assert!(said.contains("keeps contract 2 of the scripts"), "{language}: {said}");
+    }
+}
+
 const TASKS: usize = 3;
 const KEYS: u64 = 6;
 /// Operations, of all languages together, between two faults.

@@ -238,8 +238,12 @@ func (r *writeRound) settle() (*decision, error) {
 		return n.call("settle", []string{recordOf(g.register)}, confirm, r.epoch, time.Until(r.end))
 	})
 	accepted := func() int { return len(settles.of("SETTLED")) }
-	for len(settles.pending) > 0 && accepted() < c.majority && accepted()+len(settles.pending) >= c.majority && time.Now().Before(r.end) {
-		settles.next(time.Until(r.end))
+	ends := r.end
+	for len(settles.pending) > 0 && accepted() < c.majority && accepted()+len(settles.pending) >= c.majority && time.Now().Before(ends) {
+		settles.next(time.Until(ends))
+		if late := time.Now().Add(hedge); len(settles.of("NACK")) > 0 && late.Before(ends) {
+			ends = late // a higher ballot is about: the rest is not worth a long wait
+		}
 	}
 	for _, reply := range settles.of("NACK") {
 		c.observe(text(reply, 1))

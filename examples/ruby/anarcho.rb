@@ -59,8 +59,9 @@ class Anarcho
       @offset_ms = at > after ? (at - after) / 1000 : at < before ? -((before - at) / 1000) : 0
       raise Away, "its clock is #{@offset_ms} ms off; run NTP" if @offset_ms.abs > 500
       raise Away, "its cluster keeps contract #{@look[14]}, this program keeps #{Scripts::CONTRACT}" unless ['', Scripts::CONTRACT].include?(@look[14])
-    rescue SystemCallError, IOError, SocketError => e
+    rescue SystemCallError, IOError, SocketError, Away => e
       leave(e.message)
+      @look = nil
       raise Away, e.message
     end
 

@@ -61,6 +61,17 @@ pub async fn replay(language: &str, url: &str) -> String {
     said.trim_end().to_owned()
 }
 
+/// What a coordinator says that cannot connect.
+pub async fn refusal(language: &str, urls: &[String]) -> String {
+    let mut command = command(language, "load");
+    command.args([&urls.join(","), "none", "1"]).stdin(Stdio::null());
+    let running = command.output();
+    let output =
+        tokio::time::timeout(Duration::from_secs(60), running).await.expect("it ends").expect("it starts");
+    assert!(!output.status.success(), "{language} connects");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 /// A coordinator at work.
 pub struct Program {
     language: String,

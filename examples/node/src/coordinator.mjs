@@ -289,7 +289,10 @@ export class Coordinator {
     }
     const settles = new Answers(calls);
     const accepted = () => settles.of('SETTLED').size;
-    while (settles.pending.size && accepted() < this.majority && accepted() + settles.pending.size >= this.majority && Date.now() < end) await settles.next(end - Date.now());
+    for (let ends = end; settles.pending.size && accepted() < this.majority && accepted() + settles.pending.size >= this.majority && Date.now() < ends; ) {
+      await settles.next(ends - Date.now());
+      if (settles.of('NACK').size) ends = Math.min(ends, Date.now() + HEDGE_MS); // a higher ballot is about: the rest is not worth a long wait
+    }
     for (const reply of settles.of('NACK').values()) this.observe(reply[1]);
     if (settles.of('CONFLICT').size) throw new Indeterminate('CONFLICT: some coordinator has used a ballot twice; stop and look');
     if (accepted() < this.majority) return null;

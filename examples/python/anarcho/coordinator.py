@@ -410,9 +410,9 @@ class Round:
             elif len(same) < c.majority and node in acks:
                 work = transfer(c, self.plan.register, self.ballot, version, digest, source, node, dirty, self.epoch)
                 tasks[launch(work)] = node
-        accepted, pending = [], set(tasks)
-        while pending and len(accepted) < c.majority <= len(accepted) + len(pending) and time.monotonic() < self.end:
-            done, pending = await asyncio.wait(pending, timeout=max(0, self.end - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
+        accepted, pending, ends = [], set(tasks), self.end
+        while pending and len(accepted) < c.majority <= len(accepted) + len(pending) and time.monotonic() < ends:
+            done, pending = await asyncio.wait(pending, timeout=max(0, ends - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if task.exception() is None:
                     reply = task.result()
@@ -420,6 +420,8 @@ class Round:
                         accepted.append(tasks[task])
                     elif reply[0] == b"NACK":
                         c._observe(reply[1])
+                        # A higher ballot is about: the rest is not worth a long wait.
+                        ends = min(ends, time.monotonic() + HEDGE_S)
                     elif reply[0] == b"CONFLICT":
                         raise Indeterminate("CONFLICT: some coordinator has used a ballot twice; stop and look")
         if len(accepted) < c.majority:
