@@ -197,6 +197,15 @@ async fn what_a_later_write_would_stumble_over_is_refused_before_the_first_write
             let reply = node.unchanged(node.settle(settle)).await;
             assert!(reply.is("REFUSED"), "{settle:?} answered {reply}");
         }
+        // Who the members are is a register like any other, though its name is the protocol's: without it a new member never votes.
+        let members = Settle::full(
+            "anrcho_config",
+            ballot(number),
+            1,
+            DIGEST,
+            vec![Key::new("anrcho_config", "string", &["1"])],
+        );
+        assert_eq!(node.settle(&members).await.to_string(), "[SETTLED]");
         for score in ["inf", "-inf", "+inf", "-0", "0.0", "1e300", "3.0000000000000000001", "4.9e-324"] {
             let settled = node.settle(&Settle { ballot: ballot(number + 1), ..zset(score) }).await;
             assert_eq!(settled.to_string(), "[SETTLED]", "{score}");

@@ -147,7 +147,8 @@ pub async fn run(plan: Plan, folder: PathBuf) -> Outcome {
     let lasted = book.now();
     // Nothing is wrong any more, and nobody works: now every node must get its vote back.
     let all_vote = site.until_all_vote(CALM).await;
-    let rows = conclude(&work, &site, &book, &faults.lock().expect("a lock").clone()).await;
+    let suffered = faults.lock().expect("a lock").clone();
+    let rows = conclude(&work, &site, &book, &suffered).await;
     listeners.iter().for_each(tokio::task::JoinHandle::abort);
     match all_vote {
         Ok(()) => {
@@ -238,7 +239,7 @@ async fn alike(site: &Site) -> Option<String> {
         let nodes = site.nodes();
         let servers: Vec<&Server> = nodes.iter().map(|node| &node.server).collect();
         let different = workload::difference(&servers).await;
-        let Some((key, held)) = different.first_key_value() else { return None };
+        let (key, held) = different.first_key_value()?;
         if Instant::now() > deadline {
             return Some(format!(
                 "nodes differ in {} keys after {CALM:?}, such as {key}: {held:?}",
