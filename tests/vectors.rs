@@ -22,8 +22,9 @@ use harness::Version;
 use node::Node;
 
 /// The lists of cases in `tests/vectors/cases`, each of which becomes a file.
-pub const CASES: [&str; 10] =
-    ["admit", "apply", "commands", "copy", "read", "repair", "scripts", "settle", "streams", "sweep"];
+pub const CASES: [&str; 11] = [
+    "admit", "adopt", "apply", "commands", "copy", "read", "repair", "scripts", "settle", "streams", "sweep",
+];
 
 #[tokio::test]
 async fn the_files_are_what_the_cases_come_to() {
@@ -61,7 +62,7 @@ async fn a_script_that_does_something_else_is_noticed() {
             "if mode ~= 'fill' and ballot < promised then",
             "if mode ~= 'fill' and ballot <= promised then",
         ),
-        ("read", "if is_due and redis.call('EXISTS', KEYS[i]) == 1", "if false"),
+        ("read", "if is_due and redis.call('EXISTS', key) == 1", "if false"),
         ("purge", "elseif promised ~= accepted or settled ~= version then", "elseif false then"),
         ("admit", "if role ~= 'joining' then return {'OTHER', 'role', role} end", ""),
     ];
