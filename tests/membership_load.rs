@@ -85,12 +85,11 @@ impl Game {
     fn words(&self, change: Change) -> Vec<String> {
         let (url, whom) =
             (|server: usize| self.nodes[server].url(), |server: usize| address(&self.nodes[server]));
-        let words = match change {
+        match change {
             Change::Add(server) => vec!["node".into(), "add".into(), url(server)],
             Change::Remove(server) => vec!["node".into(), "remove".into(), whom(server)],
             Change::Replace(old, new) => vec!["node".into(), "replace".into(), whom(old), url(new)],
-        };
-        words
+        }
     }
 
     /// Runs the tool until it ends by itself; what it said where it failed.

@@ -44,7 +44,7 @@ impl Pass {
                 keys.dedup(); // a scan may name one twice
                 let coordinator = self.client.coordinator();
                 let listed = coordinator.list_keys(&register, &keys, NodeIndex(side.place), false).await?;
-                Ok::<_, Error>(if listed { keys } else { Default::default() })
+                Ok::<_, Error>(if listed { keys } else { Vec::new() })
             });
             let mut listing = futures_util::stream::iter(listing).buffer_unordered(AT_ONCE);
             while let Some(listed) = listing.next().await {

@@ -60,8 +60,6 @@ pub enum Control {
     RecoversFromSome,
     /// A recovery that goes by the length of a history, whatever was settled.
     RecoversByVersion,
-    /// A recovery that goes on under whatever admission a node has by now.
-    RecoversUnpinned,
 }
 
 impl Control {

@@ -87,7 +87,7 @@ impl Client {
         self.world.log(|| format!("recovery under epoch {}", epoch.0));
         let mut same = false;
         for _ in 0..SWEEPS {
-            same = self.sweep_all(&joiners, epoch).await?;
+            same = self.sweep_all(&joiners).await?;
             if same {
                 break;
             }
@@ -129,16 +129,8 @@ impl Client {
         Some(Entered { joiner: Joiner { node, run, fence }, session, votes_not: !votes })
     }
 
-    /// Under the token of this pass; the control takes whatever token the node has by now.
-    fn pinned(&self, entered: &Entered) -> Option<Session> {
-        match self.world.control {
-            Control::RecoversUnpinned => self.session(entered.joiner.node, None),
-            _ => Some(entered.session),
-        }
-    }
-
     /// Whether all held the same, and all of it.
-    async fn sweep_all(self: &Rc<Self>, entered: &[Entered], epoch: Epoch) -> Option<bool> {
+    async fn sweep_all(self: &Rc<Self>, entered: &[Entered]) -> Option<bool> {
         let mut held: Vec<Held> = Vec::new();
         for node in entered {
             held.push(self.held_under(node).await?);
@@ -169,16 +161,17 @@ impl Client {
             if self.world.percent(20) {
                 // The machine stands still for a while between what was read and what is settled.
                 self.world.sim.sleep(self.world.below(400)).await;
+                // Nodes that do not vote are looked at again and again.
+                self.refresh((0..self.nodes()).collect()).await;
             }
             let has = held[at].map(|held| held.0) == Some(position);
             self.settle_under(&entered[at], &entered[source], (ballot, position, has)).await;
         }
-        let _ = epoch;
         Some(false)
     }
 
     async fn held_under(self: &Rc<Self>, entered: &Entered) -> Option<Held> {
-        let (session, register) = (self.pinned(entered)?, self.register);
+        let (session, register) = (entered.session, self.register);
         let work = move |server: &mut Server, _: u64| {
             let held = |record: &Record| (record.state.position(), record.accepted, record.promised);
             server.durable.of(register).record.as_ref().map(held)
@@ -197,12 +190,12 @@ impl Client {
         let snapshot = if has {
             None
         } else {
-            let session = self.pinned(from)?;
+            let session = from.session;
             let work =
                 move |server: &mut Server, now: u64| server.durable.of(register).snapshot(position, now);
             Some(self.world.call(from.joiner.node, session, DEADLINE, false, work).await.ok()??)
         };
-        let (call, session, node) = (Settle { ballot, position, snapshot }, self.pinned(to)?, to.joiner.node);
+        let (call, session, node) = (Settle { ballot, position, snapshot }, to.session, to.joiner.node);
         let world = Rc::clone(&self.world);
         let work = move |server: &mut Server, now: u64| world.on_settle((node, register), server, &call, now);
         let answer = self.world.call(node, session, DEADLINE, true, work).await;

@@ -179,7 +179,7 @@ impl Weather {
             patience: rng.pick(&[40, 120]),
             pause: rng.pick(&[1, 60, 200]),
             stage: rng.pick(&[1, 250]),
-            offset: rng.pick(&[0, 0, 100]),
+            offset: rng.pick(&[0, 100, 300]),
             ops_each: 2 + rng.below(2),
             ..self
         }

@@ -29,7 +29,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     }
     let version = as_text(number(&version)? + 1).into_bytes();
     let digest =
-        sha1_smol::Sha1::from([&digest[..], op, ballot].concat()).hexdigest()[..32].as_bytes().to_vec();
+        sha1_smol::Sha1::from([&digest[..], op, ballot].concat()).hexdigest().as_bytes()[..32].to_vec();
     let head: [&[u8]; 12] =
         [b"HSET", record, b"p", ballot, b"a", ballot, b"s", &version, b"v", &version, b"d", &digest];
     if let Some(refused) = error_of(&call.session.pcall(&head)) {
