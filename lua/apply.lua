@@ -129,7 +129,7 @@ local function enter(key, wrote)
   if entered[key] then return nil end
   local entry = redis.call('HGET', record, 'k' .. key)
   local give_up, is_due = give_up_on(entry, key, op_ms)
-  if give_up and not wrote and not succeeded then return give_up end
+  if give_up and (read_only or not wrote and not succeeded) then return give_up end
   if give_up and entry then seen_here = seen_here .. key
   elseif give_up or is_due then redis.call('UNLINK', key) end
   entered[key] = true

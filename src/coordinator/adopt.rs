@@ -1,6 +1,7 @@
 //! Keys that were there before the records, and keys that no record lists.
 
 use super::Coordinator;
+use super::View;
 use super::transfer::{Goal, KEYS, REPAIR_PATIENCE, SNAPSHOT_BYTES};
 use crate::command::Register;
 use crate::error::{Error, Failures, NodeFailure};
@@ -14,15 +15,16 @@ use tokio::time::Instant;
 const TRIES: usize = 5;
 
 impl Coordinator {
-    /// Takes these keys of a register into its record on a node whose role is `adopting`; says whether anything was to be done.
+    /// Takes these keys of a register into its record on a node whose role is `adopting`; says whether anything was to be done. The view's
+    /// nodes are to name the tokens of the pass: what a pass that has ended still sends must come to nothing.
     pub async fn list_keys(
         &self,
+        view: &View,
         register: &Register,
         keys: &[Vec<u8>],
         node: NodeIndex,
         anew: bool,
     ) -> Result<bool, Error> {
-        let view = self.view();
         let (record, node) = (register.record_key(), view.node(node));
         let mut changed = false;
         for some in keys.chunks(KEYS) {
@@ -59,8 +61,12 @@ impl Coordinator {
     }
 
     /// The names of all keys that a node's record of a register lists.
-    pub async fn names_on(&self, register: &Register, node: NodeIndex) -> Result<Vec<Vec<u8>>, Error> {
-        let view = self.view();
+    pub async fn names_on(
+        &self,
+        view: &Arc<View>,
+        register: &Register,
+        node: NodeIndex,
+    ) -> Result<Vec<Vec<u8>>, Error> {
         let goal = Goal {
             register: register.clone(),
             ballot: self.next_ballot(),
@@ -71,7 +77,7 @@ impl Coordinator {
             loose: false,
             taken_by_majority: false,
             epoch: None,
-            view: Arc::clone(&view),
+            view: Arc::clone(view),
         };
         let (record, deadline) = (register.record_key(), Instant::now() + REPAIR_PATIENCE);
         let unnamed = || refused(view.node(node), "it does not name the keys of a register".into());

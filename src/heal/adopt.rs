@@ -6,14 +6,16 @@
 //!   adopt list: each key into a record
 //!   snapshot ────────────────────────────▶    settle                each register, as the source has it
 //!   values compared on all nodes; listed once more: nothing has changed
-//!   promote, last ◀───────────────────────    promote               all vote
+//!   demote: role `joining`
+//!   promote                                   promote               all vote
 //! ```
 //!
-//! The source's values are read and never written. As long as its role is `adopting` its history wins over all others, so whatever was
-//! interrupted is begun again: what is listed stays listed, what was copied is found identical.
+//! The source's values are read and never written. As long as its role is `adopting` nobody votes and its history wins over all others, so
+//! whatever was interrupted is begun again: what is listed stays listed, what was copied is found identical. Interrupted while the first
+//! of them begin to vote, it is a cluster like any other: a healer, or `recover` where fewer than a majority votes, ends it.
 //!
 //! Who writes to the source itself meanwhile goes behind the protocol. That is noticed as long as it comes before the last look at the key
-//! (`list` sees new, deleted and otherwise expiring keys, the comparison other values); what had changed is copied again, a few times, and
+//! (`list` sees new and otherwise expiring keys, the comparison other values and keys that are gone); what had changed is copied again, a few times, and
 //! where it goes on changing nobody votes. What comes later is found by `verify`, as any write behind the protocol is.
 
 use super::rejoin::{Joiner, Rejoin};
@@ -67,36 +69,7 @@ impl Healer {
         let Some(place) = pass.nodes().iter().position(|node| node.name() == name) else {
             return Err(ConnectError::List(format!("{name} is no member of its own cluster")).into());
         };
-        if pass.voters() >= healer.client.coordinator().quorum().majority() {
-            return healer.finish_as_one_of_them(&pass, place, progress).await;
-        }
         Pass { purpose: Purpose::Adopt(place), ..pass }.adopt(place, progress).await
-    }
-
-    /// It was interrupted when most of the others voted already: the source is filled from them as any other node.
-    async fn finish_as_one_of_them(
-        &self,
-        pass: &Pass,
-        place: usize,
-        progress: &dyn Progress,
-    ) -> Result<Adopted, Error> {
-        let node = &pass.nodes()[place];
-        let of_node = |refusal| ConnectError::Node { node: node.name().to_owned(), refusal };
-        let opened = node.look().await.map_err(of_node)?;
-        let look = &opened.look;
-        let fence = node.new_fence(look.epoch);
-        let args = ["demote", &look.node, &fence, &look.run_id, &look.fence];
-        admit_call(&opened.connection, &args).await.map_err(of_node)?;
-        pass.refresh_all().await;
-        let healed = self.once(progress).await?;
-        Ok(Adopted {
-            source: node.name().to_owned(),
-            keys: look.keys,
-            registers: healed.seen,
-            changed: Vec::new(),
-            voters: self.pass_here().voters(),
-            complete: healed.complete,
-        })
     }
 }
 
@@ -173,7 +146,8 @@ impl Pass {
         Ok(Joiner { place, node: look.node.clone(), run_id, fence })
     }
 
-    /// The others vote first. Until the last step the source says that an adoption is under way.
+    /// All nodes hold the same. From here on the source is one of them: if this is interrupted, its history must not win over what a
+    /// majority without it has decided since.
     async fn finish_adoption(
         &self,
         place: usize,
@@ -181,7 +155,9 @@ impl Pass {
         mut adopted: Adopted,
         progress: &dyn Progress,
     ) -> Result<Adopted, Error> {
-        rejoin.joiners.sort_by_key(|joiner| joiner.place == place);
+        for joiner in rejoin.joiners.iter_mut().filter(|joiner| joiner.place == place) {
+            self.step_down(joiner, rejoin.epoch).await?;
+        }
         for joiner in &rejoin.joiners {
             let node = &self.nodes()[joiner.place];
             let promoted = self.promote(node, joiner, rejoin.epoch).await;
@@ -192,5 +168,22 @@ impl Pass {
         adopted.voters = self.voters();
         adopted.complete = self.all_vote();
         Ok(adopted)
+    }
+
+    /// The source joins like the others, if it is still what this pass has copied.
+    async fn step_down(&self, source: &mut Joiner, epoch: Epoch) -> Result<(), Error> {
+        let node = &self.nodes()[source.place];
+        let of_node = |refusal| ConnectError::Node { node: node.name().to_owned(), refusal };
+        let opened = node.look().await.map_err(of_node)?;
+        let fence = node.new_fence(epoch);
+        let args = ["demote", &source.node, &fence, &source.run_id, &source.fence];
+        let (status, words) = admit_call(&opened.connection, &args).await.map_err(of_node)?;
+        if status != "OK" {
+            let found = format!("{status} {}", words.join(" "));
+            return Err(of_node(Refusal::HealedByAnother(found)).into());
+        }
+        self.note_fence(source.place, fence.clone());
+        source.fence = fence;
+        Ok(())
     }
 }

@@ -43,7 +43,7 @@ impl Pass {
                 keys.sort();
                 keys.dedup(); // a scan may name one twice
                 let coordinator = self.client.coordinator();
-                let listed = coordinator.list_keys(&register, &keys, NodeIndex(side.place), false).await?;
+                let listed = coordinator.list_keys(&self.pinned(), &register, &keys, NodeIndex(side.place), false).await?;
                 Ok::<_, Error>(if listed { keys } else { Vec::new() })
             });
             let mut listing = futures_util::stream::iter(listing).buffer_unordered(AT_ONCE);
@@ -92,8 +92,8 @@ impl Pass {
         let mut copied = coordinator.copy_from(register, &view, index).await;
         if copied.is_err() {
             // A key that its record lists may be gone: it was deleted since.
-            let names = coordinator.names_on(register, index).await.ok()?;
-            coordinator.list_keys(register, &names, index, true).await.ok()?;
+            let names = coordinator.names_on(&view, register, index).await.ok()?;
+            coordinator.list_keys(&view, register, &names, index, true).await.ok()?;
             copied = coordinator.copy_from(register, &view, index).await;
         }
         match copied {
@@ -130,9 +130,9 @@ impl Pass {
                 continue; // the next listing takes it
             }
             let (coordinator, index) = (self.client.coordinator(), NodeIndex(side.place));
-            let register = Register::from_id(finding.id.clone());
-            let names = coordinator.names_on(&register, index).await?;
-            coordinator.list_keys(&register, &names, index, true).await?;
+            let (view, register) = (self.pinned(), Register::from_id(finding.id.clone()));
+            let names = coordinator.names_on(&view, &register, index).await?;
+            coordinator.list_keys(&view, &register, &names, index, true).await?;
         }
         Ok(())
     }

@@ -28,16 +28,17 @@ impl Pass {
     ) -> Result<(), Error> {
         let voters = swept.nodes.iter().filter(|side| matches!(side.node.seat(), Seat::Voter(_)));
         let Some(source) = voters.max_by_key(|side| (self.epoch_of(side), side.keys)) else { return Ok(()) };
-        let joining: Vec<&Side> =
+        let mut joining: Vec<&Side> =
             swept.nodes.iter().filter(|side| side.joining && self.fence_of(side.place).is_some()).collect();
         let mut looked_at = 0;
         let mut pace = self.pace(source).await;
         let mut page = self.next_copies(source, Some("0".to_owned())).await?;
-        while let Some(copies) = page {
+        // What gave no answer once is left to the sweep, which waits for it.
+        while let Some(copies) = page.filter(|_| !joining.is_empty()) {
             pace.give_way(&source.node).await;
             // The next page is read while this one is written.
             let following = self.next_copies(source, copies.next.clone());
-            let (following, ()) = tokio::join!(following, self.give(source, &joining, &copies, summary));
+            let (following, ()) = tokio::join!(following, self.give(source, &mut joining, &copies, summary));
             looked_at += LOOKED_AT as u64 / 2;
             progress.compared(looked_at.min(swept.about()), swept.about(), given_so_far(summary));
             pace.spend(LOOKED_AT as u64, copies.packed.len() as u64).await;
@@ -61,7 +62,7 @@ impl Pass {
     }
 
     /// A page, and the rest of it call by call. What a node does not take the sweep gives it.
-    async fn give(&self, source: &Side, joining: &[&Side], page: &Copies, summary: &mut Summary) {
+    async fn give(&self, source: &Side, joining: &mut Vec<&Side>, page: &Copies, summary: &mut Summary) {
         self.give_each(joining, page, summary).await;
         let mut left = page.left.clone();
         while !left.is_empty() && !self.is_stopped() {
@@ -72,27 +73,33 @@ impl Pass {
         }
     }
 
-    async fn give_each(&self, joining: &[&Side], copies: &Copies, summary: &mut Summary) {
+    /// Whoever does not answer is taken off the list.
+    async fn give_each(&self, joining: &mut Vec<&Side>, copies: &Copies, summary: &mut Summary) {
         self.client.telemetry().moved.inc_by((copies.packed.len() * joining.len()) as u64);
         let giving = joining.iter().map(|side| self.give_one(side, copies));
-        for (side, taken) in joining.iter().zip(join_all(giving).await) {
-            summary.repaired[side.place].registers += taken;
-        }
+        let taken = join_all(giving).await;
+        let mut answers = taken.into_iter();
+        joining.retain(|side| {
+            let taken = answers.next().flatten();
+            summary.repaired[side.place].registers += taken.unwrap_or(0);
+            taken.is_some()
+        });
     }
 
-    async fn give_one(&self, side: &Side, copies: &Copies) -> u64 {
+    /// How many it took; none where it did not answer.
+    async fn give_one(&self, side: &Side, copies: &Copies) -> Option<u64> {
         // By the token under which this pass fills it: another pass may have let it vote since.
-        let Some(fence) = self.fence_of(side.place) else { return 0 };
+        let fence = self.fence_of(side.place)?;
         let encode = |ticket: &Ticket<'_>| {
             copy_in_call(&Ticket { fence: &fence, deadline_ms: ticket.deadline_ms }, &copies.packed)
         };
         let why = match side.node.send(&encode, PATIENCE).await.map(parse_copied) {
-            Ok(Ok(taken)) => return taken,
+            Ok(Ok(taken)) => return Some(taken),
             Ok(Err(refused)) => refused.to_string(),
             Err(error) => error.to_string(),
         };
         tracing::debug!(node = side.node.name(), why, "did not take copies");
-        0
+        None
     }
 }
 

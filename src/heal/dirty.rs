@@ -4,7 +4,7 @@ use super::side::PATIENCE;
 use super::sweep::{AT_ONCE, BUNCH, PAGE};
 use super::{Pass, Progress, Summary};
 use crate::command::Register;
-use crate::node::Node;
+use crate::node::{Node, RemoteNode};
 use crate::script::{clean_call, dirty_call, parse_dirty};
 use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,11 @@ impl Pass {
     /// Those that every node of the cluster holds alike already: since they were marked, something has mended them.
     async fn alike(&self, bunch: &[(Vec<u8>, Marks)]) -> BTreeSet<Vec<u8>> {
         let Ok(swept) = self.swept().await else { return BTreeSet::new() };
-        if swept.nodes.len() < self.nodes().len() {
+        // A later generation has members, and marks, that this pass does not know of.
+        let of_this = |node: &RemoteNode| {
+            node.session().is_some_and(|is| is.epoch.generation() == self.roster.configuration.generation)
+        };
+        if swept.nodes.len() < self.nodes().len() || !self.nodes().iter().all(|node| of_this(node)) {
             return BTreeSet::new();
         }
         let registers: Vec<Vec<u8>> = bunch.iter().map(|(id, _)| id.clone()).collect();

@@ -1,6 +1,6 @@
 //! Takes servers for a cluster of which one holds data already, and the others nothing.
 //!
-//! The one that holds data is the only node with the role `adopting`, from the first step to the last: whoever runs the adoption again
+//! The one that holds data is the only node with the role `adopting`, from the first step until all hold the same: whoever runs the adoption again
 //! finds by it what to go on with, and nobody else starts or recovers the cluster meanwhile.
 
 use super::admission::{Cluster, Terms, admit_call, new_fence};
@@ -84,7 +84,7 @@ fn fresh(probes: &[Probe], all: &[(&Probe, &Opened)], config: &Config) -> Result
         }
         if !opened.look.is_unknown() {
             let text = format!(
-                "{}: it is a node of a cluster already, so nothing can be adopted into it. Keys that were written to it behind the cluster's back: `anarcho-heal verify --adopt`; a node that was emptied or restored: `anarcho-heal --once`; another server for the cluster: empty, with `anarcho-heal node add`",
+                "{}: it is a node of a cluster already, so nothing can be adopted into it. An adoption that was cut short in its last step: `anarcho-heal --once`, or where no majority votes yet `anarcho-heal recover`, which loses nothing then. Keys that were written to it behind the cluster's back: `anarcho-heal verify --adopt`; a node that was emptied or restored: `anarcho-heal --once`; another server for the cluster: empty, with `anarcho-heal node add`",
                 probe.name
             );
             return Err(list(text));

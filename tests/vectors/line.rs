@@ -9,7 +9,7 @@
 //! x = apply b=1 o=1 ... | COMMANDS        `;` between them; b: ballot, o: op, c: coordinator, reg, keys; the others as in `OPTIONS`
 //! read at=... | COMMANDS
 //! settle reg=cart b=1 v=1 d=... mode=...  | NAME FORM EXPIRY ELEMENTS ; ...     or `from=x`, a snapshot
-//! snapshot REGISTER KEYS | ARGV           also stage, and of registers digest, purge, copy
+//! snapshot REGISTER KEYS | ARGV           also stage, adopt, and of registers digest, purge, copy
 //! ~ 10.0.3.0 keep dump                    what of the last reply is not to be compared byte by byte
 //! ```
 //!
@@ -228,7 +228,7 @@ pub fn parse(line: &str, saved: &Saved) -> Call {
             call("read", of.keys(saved), args)
         }
         "settle" => call("settle", of.keys(saved).into_iter().take(1).collect(), settle(&of, saved)),
-        "snapshot" | "stage" => {
+        "snapshot" | "stage" | "adopt" => {
             let record = word(&format!("anrcho_version:{{{}}}", of.names[0]), saved);
             let keys = of.names[1..].iter().map(|key| word(key, saved));
             call(what, std::iter::once(record).chain(keys).collect(), [of.start(saved), behind].concat())
