@@ -43,7 +43,9 @@ impl Pass {
                 keys.sort();
                 keys.dedup(); // a scan may name one twice
                 let coordinator = self.client.coordinator();
-                let listed = coordinator.list_keys(&self.pinned(), &register, &keys, NodeIndex(side.place), false).await?;
+                let listed = coordinator
+                    .list_keys(&self.pinned(), &register, &keys, NodeIndex(side.place), false)
+                    .await?;
                 Ok::<_, Error>(if listed { keys } else { Vec::new() })
             });
             let mut listing = futures_util::stream::iter(listing).buffer_unordered(AT_ONCE);
