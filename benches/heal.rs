@@ -6,7 +6,7 @@
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 
-use anarchoredis::heal::{Healer, Settings, Silent, Summary};
+use anarchoredis::heal::{Healer, Progress, Settings, Silent, Summary};
 use anarchoredis::node::Seat;
 use anarchoredis::{Client, Config};
 use harness::{Nodes, eventually};
@@ -53,7 +53,7 @@ async fn main() {
         let healer = healer(&nodes, settings).await;
         let began = Instant::now();
         let told = foreground(&client, registers, async {
-            let summary = healer.once(&Silent).await.expect("a pass");
+            let summary = healer.once(&Said(began)).await.expect("a pass");
             let seconds = began.elapsed().as_secs_f64();
             println!(
                 "filled, {name:<20} {seconds:>8.1} s, {:.0} registers/s, {summary:?}",
@@ -73,6 +73,16 @@ async fn main() {
             .expect("a record");
     }
     sweep(&healer, &nodes, "a thousandth differs").await;
+}
+
+/// Says what the healer says, and when.
+struct Said(Instant);
+
+impl Progress for Said {
+    fn compared(&self, _seen: u64, _about: u64, _repaired: u64) {}
+    fn note(&self, line: &str) {
+        println!("  after {:>5.1} s: {line}", self.0.elapsed().as_secs_f64());
+    }
 }
 
 async fn healer(nodes: &Nodes, settings: Settings) -> Healer {

@@ -1,9 +1,10 @@
 -- admit: who a node is and whether it votes: look, claim and start a new node, demote, re-admit, move to an epoch or to a generation; and the heal's own bookkeeping.
--- USES    text
+-- USES    text contract
 -- KEYS    forget: 1 record, 2.. nothing; others none
 -- ARGV    1 what, then
 --         look: nothing
 --         claim: 2 cluster, 3 node, 4 members (node ids, comma between), 5 run id, 6 scopes, 7 purge age ms ('' nothing is purged): a fresh, empty node is taken for a cluster that is being initialised
+--         adopt: 2 cluster, 3 node, 4 members, 5 run id, 6 fence, 7 epoch, 8 scopes, 9 purge age ms: a server that holds somebody's data is taken, data and all; again, with a new fence, by each try
 --         start: 2 cluster, 3 fence: a claimed node becomes a voter of epoch 1
 --         readmit: 2 node, 3 run id, 4 fence, 5 run id that was recorded: the same data after a restart that cannot have lost any
 --         demote: 2 node, 3 new fence, 4 run id that was recorded, 5 fence that was seen: a node that may hold older data does not vote until it is promoted
@@ -11,19 +12,26 @@
 --         epoch: 2 node, 3 epoch, 4 fence: never down, and within one generation (a million epochs); joining nodes keep their role
 --         move: 2 cluster, 3 node, 4 members, 5 first epoch of a generation that was decided, 6 fence, 7 run id, 8 generation of the last FLUSHALL, 9 scopes, 10 purge age ms: a node of an
 --         older generation goes there; a member that voted in the one before votes on, an empty server and any other member joins; what was flushed since goes
---         promote: 2 node, 3 epoch, 4 run id, 5 new fence, 6 fence of the whole heal pass: a joining node that holds all that the voters hold becomes one
+--         promote: 2 node, 3 epoch, 4 run id, 5 new fence, 6 fence of the whole heal pass: a joining node that holds all that the voters hold becomes one, and so does an adopted one
 --         forget: 2 fence: drop a register that no voter has; only on a joining node
 --         mark: 2 fence, 3 register, 4 ballot: remember that a node misses the register's last settle
+--         swept: 2 fence, 3 when and with what result a sweep ended, for who asks how the nodes are
 --         clean: 2 fence, 3 register, 4 ballot: take a register off the dirty set unless it was marked again
 -- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs, scopes, generation of the last FLUSHALL, purge age ms, generation that was decided last as far
---         as this node knows}; '' where unknown
---         {'OK'} {'CLAIMED', cluster, members} {'NOT_EMPTY', number of keys} {'OTHER', field, value} {'REFUSED', error}
+--         as this node knows, contract}; '' where unknown; of another contract than these scripts': no fence
+--         {'OK'} {'CLAIMED', cluster, members} {'NOT_EMPTY', number of keys} {'OTHER', field, value} {'REFUSED', error}; of another contract nothing but look, {'OTHER', 'contract', found} else
 -- ERRORS  none of its own
 local what = ARGV[1]
-local info = redis.call('HMGET', 'anrcho_node', 'cluster', 'node', 'epoch', 'role', 'run_id', 'members', 'scopes', 'flushed', 'purge_age_ms')
+local info = redis.call('HMGET', 'anrcho_node', 'cluster', 'node', 'epoch', 'role', 'run_id', 'members', 'scopes', 'flushed', 'purge_age_ms', 'contract')
 local cluster, node, epoch, role = info[1] or '', info[2] or '', info[3] or '', info[4] or ''
 local run_id, members, scopes, flushed, purge_age_ms = info[5] or '', info[6] or '', info[7] or '', info[8] or '0', info[9] or ''
 local fence = redis.call('GET', 'anrcho_fence') or ''
+-- A cluster of before there were numbers keeps the first contract.
+local found = cluster ~= '' and (info[10] or '1') or ''
+if found ~= '' and found ~= contract then
+  if what ~= 'look' then return {'OTHER', 'contract', found} end
+  fence = '' -- without it no script does anything
+end
 
 local function generation_of(number) return math.floor((tonumber(number) or 0) / 1000000) end
 
@@ -41,7 +49,7 @@ end
 if what == 'look' then
   local time = redis.call('TIME')
   return {'NODE', cluster, node, epoch, role, run_id, members, fence, as_text(redis.call('DBSIZE')),
-    as_text(time[1] * 1000000 + time[2]), scopes, flushed, purge_age_ms, redis.call('HGET', 'anrcho_config', 'generation') or '0'}
+    as_text(time[1] * 1000000 + time[2]), scopes, flushed, purge_age_ms, redis.call('HGET', 'anrcho_config', 'generation') or '0', found}
 elseif what == 'claim' then
   if cluster ~= '' then
     if cluster ~= ARGV[2] or node ~= ARGV[3] then return {'CLAIMED', cluster, members} end
@@ -49,7 +57,12 @@ elseif what == 'claim' then
   end
   if redis.call('DBSIZE') > 0 then return {'NOT_EMPTY', as_text(redis.call('DBSIZE'))} end
   return write('cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', '1', 'role', 'claimed',
-    'scopes', ARGV[6] or '', 'purge_age_ms', ARGV[7] or '')
+    'scopes', ARGV[6] or '', 'purge_age_ms', ARGV[7] or '', 'contract', contract)
+elseif what == 'adopt' then
+  if cluster ~= '' and (cluster ~= ARGV[2] or node ~= ARGV[3]) then return {'CLAIMED', cluster, members} end
+  if cluster ~= '' and role ~= 'adopting' then return {'OTHER', 'role', role} end
+  return write_with_fence(ARGV[6], 'cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'run_id', ARGV[5], 'epoch', ARGV[7], 'role', 'adopting',
+    'scopes', ARGV[8] or '', 'purge_age_ms', ARGV[9] or '', 'contract', contract)
 elseif what == 'start' then
   if cluster ~= ARGV[2] then return {'OTHER', 'cluster', cluster} end
   if role ~= 'claimed' then return {'OK'} end
@@ -95,10 +108,10 @@ elseif what == 'move' then
     for key, value in pairs(kept) do redis.call('RESTORE', key, 0, value) end
   end
   return write_with_fence(ARGV[6], 'cluster', ARGV[2], 'node', ARGV[3], 'members', ARGV[4], 'epoch', ARGV[5], 'flushed', ARGV[8], 'scopes', ARGV[9] or '', 'purge_age_ms', ARGV[10] or '',
-    'role', votes_on and 'voter' or 'joining', 'run_id', votes_on and run_id or ARGV[7])
+    'role', votes_on and 'voter' or 'joining', 'run_id', votes_on and run_id or ARGV[7], 'contract', contract)
 elseif what == 'promote' then
   if node ~= ARGV[2] then return {'OTHER', 'node', node} end
-  if role ~= 'joining' then return {'OTHER', 'role', role} end
+  if role ~= 'joining' and role ~= 'adopting' then return {'OTHER', 'role', role} end
   if epoch ~= ARGV[3] then return {'OTHER', 'epoch', epoch} end
   if run_id ~= ARGV[4] then return {'OTHER', 'run_id', run_id} end
   if ARGV[6] ~= fence then return {'OTHER', 'fence', ''} end
@@ -117,6 +130,8 @@ elseif what == 'mark' then
   local refused = error_of(redis.pcall('HSET', 'anrcho_dirty', ARGV[3], ARGV[4]))
   if refused then return {'REFUSED', refused} end
   return {'OK'}
+elseif what == 'swept' then
+  return write('swept', ARGV[3])
 elseif what == 'clean' then
   if redis.call('HGET', 'anrcho_dirty', ARGV[3]) == ARGV[4] then redis.call('HDEL', 'anrcho_dirty', ARGV[3]) end
   return {'OK'}

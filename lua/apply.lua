@@ -83,6 +83,7 @@ end
 local first = 13
 for _ = 1, commands do
   local argc = tonumber(ARGV[first])
+  if not argc or argc < 1 then return {'REFUSED', 'ERR a command without a number of arguments'} end
   if argc > 7900 then return {'REFUSED', 'ERR a command of ' .. argc .. ' arguments: a script takes 7900, split it'} end
   first = first + 1 + argc
 end

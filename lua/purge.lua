@@ -2,16 +2,16 @@
 -- USES    fence text age
 -- KEYS    of: 1.. records; drop: 1 record; scan: none
 -- ARGV    1 fence; 2 deadline ms; 3 what (scan, of, drop); scan: 4 cursor ('0' first), 5 number of keys to look at; drop: 4 version, 5 digest, 6 accepted
--- REPLY   {'PAGE', next cursor ('0' last), {{register, what, version, digest, accepted}, ...}} what: 'GO' it may, 'UNSETTLED' once it is settled, 'STAYS', 'NONE' no
---         record. scan: only those that may go or are unsettled; of: one each record
+-- REPLY   {'PAGE', next cursor ('0' last), {{register, what, version, digest, accepted}, ...}, tombstones} what: 'GO' it may, 'UNSETTLED' once it is settled, 'STAYS', 'NONE' no
+--         record. scan: only those that may go or are unsettled; of: one each record. tombstones: how many of the page have no value, the young ones too
 --         {'PURGED'} {'KEPT', what} it is not, or not any more, the one that was named
 --         {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
 local what = ARGV[3]
--- Whether a value is there, or was until lately. The log of a register that once had many keys has up to 4096 fields; one with a thousand more is not searched.
-local function is_alive(record)
-  if redis.call('HLEN', record) > 5200 then return true end
-  local cursor = '0'
+-- 'now' where a value is there, 'lately' where one was. The log of a register that once had many keys has up to 4096 fields; one with a thousand more is not searched.
+local function alive(record)
+  if redis.call('HLEN', record) > 5200 then return 'now' end
+  local cursor, answer = '0', nil
   repeat
     local page = redis.call('HSCAN', record, cursor, 'COUNT', 100)
     cursor = page[1]
@@ -19,19 +19,22 @@ local function is_alive(record)
       local field = page[2][i]
       if string.sub(field, 1, 1) == 'k' then
         local expiry_ms = tonumber(page[2][i + 1])
-        if expiry_ms == 0 or not older_than_purge_age(expiry_ms) or redis.call('EXISTS', string.sub(field, 2)) == 1 then return true end
+        if expiry_ms == 0 or expiry_ms > now_ms or redis.call('EXISTS', string.sub(field, 2)) == 1 then return 'now' end
+        if not older_than_purge_age(expiry_ms) then answer = 'lately' end
       end
     end
   until cursor == '0'
-  return false
+  return answer
 end
+local tombstones = 0
 local function judge(record)
   local id = string.sub(record, 17, -2)
   local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'k' .. id)
   local promised, accepted, settled, version, digest = head[1], head[2] or '', head[3] or '0', head[4] or '0', head[5] or ''
-  local verdict = 'GO'
+  local verdict, value = 'GO', promised and (head[6] == '0' and 'now' or alive(record))
+  if promised and value ~= 'now' then tombstones = tombstones + 1 end
   if not promised then verdict = 'NONE'
-  elseif head[6] == '0' or not older_than_purge_age(time_of(promised)) or is_alive(record) then verdict = 'STAYS'
+  elseif value or not older_than_purge_age(time_of(promised)) then verdict = 'STAYS'
   elseif promised ~= accepted or settled ~= version then verdict = 'UNSETTLED' end
   return {id, verdict, version, digest, accepted}
 end
@@ -51,4 +54,4 @@ for i = 1, #records do
   local row = judge(records[i])
   if what == 'of' or row[2] == 'GO' or row[2] == 'UNSETTLED' then rows[#rows + 1] = row end
 end
-return {'PAGE', following, rows}
+return {'PAGE', following, rows, as_text(tombstones)}

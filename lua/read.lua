@@ -25,6 +25,7 @@ local function enter(key) return look_at(redis.call('HGET', record, 'k' .. key),
 local replies, at = {}, 5
 for i = 1, commands do
   local argc = tonumber(ARGV[at])
+  if not argc or argc < 1 then return {'REFUSED', 'ERR a command without a number of arguments'} end
   local is_script = ARGV[at + 1] == 'EVAL'
   local reply, _, refused, given_up
   if is_script then

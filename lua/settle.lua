@@ -1,5 +1,5 @@
 -- settle: accept a history under a ballot, with the state that it produced where the node does not have it. With a state it tells who waits: PUBLISH.
--- USES    fence text age log rebuild wake
+-- USES    fence text age log rebuild value wake
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta, reset, fill); 7 base digest (delta: the digest that the delta starts from;
 --         reset, fill and the delta that ends them: a token of 32 hex digits in its place);
@@ -12,6 +12,12 @@
 -- ERRORS  none of its own
 local record = KEYS[1]
 local ballot, version, digest, mode, base, ops, dirty = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+-- Neither Lua nor Redis takes back what was written before a mistake shows: all of a call is looked at before the first write, here and below.
+local modes = {confirm = true, full = true, delta = true, reset = true, fill = true}
+if not modes[mode] or #ballot ~= 33 or not string.find(ballot, '^%d+%-%x+$') or #version > 16 or not string.find(version, '^%d+$')
+  or not (digest == '' or #digest == 32 and string.find(digest, '^%x+$')) or (mode == 'reset' or mode == 'fill') and #base ~= 32 then
+  return {'REFUSED', 'ERR no mode, ballot, version or digest'}
+end
 local head = redis.call('HMGET', record, 'p', 'a', 'v', 'd', 'f')
 local promised, accepted, local_version, local_digest = head[1] or '', head[2] or '', head[3] or '0', head[4] or ''
 if not head[1] and older_than_purge_age(time_of(ballot)) then return {'EXPIRED', as_text(now_ms)} end
@@ -42,19 +48,61 @@ end
 -- How many elements a form has: so many, or a multiple of so many.
 local exactly, multiple = {string = 1, dump = 1, staged = 3, gone = 0}, {list = 1, set = 1, hash = 2, zset = 2, stream = 1}
 local lengths = {string = 'STRLEN', list = 'LLEN', hash = 'HLEN', set = 'SCARD', zset = 'ZCARD'}
+local function take_count()
+  local count = tonumber(take() or '')
+  return count and count >= 0 and count % 1 == 0 and count <= #ARGV and count
+end
+local function unpacked(packed)
+  local ran, value = pcall(cmsgpack.unpack, packed)
+  return ran and type(value) == 'table' and value
+end
+-- What ZADD takes: no blanks, no NaN, and neither too large nor too small for a double.
+local function is_score(text)
+  local score = tonumber(text)
+  if not score or score ~= score or string.find(text, '[^%w.+-]') then return false end
+  if score == 0 then return string.find(text, '^[-+]?[0.]+$') end
+  return score - score == 0 or string.find(text, '^[-+]?[iI][nN][fF]')
+end
+local function can_be_stored(key)
+  if #key.expiry > 16 or not string.find(key.expiry, '^%d+$') or string.sub(key.name, 1, 7) == 'anrcho_' then return false end
+  if key.form == 'zset' then
+    for i = key.first + 1, at - 1, 2 do
+      if not is_score(ARGV[i]) then return false end
+    end
+  end
+  return true
+end
 if mode ~= 'confirm' then
-  for i = 1, tonumber(take()) do log[i] = take() end
-  for i = 1, tonumber(take()) do
-    local key = {name = take(), form = take(), expiry = take(), count = tonumber(take())}
+  local count = take_count()
+  for i = 1, count or 0 do
+    log[i] = take()
+    local entry = unpacked(log[i] or '')
+    local logged = entry and tonumber(entry[1])
+    if not logged or logged % 1 ~= 0 then count = nil break end
+  end
+  local remembered = (ops == '' or mode == 'fill') and {} or unpacked(ops)
+  for _, op in ipairs(remembered or {}) do
+    if type(op) ~= 'table' or type(op[1]) ~= 'number' or type(op[2]) ~= 'string' or #op[2] ~= 33 then remembered = nil end
+  end
+  if not count or not remembered then return {'REFUSED', 'ERR no log, or no remembered ops'} end
+  local staged = {}
+  count = take_count()
+  if not count then return {'REFUSED', 'ERR the arguments do not add up'} end
+  for i = 1, count do
+    local key = {name = take(), form = take(), expiry = take(), count = take_count()}
     key.first = at
-    at = at + key.count
+    at = at + (key.count or 0)
+    if not key.count or at > #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
     local step = multiple[key.form]
     if exactly[key.form] ~= key.count and not (step and key.count > 0 and key.count % step == 0) or not tonumber(key.expiry) then
       return {'REFUSED', 'ERR a state of form ' .. key.form .. ' with ' .. key.count .. ' elements'}
     end
+    if not can_be_stored(key) then return {'REFUSED', 'ERR a state with an expiry, a score or a name that is none'} end
     keys[i] = key
     if key.form == 'staged' then
       local stage, form, length = ARGV[key.first], ARGV[key.first + 1], ARGV[key.first + 2]
+      if staged[stage] or string.sub(stage, 1, 13) ~= 'anrcho_stage:' then return {'REFUSED', 'ERR a stage that is none'} end
+      staged[stage] = true
       if redis.call('TYPE', stage).ok ~= form or as_text(redis.call(lengths[form], stage)) ~= length then
         return {'NEEDS_STATE', local_version, local_digest}
       end
@@ -87,31 +135,14 @@ if mode ~= 'fill' and filling then redis.call('HDEL', record, 'f') end
 if mode ~= 'fill' and dirty == '1' then redis.call('HSET', 'anrcho_dirty', string.sub(record, 17, -2), ballot) end
 if mode == 'confirm' then return {'SETTLED'} end
 
--- Values are rebuilt in slices, because unpack takes fewer than 8,000 arguments.
-local function build(command, key)
-  for from = key.first, key.first + key.count - 1, 6000 do
-    redis.call(command, key.name, unpack(ARGV, from, math.min(from + 5999, key.first + key.count - 1)))
-  end
-end
 local function store(key)
   redis.call('UNLINK', key.name)
-  if key.form == 'string' then redis.call('SET', key.name, ARGV[key.first])
-  elseif key.form == 'list' then build('RPUSH', key)
-  elseif key.form == 'hash' then build('HSET', key)
-  elseif key.form == 'set' then build('SADD', key)
-  elseif key.stage then redis.call('RENAME', key.stage, key.name)
+  if key.stage then redis.call('RENAME', key.stage, key.name)
   elseif key.form == 'staged' then
     redis.call('RENAME', ARGV[key.first], key.name)
     redis.call('PERSIST', key.name)
-  elseif key.form == 'zset' then
-    for from = key.first, key.first + key.count - 1, 6000 do
-      local pairs_ = {}
-      for i = from, math.min(from + 5999, key.first + key.count - 1), 2 do
-        pairs_[#pairs_ + 1] = ARGV[i + 1]
-        pairs_[#pairs_ + 1] = ARGV[i]
-      end
-      redis.call('ZADD', key.name, unpack(pairs_))
-    end
+  else
+    store_value(key.name, key.form, ARGV, key.first, key.first + key.count - 1)
   end
   if key.form ~= 'gone' and key.expiry ~= '0' then redis.call('PEXPIREAT', key.name, key.expiry) end
   if key.form == 'gone' and key.expiry == '0' then redis.call('HDEL', record, 'k' .. key.name)

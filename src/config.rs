@@ -84,6 +84,23 @@ impl Config {
     }
 }
 
+/// What the parser of a configuration file says, without the value that it complains of: that may be a password, as all of the line may.
+///
+/// ```
+/// use anarchoredis::config::without_the_value;
+/// let said = without_the_value("invalid type: string \"name:password\", expected a sequence");
+/// assert_eq!(said, "invalid type, expected a sequence");
+/// ```
+pub fn without_the_value(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((what, expected)) if what.starts_with("invalid ") => {
+            let kind = what.split(':').next().unwrap_or_default();
+            format!("{kind}, expected {expected}")
+        }
+        _ => message.to_owned(),
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {

@@ -86,7 +86,7 @@ pub struct Telemetry {
     /// Registers that could not be brought to all nodes.
     pub unmended: Counter,
     swept_at: Gauge,
-    /// Tombstones that are old enough to go and that the last purge kept.
+    /// Tombstones, the young ones too, on the node that held most after the last purge.
     pub tombstones: Gauge,
     /// Tombstones that were purged.
     pub purged: Counter,
@@ -180,7 +180,7 @@ impl Default for Telemetry {
             tombstones: add(
                 r,
                 "tombstones_held",
-                "Records of deleted and expired registers that were old enough and stayed, at the last purge",
+                "Records of deleted and expired registers, the young ones too, on the node that held most after the last purge",
                 Gauge::default(),
             ),
             purged: add(

@@ -118,6 +118,19 @@ fn every_unsound_purge_is_caught() {
 }
 
 #[test]
+fn nothing_is_lost_where_no_majority_can_prove_that_it_remembers_and_all_of_it_is_there() {
+    search(Topic::Recovery, 3, Control::Sound, 1_500);
+}
+
+#[test]
+fn every_unsound_recovery_is_caught() {
+    every_control_is_caught(
+        Topic::Recovery,
+        &[(Control::RecoversFromSome, 3, 1030), (Control::RecoversByVersion, 3, 190)],
+    );
+}
+
+#[test]
 fn nothing_acknowledged_is_lost_while_members_come_and_go() {
     search(Topic::Members, 4, Control::Sound, 1_500);
 }

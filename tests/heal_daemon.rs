@@ -118,6 +118,37 @@ async fn three_daemons_at_once_bring_a_node_back_and_none_gives_up() {
     }
 }
 
+/// Found by tests/torture (seed 1000): its healer took the keys that clients brought to the node for another healer's work, and waited for
+/// that one for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_filled_though_a_healer_died_at_it_and_clients_write_new_keys_all_the_time() {
+    let nodes = Nodes::start(3).await;
+    let client = client(&nodes).await;
+    write(&client, 0, 2_000).await;
+    let daemon = client.healer().run(quick());
+    let epoch = async || nodes[0].run::<String>(&["HGET", "anrcho_node", "epoch"]).await.expect("an epoch");
+    let before = epoch().await;
+    let writer = tokio::spawn({
+        let mut store = client.clone();
+        async move {
+            for number in 0_u64.. {
+                let _: () = store.set(format!("new:{number}"), number).await.expect("a write");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    });
+    let dies = Client::builder().nodes(nodes.urls()).connect().await.expect("a client").healer();
+    nodes[2].restart_empty().await;
+    eventually("the loss is found out", SOON, || async { votes(&client) == 2 && votes(dies.client()) == 2 })
+        .await;
+    let pass = tokio::spawn(async move { dies.once(&anarchoredis::heal::Silent).await });
+    eventually("a pass began", SOON, || async { epoch().await != before }).await;
+    pass.abort();
+    eventually("all nodes vote again", SOON, || async { votes(&client) == 3 }).await;
+    writer.abort();
+    tokio::time::timeout(SOON, daemon.stop()).await.expect("it stops");
+}
+
 /// The program, with what it says.
 struct Program {
     child: Child,

@@ -191,6 +191,26 @@ async fn what_cannot_be_a_change_is_refused_and_changes_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_two_members_stay_and_the_same_server_is_not_added_twice() {
+    let servers = servers(3).await;
+    let store = client(&servers[..2]).await;
+    fill(&store, 5).await;
+    let healer = healer(&servers[..2]).await;
+    let error = healer.remove(&address(&servers[1]), &Silent).await.expect_err("one would be left");
+    assert!(error.to_string().contains("one of the last 2 members: add another one first"), "{error}");
+    let config = Config::default();
+    let added = healer.add(&servers[2].url(), &config, &Silent).await.expect("a third one");
+    assert!(added.complete, "{added:?}");
+    let error = healer.add(&servers[2].url(), &config, &Silent).await.expect_err("it is there already");
+    assert!(error.to_string().contains("is a member already, and votes: nothing to do"), "{error}");
+    let epoch = async || servers[0].run::<String>(&["HGET", "anrcho_node", "epoch"]).await.expect("an epoch");
+    let before = epoch().await;
+    healer.add(&servers[2].url(), &config, &Silent).await.expect_err("still");
+    assert_eq!(epoch().await, before, "nothing has changed");
+    fill(&store, 8).await;
+}
+
 /// Four clients write while servers come and go; each change is cut short at some moment and begun again.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_under_load_that_are_cut_short_lose_nothing() {

@@ -3,3 +3,4 @@
 mod harness;
 mod scripts;
 mod streams_support;
+mod workload;

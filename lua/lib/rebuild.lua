@@ -8,16 +8,20 @@ local function stream_of(at)
     at = at + 1
     return ARGV[at - 1]
   end
+  local function take_count()
+    local count = tonumber(take())
+    return count and count <= #ARGV and count or error({err = 'ERR the arguments of a stream do not add up'})
+  end
   local stream = {last = take(), added = take(), deleted = take(), entries = {}, groups = {}}
-  for i = 1, tonumber(take()) do
-    local id, count = take(), tonumber(take())
+  for i = 1, take_count() do
+    local id, count = take(), take_count()
     stream.entries[i] = {id = id, from = at, to = at + count - 1}
     at = at + count
   end
-  for i = 1, tonumber(take()) do
+  for i = 1, take_count() do
     local group = {name = take(), last = take(), read = take(), consumers = {}, pending = {}}
-    for j = 1, tonumber(take()) do group.consumers[j] = take() end
-    for j = 1, tonumber(take()) do group.pending[j] = {take(), take(), take(), take()} end
+    for j = 1, take_count() do group.consumers[j] = take() end
+    for j = 1, take_count() do group.pending[j] = {take(), take(), take(), take()} end
     stream.groups[i] = group
   end
   return stream

@@ -7,7 +7,9 @@ use crate::command::{Scopes, Table};
 use crate::config::{Config, Consistency, Tls};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{Cluster, ConnectError, Listeners, Node, RemoteNode, Seat, form, probe_all, seat};
+use crate::node::{
+    Cluster, ConnectError, Listeners, Node, Probe, Refusal, RemoteNode, Seat, form, probe_all, seat,
+};
 use crate::protocol::Quorum;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -111,13 +113,16 @@ impl Builder {
         }
         let config = Arc::new(self.config);
         let mut probes = probe_all(&self.nodes, &config).await?;
+        if !self.without_quorum {
+            check_adopted(&probes)?;
+        }
         let cluster = form(&*config.surroundings, &mut probes, &config).await?;
         let configuration = cluster.configuration.clone();
         let probes = seat(probes, &configuration, &config).await?;
         check_purge_age(&cluster, &config)?;
         let scopes = cluster.terms.scopes.clone();
         let starter = Starter { config: Arc::clone(&config), cluster, seats: Arc::default() };
-        let start = |probe: crate::node::Probe| starter.node(probe.name, probe.client);
+        let start = |probe: Probe| starter.node(probe.name, probe.client);
         let nodes: Vec<Arc<RemoteNode>> = probes.into_iter().map(start).collect();
         futures_util::future::join_all(nodes.iter().map(|node| node.first_look())).await;
         if !self.without_quorum {
@@ -175,6 +180,15 @@ fn check_purge_age(cluster: &Cluster, config: &Config) -> Result<(), ConnectErro
     Err(ConnectError::List(format!(
         "the cluster forgets deletions after {purge_age:?}, which must be more than retry_window, and than twice operation_timeout and four times max_clock_offset together, here {needed:?}"
     )))
+}
+
+/// Until all that one server holds is on all nodes, none of them may be asked.
+fn check_adopted(probes: &[Probe]) -> Result<(), ConnectError> {
+    let adopting = |probe: &&Probe| probe.found.as_ref().is_ok_and(|opened| opened.look.is_adopting());
+    match probes.iter().find(adopting) {
+        Some(probe) => Err(ConnectError::Node { node: probe.name.clone(), refusal: Refusal::Adopting }),
+        None => Ok(()),
+    }
 }
 
 fn check_quorum(nodes: &[Arc<RemoteNode>]) -> Result<(), ConnectError> {

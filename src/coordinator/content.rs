@@ -1,7 +1,7 @@
 //! What a node's values are, in one text that can be compared.
 
 use super::Coordinator;
-use super::transfer::Goal;
+use super::transfer::{Goal, REPAIR_PATIENCE};
 use super::view::View;
 use crate::command::Register;
 use crate::protocol::{NodeIndex, Position};
@@ -39,7 +39,8 @@ impl Coordinator {
             epoch: None,
             view: Arc::clone(view),
         };
-        let deadline = Instant::now() + self.config.operation_timeout;
+        // Each call of it ends much earlier; a large value takes many.
+        let deadline = Instant::now() + REPAIR_PATIENCE;
         let record = register.record_key();
         let mut snapshot = self.fetch(&goal, &record, &[], deadline).await.ok()?;
         self.complete(&goal, &record, &mut snapshot, deadline).await.ok()?;

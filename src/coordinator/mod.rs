@@ -8,6 +8,7 @@
 //!
 //! What is sent is owned by tasks of the coordinator: a caller that goes away stops waiting, and nothing else.
 
+mod adopt;
 mod answers;
 mod attempt;
 mod commit;

@@ -18,16 +18,40 @@ const TRIES: usize = 5;
 impl Coordinator {
     /// Settles the history with the highest (accepted, version, digest) of all nodes on all nodes, under a ballot above all that any
     /// of them remembers to have promised. Repeated after an interruption it finds its own settle the highest.
-    pub async fn recover(&self, register: &Register) -> Result<Mended, Error> {
+    ///
+    /// The view's calls must name the tokens of the caller's pass: otherwise another pass may end between what is read here and what is
+    /// settled, and what the nodes have voted on since would be undone.
+    pub async fn recover(&self, register: &Register, view: &Arc<View>) -> Result<Mended, Error> {
+        self.decide_alone(register, view, None).await
+    }
+
+    /// As [`recover`](Self::recover), but one node's history wins whatever the others hold: they are nothing but copies of it.
+    pub async fn copy_from(
+        &self,
+        register: &Register,
+        view: &Arc<View>,
+        source: NodeIndex,
+    ) -> Result<Mended, Error> {
+        self.decide_alone(register, view, Some(source)).await
+    }
+
+    async fn decide_alone(
+        &self,
+        register: &Register,
+        view: &Arc<View>,
+        truth: Option<NodeIndex>,
+    ) -> Result<Mended, Error> {
         let mut failures = Vec::new();
         for _ in 0..TRIES {
-            let view = self.view();
-            let held = self.held_by_all(&view, register).await?;
+            let held = self.held_by_all(view, register).await?;
             let promised = held.iter().flatten().filter_map(|held| held.promised.max(held.accepted));
             promised.for_each(|ballot| self.observe(ballot));
             let rank = |held: &Held| (held.accepted, held.version, held.digest);
-            let ranked =
-                held.iter().enumerate().filter_map(|(place, held)| Some((rank(held.as_ref()?), place)));
+            let ranked = held
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| truth.is_none_or(|truth| truth.0 == *place))
+                .filter_map(|(place, held)| Some((rank(held.as_ref()?), place)));
             let (generation, ballot) = (view.generation(), self.next_ballot());
             let Some(((_, version, digest), source)) = ranked.max() else {
                 return Ok(Mended { position: None, generation, repaired: Vec::new(), missed: Vec::new() });
@@ -45,9 +69,10 @@ impl Coordinator {
                 dirty: false,
                 whole: false,
                 loose: false,
-                taken_by_majority: false,
+                // Copies may be let go of: what they are made of stays where it is.
+                taken_by_majority: truth.is_some(),
                 epoch: None,
-                view,
+                view: Arc::clone(view),
             };
             failures = self.settle_on_all(goal, &repaired).await;
             if failures.is_empty() {
@@ -87,7 +112,7 @@ impl Coordinator {
         let view = Arc::clone(&goal.view);
         let (hold, lack): (Vec<NodeIndex>, Vec<NodeIndex>) =
             view.indices().partition(|index| !lacking.contains(&index.0));
-        let whole = Goal { whole: true, ..goal.clone() };
+        let whole = Goal { whole: !goal.taken_by_majority, ..goal.clone() };
         let ways =
             hold.into_iter().map(|index| (index, &goal)).chain(lack.into_iter().map(|index| (index, &whole)));
         let mut failures = Vec::new();

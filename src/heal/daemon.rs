@@ -4,16 +4,13 @@
 //! work, for a time that doubles and is random, so that two of them do not undo each other's passes for ever.
 
 use super::situation::is_another_pass;
+use super::turn::{FIRST_REST, Turn};
 use super::{Healer, Pass, Progress, Settings, Summary};
-use crate::protocol::Epoch;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// How long a pass that failed is not repeated: at first, and at last.
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(120);
 /// Looks at a cluster that has lost its majority before it is recovered: a node that only restarts is still on its way.
 const LOOKS_BEFORE_RECOVERY: u32 = 3;
 
@@ -74,13 +71,7 @@ struct Chores {
     healer: Healer,
     tell: watch::Sender<Option<Summary>>,
     next_sweep: Instant,
-    /// No pass before this: another healer is at work, or the last one failed.
-    not_before: Instant,
-    rest: Duration,
-    /// The newest epoch among the voters at the last look; who moves it began a pass.
-    epoch: Epoch,
-    /// Keys on the nodes that are being filled, at the last look.
-    filled: Vec<u64>,
+    turn: Turn,
     /// Looks in a row at which all nodes were there and too few of them voted.
     lost_for: u32,
     /// What was complained of last, so that it is said once.
@@ -90,17 +81,7 @@ struct Chores {
 impl Chores {
     fn new(healer: Healer, tell: watch::Sender<Option<Summary>>) -> Chores {
         let now = Instant::now();
-        Chores {
-            healer,
-            tell,
-            next_sweep: now,
-            not_before: now,
-            rest: FIRST_REST,
-            epoch: Epoch::default(),
-            filled: Vec::new(),
-            lost_for: 0,
-            complaint: String::new(),
-        }
+        Chores { healer, tell, next_sweep: now, turn: Turn::new(), lost_for: 0, complaint: String::new() }
     }
 
     async fn work(mut self) {
@@ -133,12 +114,12 @@ impl Chores {
             return self.without_majority(&pass).await;
         }
         self.lost_for = 0;
+        self.turn.notice_changes(&pass);
         let wants_filling = pass.wants_rejoin();
-        if wants_filling && self.another_is_at_work(&pass).await {
-            self.yield_to_another("another healer is bringing a node back");
+        if wants_filling && self.turn.is_anothers(&pass).await {
+            self.rest("another healer is bringing a node back");
         }
-        let now = Instant::now();
-        if now >= self.not_before && (wants_filling || now >= self.next_sweep) {
+        if self.turn.has_come() && (wants_filling || Instant::now() >= self.next_sweep) {
             self.heal(wants_filling).await;
         } else if pass.all_there() {
             // While a node is away its marks cannot be taken off; the pass that brings it back sweeps anyway.
@@ -158,7 +139,7 @@ impl Chores {
             let text = "so many nodes restarted at once that writes may be lost; none votes until an operator runs `anarcho-heal recover`";
             return self.tell_once(text.into());
         }
-        if self.lost_for < LOOKS_BEFORE_RECOVERY || Instant::now() < self.not_before {
+        if self.lost_for < LOOKS_BEFORE_RECOVERY || !self.turn.has_come() {
             return;
         }
         let fraction = self.healer.client.inner().surroundings().fraction();
@@ -166,28 +147,13 @@ impl Chores {
         let began = Instant::now();
         match self.healer.recover(&Log).await {
             Ok(summary) => self.report(&summary, began.elapsed()),
-            Err(error) if is_another_pass(&error) => self.yield_to_another("a recovery met another pass"),
+            Err(error) if is_another_pass(&error) => self.rest("a recovery met another pass"),
             Err(error) => self.complain(error.to_string()),
         }
     }
 
-    /// Whether someone has begun a pass since the last look, or goes on with one.
-    async fn another_is_at_work(&mut self, pass: &Pass) -> bool {
-        let newest = pass.newest_epoch();
-        let began = self.epoch != Epoch::default() && newest > self.epoch;
-        self.epoch = self.epoch.max(newest);
-        let filled = pass.keys_on_joining().await;
-        let goes_on = filled.len() == self.filled.len()
-            && filled.iter().zip(&self.filled).any(|(now, then)| now > then);
-        self.filled = filled;
-        began || (goes_on && Instant::now() < self.not_before)
-    }
-
-    fn yield_to_another(&mut self, why: &str) {
-        tracing::debug!(why, "lets it work");
-        let fraction = self.healer.client.inner().surroundings().fraction();
-        self.not_before = self.not_before.max(Instant::now() + self.rest.mul_f64(1.0 + fraction));
-        self.rest = (self.rest * 2).min(LONGEST_REST);
+    fn rest(&mut self, why: &str) {
+        self.turn.rest(&self.healer.pass_here(), why);
     }
 
     async fn heal(&mut self, filling: bool) {
@@ -196,13 +162,13 @@ impl Chores {
             let fraction = self.healer.client.inner().surroundings().fraction();
             tokio::time::sleep(FIRST_REST.mul_f64(fraction)).await;
             let pass = self.healer.pass_here();
-            if !pass.wants_rejoin() || self.another_is_at_work(&pass).await {
-                return self.yield_to_another("another healer was quicker");
+            if !pass.wants_rejoin() || self.turn.is_anothers(&pass).await {
+                return self.rest("another healer was quicker");
             }
         }
         let began = Instant::now();
         let healed = self.healer.once(&Log).await;
-        self.epoch = self.healer.pass_here().newest_epoch();
+        self.turn.has_moved(self.healer.pass_here().newest_epoch());
         self.next_sweep = Instant::now() + self.settings().interval;
         match healed {
             Ok(summary) => {
@@ -210,15 +176,19 @@ impl Chores {
                 self.after_pass(&summary).await;
                 self.tell.send_replace(Some(summary));
             }
-            Err(error) if is_another_pass(&error) => self.yield_to_another("a pass met another one"),
+            Err(error) if is_another_pass(&error) => {
+                self.turn.lose();
+                self.rest("a pass met another one");
+            }
             Err(error) => self.complain(error.to_string()),
         }
     }
 
     /// What is due after each whole pass.
     async fn after_pass(&mut self, summary: &Summary) {
-        // Where clients write, some register differs at any moment; that keeps nothing from being purged.
-        if summary.failed > 0 || !summary.away.is_empty() {
+        // Where clients write, some register differs at any moment; that keeps nothing from being purged. While a node is away this
+        // only counts what is held because of it.
+        if summary.failed > 0 {
             return;
         }
         match self.healer.purge().await {
@@ -264,16 +234,16 @@ impl Chores {
         }
         if summary.failed > 0 || self.healer.pass_here().wants_rejoin() {
             // It will be tried again soon, but not at once. That a node is away is no reason to wait when it comes back.
-            self.yield_to_another("the last pass is not complete");
+            self.rest("the last pass is not complete");
         } else {
-            self.rest = FIRST_REST;
+            self.turn.forget();
         }
     }
 
     /// Says what is wrong, once: it is tried again, less and less often.
     fn complain(&mut self, what: String) {
         self.tell_once(what);
-        self.yield_to_another("the last pass failed");
+        self.rest("the last pass failed");
     }
 
     fn tell_once(&mut self, what: String) {

@@ -10,6 +10,9 @@
 //! 3. every register that any voter holds is copied to it, and what no voter holds is dropped;
 //! 4. it becomes a voter, if it is still the same server process with that same token.
 
+mod adopt;
+mod copies;
+mod copy;
 mod daemon;
 mod dirty;
 mod explain;
@@ -24,17 +27,23 @@ mod settings;
 mod side;
 mod situation;
 mod status;
+mod stray;
 mod summary;
+mod survey;
 mod sweep;
+mod turn;
 mod verify;
 mod voting;
 
+pub use adopt::Adopted;
 pub use daemon::Daemon;
 pub use explain::{Explanation, KeyOnNode};
 pub use progress::{NodeRepairs, Progress, Silent, Summary};
 pub use purge::PurgeSummary;
 pub use settings::Settings;
-pub use status::{NodeReport, Status};
+pub use status::{LastSweep, NodeReport, Status};
+pub use stray::Strays;
+pub use survey::Survey;
 pub use verify::{Fault, Finding, Verified};
 
 use crate::client::{Client, Roster};
@@ -103,7 +112,10 @@ impl Healer {
 
     /// One whole pass: brings back the nodes that do not vote, sweeps all registers of all nodes, drains the dirty sets.
     pub async fn once(&self, progress: &dyn Progress) -> Result<Summary, Error> {
-        self.pass().await.run(progress).await
+        let pass = self.pass().await;
+        let summary = pass.run(progress).await?;
+        pass.note_sweep(&summary).await;
+        Ok(summary)
     }
 
     /// What a pass would find, and whom it would give what; changes nothing.
@@ -122,8 +134,7 @@ impl Healer {
     pub async fn purge(&self) -> Result<PurgeSummary, Error> {
         let purge = self.pass().await.purge().await?;
         self.client.telemetry().purged.inc_by(purge.purged);
-        let left = i64::try_from(purge.settled + purge.kept).unwrap_or(i64::MAX);
-        self.client.telemetry().tombstones.set(left);
+        self.client.telemetry().tombstones.set(i64::try_from(purge.held).unwrap_or(i64::MAX));
         Ok(purge)
     }
 
@@ -165,6 +176,8 @@ enum Purpose {
     Look,
     /// They are decided from what all nodes hold, since none votes.
     Recover,
+    /// They are copied from the node at this place, which held them before there was a cluster.
+    Adopt(usize),
 }
 
 impl Pass {

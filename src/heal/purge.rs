@@ -39,30 +39,55 @@ pub struct PurgeSummary {
     pub settled: u64,
     /// Tombstones that stay for now: a node holds another history, or changed its mind.
     pub kept: u64,
+    /// Tombstones that there are afterwards, the young ones too: on the node that has most.
+    pub held: u64,
 }
 
 /// What the nodes say of one register, in their order.
 type Verdicts = Vec<Verdict>;
 
 impl Pass {
-    /// Purges what may go. Does nothing unless all nodes vote under one epoch.
+    /// Purges what may go. Purges nothing unless all nodes vote under one epoch.
     pub(super) async fn purge(&self) -> Result<PurgeSummary, Error> {
         let mut summary = PurgeSummary::default();
-        let Some(epoch) = self.common_epoch() else { return Ok(summary) };
-        for scanner in 0..self.nodes().len() {
-            let mut cursor = Some("0".to_owned());
-            while let Some(from) = cursor {
-                let scan = |ticket: &Ticket<'_>| purge_scan_call(ticket, &from, PAGE);
-                let Some((next, found)) = self.ask_voter(scanner, epoch, &scan, purge_page).await else {
-                    return Ok(summary);
-                };
-                cursor = next;
-                let found: BTreeMap<Vec<u8>, Verdict> = found.into_iter().collect();
-                let Some(verdicts) = self.question(scanner, epoch, found).await else { return Ok(summary) };
-                self.carry_out(scanner, epoch, verdicts, &mut summary).await;
+        if let Some(epoch) = self.common_epoch() {
+            for scanner in 0..self.nodes().len() {
+                if self.purge_by(scanner, epoch, &mut summary).await.is_none() {
+                    break;
+                }
             }
         }
+        summary.held = self.tombstones().await;
         Ok(summary)
+    }
+
+    /// Purges what one node finds on itself; none where a node did not answer.
+    async fn purge_by(&self, scanner: usize, epoch: Epoch, summary: &mut PurgeSummary) -> Option<()> {
+        let mut cursor = Some("0".to_owned());
+        while let Some(from) = cursor {
+            let scan = |ticket: &Ticket<'_>| purge_scan_call(ticket, &from, PAGE);
+            let page = self.ask_voter(scanner, epoch, &scan, purge_page).await?;
+            cursor = page.next;
+            let found: BTreeMap<Vec<u8>, Verdict> = page.rows.into_iter().collect();
+            let verdicts = self.question(scanner, epoch, found).await?;
+            self.carry_out(scanner, epoch, verdicts, summary).await;
+        }
+        Some(())
+    }
+
+    /// How many tombstones the node holds that has most of them.
+    async fn tombstones(&self) -> u64 {
+        let counts = self.nodes().iter().map(|node| async move {
+            let (mut count, mut cursor) = (0, Some("0".to_owned()));
+            while let Some(from) = cursor {
+                let scan = |ticket: &Ticket<'_>| purge_scan_call(ticket, &from, PAGE);
+                let page = purge_page(node.send(&scan, PATIENCE).await.ok()?).ok()?;
+                count += page.tombstones;
+                cursor = page.next;
+            }
+            Some(count)
+        });
+        join_all(counts).await.into_iter().flatten().max().unwrap_or(0)
     }
 
     fn common_epoch(&self) -> Option<Epoch> {
@@ -108,7 +133,7 @@ impl Pass {
         let others: Vec<usize> = (0..nodes).filter(|other| *other != scanner).collect();
         let asked = others.iter().map(|other| self.ask_voter(*other, epoch, &of, purge_page));
         for (other, page) in others.iter().zip(join_all(asked).await) {
-            for (id, verdict) in page?.1 {
+            for (id, verdict) in page?.rows {
                 if let Some(verdicts) = verdicts.get_mut(&id) {
                     verdicts[*other] = verdict;
                 }

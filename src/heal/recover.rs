@@ -6,7 +6,7 @@
 //! 1. all N members are there: nothing is concluded from silence;
 //! 2. all of them enter a new epoch with a token of this pass; what was answered before counts no more, and fewer than a majority votes;
 //! 3. of every register that any of them holds, the highest (accepted, version, digest) is settled on all N, under a ballot above
-//!    every promise that is left;
+//!    every promise that is left, by calls that name the pass's tokens: another pass that ends meanwhile ends this one;
 //! 4. a last look finds all N alike; then they vote again, one after the other.
 //!
 //! Interrupted anywhere it can be repeated: what it has settled is what a repetition finds highest, and as long as fewer than a majority
@@ -16,9 +16,11 @@
 
 use super::rejoin::Rejoin;
 use super::{Healer, Pass, Progress, Purpose, Summary};
+use crate::coordinator::View;
 use crate::error::Error;
-use crate::node::{ConnectError, Node, Refusal, Seat};
+use crate::node::{ConnectError, Node, Pinned, Refusal, RemoteNode, Seat};
 use crate::protocol::Epoch;
+use std::sync::{Arc, PoisonError};
 
 /// How often all nodes are compared before it is given up.
 const SWEEPS: usize = 3;
@@ -70,6 +72,11 @@ impl Pass {
             let text = "a majority votes, so nothing needs to be recovered; `anarcho-heal --once` brings the others back";
             return Err(ConnectError::List(text.into()).into());
         }
+        let adopting = |node: &&Arc<RemoteNode>| node.session().is_some_and(|session| session.adopting);
+        if let Some(node) = self.nodes().iter().find(adopting) {
+            let refusal = Refusal::Adopting;
+            return Err(ConnectError::Node { node: node.name().to_owned(), refusal }.into());
+        }
         if self.all_answer() { Ok(()) } else { Err(self.no_quorum(voters)) }
     }
 
@@ -83,6 +90,19 @@ impl Pass {
             })
     }
 
+    /// All nodes, under the tokens of this pass.
+    pub(super) fn pinned(&self) -> Arc<View> {
+        let fences = self.fences.lock().unwrap_or_else(PoisonError::into_inner);
+        let pin = |(place, node): (usize, &Arc<RemoteNode>)| {
+            let node: Arc<dyn Node> = Arc::new(Arc::clone(node));
+            let fence = fences.get(&place).cloned().unwrap_or_default();
+            Arc::new(Pinned::new(node, fence)) as Arc<dyn Node>
+        };
+        let nodes = self.nodes().iter().enumerate().map(pin).collect();
+        let configuration = &self.roster.configuration;
+        Arc::new(View::new(configuration.generation, configuration.flushed, nodes))
+    }
+
     /// Steps 1 and 2.
     async fn enter_all(&self, progress: &dyn Progress) -> Result<Rejoin, Error> {
         let all: Vec<usize> = (0..self.nodes().len()).collect();
@@ -93,7 +113,8 @@ impl Pass {
             if matches!(node.seat(), Seat::Voter(_)) {
                 // Its vote stays, and is one of too few.
                 let moved = self.move_voter(node, epoch).await;
-                moved.map_err(|refusal| ConnectError::Node { node: node.name().to_owned(), refusal })?;
+                let of_node = |refusal| ConnectError::Node { node: node.name().to_owned(), refusal };
+                self.note_fence(place, moved.map_err(of_node)?);
             } else {
                 rejoin.joiners.push(self.enter(place, epoch).await?);
             }

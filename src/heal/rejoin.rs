@@ -9,11 +9,11 @@ use std::sync::{Arc, PoisonError};
 
 /// A node that is being filled.
 pub(super) struct Joiner {
-    place: usize,
-    node: String,
-    run_id: String,
+    pub(super) place: usize,
+    pub(super) node: String,
+    pub(super) run_id: String,
     /// The token of this pass: whoever changed the node meanwhile replaced it.
-    fence: String,
+    pub(super) fence: String,
 }
 
 /// A rejoin under way.
@@ -94,7 +94,7 @@ impl Pass {
         for place in voters {
             let node = &self.nodes()[*place];
             match self.move_voter(node, epoch).await {
-                Ok(()) => moved += 1,
+                Ok(_) => moved += 1,
                 Err(refusal) => last = Some(of_node(node, refusal)),
             }
         }
@@ -104,14 +104,20 @@ impl Pass {
         }
     }
 
-    pub(super) async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<(), Refusal> {
+    /// Answers the node's new token.
+    pub(super) async fn move_voter(&self, node: &Arc<RemoteNode>, epoch: Epoch) -> Result<String, Refusal> {
         let opened = node.look().await?;
         if opened.look.role() != Role::Voter {
             return Err(Refusal::Forbidden("it does not vote any more; run it again".into()));
         }
         let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), node.new_fence(epoch));
         let (status, words) = admit_call(&opened.connection, &["epoch", &id, &number, &fence]).await?;
-        if status == "OK" { Ok(()) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
+        if status == "OK" { Ok(fence) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
+    }
+
+    /// Notes the token under which this pass fills a node.
+    pub(super) fn note_fence(&self, place: usize, fence: String) {
+        self.fences.lock().unwrap_or_else(PoisonError::into_inner).insert(place, fence);
     }
 
     /// Marks one node as joining, under the new epoch and with a token of this pass.
@@ -135,7 +141,7 @@ impl Pass {
         if status != "OK" {
             return Err(of_node(node, other_pass(&format!("{status} {}", words.join(" ")))));
         }
-        self.fences.lock().unwrap_or_else(PoisonError::into_inner).insert(place, fence.clone());
+        self.note_fence(place, fence.clone());
         Ok(Joiner { place, node: id, run_id, fence })
     }
 
@@ -199,7 +205,12 @@ impl Pass {
     }
 
     /// INFO and the promotion go over one connection: the process that is promoted is the one that was filled.
-    async fn promote(&self, node: &Arc<RemoteNode>, joiner: &Joiner, epoch: Epoch) -> Result<(), Refusal> {
+    pub(super) async fn promote(
+        &self,
+        node: &Arc<RemoteNode>,
+        joiner: &Joiner,
+        epoch: Epoch,
+    ) -> Result<(), Refusal> {
         let opened: Opened = node.look().await?;
         if opened.info.run_id != joiner.run_id {
             return Err(Refusal::Unreachable("it restarted while it was being filled".into()));

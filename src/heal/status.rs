@@ -1,7 +1,8 @@
 //! How the nodes are, and what to do about it.
 
-use super::{Healer, Pass};
+use super::{Healer, Pass, Summary};
 use crate::node::{Node, RemoteNode, Seat};
+use crate::script::swept_call;
 use futures_util::future::join_all;
 use redis::Value;
 use serde::Serialize;
@@ -17,7 +18,7 @@ pub struct NodeReport {
     pub address: String,
     /// The member that it is, or was when it was last there; empty where it never said.
     pub id: String,
-    /// voter, joining, or away.
+    /// voter, joining, adopting, or away.
     pub role: &'static str,
     /// The generation of members that it is in.
     pub generation: u64,
@@ -52,8 +53,53 @@ pub struct Status {
     pub voters: usize,
     /// Nodes that must vote.
     pub majority: usize,
+    /// Registers that a node is known to miss a write of: repairs that were dropped or failed, and have not been done again. 0 at rest.
+    pub backlog: u64,
+    /// How the last heal pass of anybody ended; none where no node remembers one.
+    pub last_sweep: Option<LastSweep>,
     /// The nodes.
     pub nodes: Vec<NodeReport>,
+}
+
+/// How a heal pass ended, as the nodes remember it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LastSweep {
+    /// When, in milliseconds since 1970, by the clock of who made it.
+    pub ended_ms: u64,
+    /// Registers compared.
+    pub registers: u64,
+    /// Those that differed at the first look.
+    pub differing: u64,
+    /// How often a node was given one.
+    pub repaired: u64,
+    /// Those that could not be brought to all nodes.
+    pub failed: u64,
+    /// Whether all nodes voted at the end, and were found identical.
+    pub complete: bool,
+}
+
+impl LastSweep {
+    fn of(summary: &Summary, ended_ms: u64) -> LastSweep {
+        LastSweep {
+            ended_ms,
+            registers: summary.seen,
+            differing: summary.differing,
+            repaired: summary.repaired.iter().map(|node| node.registers).sum(),
+            failed: summary.failed,
+            complete: summary.complete,
+        }
+    }
+
+    fn text(&self) -> String {
+        let LastSweep { ended_ms, registers, differing, repaired, failed, complete } = self;
+        format!("{ended_ms} {registers} {differing} {repaired} {failed} {}", u8::from(*complete))
+    }
+
+    fn parse(text: &str) -> Option<LastSweep> {
+        let numbers: Vec<u64> = text.split(' ').map_while(|word| word.parse().ok()).collect();
+        let [ended_ms, registers, differing, repaired, failed, complete] = numbers[..] else { return None };
+        Some(LastSweep { ended_ms, registers, differing, repaired, failed, complete: complete == 1 })
+    }
 }
 
 impl Status {
@@ -75,12 +121,42 @@ impl Healer {
             members: pass.roster.configuration.members.len(),
             voters: pass.voters(),
             majority: self.client.coordinator().quorum().majority(),
+            // A register is marked on each of the nodes that have it.
+            backlog: nodes.iter().map(|node| node.dirty).max().unwrap_or(0),
+            last_sweep: pass.last_sweep().await,
             nodes,
         }
     }
 }
 
 impl Pass {
+    /// Leaves a note on every node for who asks.
+    pub(super) async fn note_sweep(&self, summary: &Summary) {
+        let text = LastSweep::of(summary, self.client.coordinator().now_ms()).text();
+        let notes = self.nodes().iter().map(|node| {
+            let text = &text;
+            async move {
+                let note = node.send(&|ticket| swept_call(ticket.fence, text), PATIENCE);
+                if let Err(error) = note.await {
+                    tracing::debug!(node = node.name(), %error, "does not remember this sweep");
+                }
+            }
+        });
+        join_all(notes).await;
+    }
+
+    async fn last_sweep(&self) -> Option<LastSweep> {
+        let ask =
+            |_: &crate::script::Ticket<'_>| redis::cmd("HGET").arg("anrcho_node").arg("swept").to_owned();
+        let asked = self.nodes().iter().map(|node| node.send(&ask, PATIENCE));
+        let notes = join_all(asked).await.into_iter().flatten();
+        let notes = notes.filter_map(|note| match note {
+            Value::BulkString(text) => LastSweep::parse(&String::from_utf8_lossy(&text)),
+            _ => None,
+        });
+        notes.max_by_key(|sweep| sweep.ended_ms)
+    }
+
     pub(super) fn voters(&self) -> usize {
         self.nodes().iter().filter(|node| matches!(node.seat(), Seat::Voter(_))).count()
     }
@@ -89,6 +165,9 @@ impl Pass {
 async fn report(node: &Arc<RemoteNode>) -> NodeReport {
     let (role, advice) = match node.seat() {
         Seat::Voter(_) => ("voter", "nothing".to_owned()),
+        Seat::Joining if node.session().is_some_and(|session| session.adopting) => {
+            ("adopting", crate::node::Refusal::Adopting.to_string())
+        }
         Seat::Joining => {
             ("joining", "it is filled by anarcho-heal before it votes; start that, or wait".to_owned())
         }

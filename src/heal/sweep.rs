@@ -9,7 +9,7 @@ use super::side::{PATIENCE, Side, keys_on};
 use super::{Pass, Progress, Purpose, Summary};
 use crate::command::Register;
 use crate::error::Error;
-use crate::node::{Node, Seat};
+use crate::node::{Node, RemoteNode, Seat};
 use crate::script::{Compared, DigestPage, Held, digest_of_call, forget_call};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -20,9 +20,9 @@ use std::sync::{Arc, PoisonError};
 /// Keys that a node looks at for one page.
 pub(super) const PAGE: usize = 1_000;
 /// Registers that are mended at a time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Registers that are compared at a time, where they are known by name.
-const BUNCH: usize = 512;
+pub(super) const BUNCH: usize = 512;
 /// What one sweep found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -47,7 +47,11 @@ pub(super) type Holdings = Vec<Option<Held>>;
 impl Pass {
     /// Compares every register on every node that is there, and mends what differs.
     pub(super) async fn sweep(&self, summary: &mut Summary, progress: &dyn Progress) -> Result<Found, Error> {
-        let swept = self.swept().await?;
+        let mut swept = self.swept().await?;
+        if swept.lacks_much() && self.purpose == Purpose::Heal {
+            self.copy_to_joining(&swept, summary, progress).await?;
+            swept = self.swept().await?;
+        }
         let joining = swept.nodes.iter().filter(|side| side.joining).map(|side| side.place);
         let mut found = Found {
             joining: joining.collect(),
@@ -68,7 +72,7 @@ impl Pass {
         let mut voters = 0;
         for (place, node) in self.nodes().iter().enumerate() {
             let joining = match node.seat() {
-                Seat::Voter(_) => self.purpose == Purpose::Recover,
+                Seat::Voter(_) => matches!(self.purpose, Purpose::Recover | Purpose::Adopt(_)),
                 Seat::Joining => true,
                 Seat::Away(_) => continue,
             };
@@ -79,7 +83,7 @@ impl Pass {
         }
         let complete = match self.purpose {
             Purpose::Heal | Purpose::Look => voters >= self.client.coordinator().quorum().majority(),
-            Purpose::Recover => nodes.len() == self.nodes().len(),
+            Purpose::Recover | Purpose::Adopt(_) => nodes.len() == self.nodes().len(),
         };
         if !complete {
             return Err(self.no_quorum(voters));
@@ -168,7 +172,8 @@ impl Pass {
             return None;
         }
         let mended = match self.purpose {
-            Purpose::Recover => self.client.coordinator().recover(&register).await,
+            Purpose::Adopt(source) => return self.copy_one(swept, source, &register, &held).await,
+            Purpose::Recover => self.client.coordinator().recover(&register, &self.pinned()).await,
             _ if swept.only_joining_hold(&held) => return self.forget(swept, &register, &held).await,
             _ => self.client.coordinator().mend(&register).await,
         };
@@ -191,7 +196,12 @@ impl Pass {
 
     /// What no voter has, a joining node must not bring back (P08). Only while this pass fills it: by another pass's token it may have
     /// been given the register since it was compared.
-    async fn forget(&self, swept: &Swept, register: &Register, held: &Holdings) -> Option<Vec<usize>> {
+    pub(super) async fn forget(
+        &self,
+        swept: &Swept,
+        register: &Register,
+        held: &Holdings,
+    ) -> Option<Vec<usize>> {
         let mut places = Vec::new();
         for (side, _) in swept.nodes.iter().zip(held).filter(|(_, held)| held.is_some()) {
             // It is not this pass that will let it vote.
@@ -207,14 +217,28 @@ impl Pass {
         Some(places)
     }
 
-    fn fence_of(&self, place: usize) -> Option<String> {
+    pub(super) fn fence_of(&self, place: usize) -> Option<String> {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
-    /// DBSIZE of each node that is being filled.
-    pub(super) async fn keys_on_joining(&self) -> Vec<u64> {
-        let joining = self.nodes().iter().filter(|node| node.seat() == Seat::Joining);
-        join_all(joining.map(keys_on)).await
+    /// How many keys fewer than the fullest voter the nodes have that are being filled.
+    pub(super) async fn keys_missing_on_joining(&self) -> u64 {
+        let nodes = self.nodes();
+        let keys = join_all(nodes.iter().map(keys_on)).await;
+        let held = || nodes.iter().zip(&keys).map(|(node, keys)| (node.seat(), *keys));
+        let full = held().filter(|(seat, _)| matches!(seat, Seat::Voter(_))).map(|(_, keys)| keys).max();
+        let joining = held().filter(|(seat, _)| *seat == Seat::Joining);
+        joining.map(|(_, keys)| full.unwrap_or_default().saturating_sub(keys)).sum()
+    }
+
+    /// Of each node whether it votes; none where it is away.
+    pub(super) fn seats(&self) -> Vec<Option<bool>> {
+        let votes = |node: &Arc<RemoteNode>| match node.seat() {
+            Seat::Voter(_) => Some(true),
+            Seat::Joining => Some(false),
+            Seat::Away(_) => None,
+        };
+        self.nodes().iter().map(votes).collect()
     }
 }
 
@@ -235,7 +259,7 @@ impl Swept {
 
     /// Equal histories on all nodes. A joining node must also have taken the newest settle and promised the highest ballot:
     /// what it promised before it lost its memory is gone.
-    fn is_identical(&self, held: &Holdings) -> bool {
+    pub(super) fn is_identical(&self, held: &Holdings) -> bool {
         let position = |held: &Option<Held>| held.map(|held| (held.version, held.digest));
         let equal = held.windows(2).all(|pair| position(&pair[0]) == position(&pair[1]));
         let newest = held.iter().flatten().map(|held| held.accepted).max().flatten();

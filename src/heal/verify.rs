@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Keys that a node looks at for one page, and registers compared at a time.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 const AT_ONCE: usize = 16;
 /// What is odd is looked at again after so long: it may have been a write under way.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -47,6 +47,9 @@ pub struct Finding {
     pub repaired: bool,
     /// What it means, where it was not mended.
     pub note: String,
+    /// The bytes that `register` shows: the register's id, of a stray the key.
+    #[serde(skip)]
+    pub id: Vec<u8>,
 }
 
 /// What was looked at, and what was found.
@@ -75,16 +78,26 @@ impl Healer {
         let pass = self.pass().await;
         let mut swept = pass.swept().await?;
         swept.nodes.retain(|side| !side.joining);
-        let mut verified = Verified { away: pass.away(), ..Verified::default() };
-        for (scanner, side) in swept.nodes.iter().enumerate() {
-            pass.verify_registers(&swept, scanner, side, repair, &mut verified, progress).await?;
-            pass.verify_keys(side, repair, &mut verified).await?;
-        }
-        Ok(verified)
+        pass.verify_all(&swept, repair, progress).await
     }
 }
 
 impl Pass {
+    /// Compares all values of these nodes, and looks up all their keys.
+    pub(super) async fn verify_all(
+        &self,
+        swept: &Swept,
+        repair: bool,
+        progress: &dyn Progress,
+    ) -> Result<Verified, Error> {
+        let mut verified = Verified { away: self.away(), ..Verified::default() };
+        for (scanner, side) in swept.nodes.iter().enumerate() {
+            self.verify_registers(swept, scanner, side, repair, &mut verified, progress).await?;
+            self.verify_keys(side, repair, &mut verified).await?;
+        }
+        Ok(verified)
+    }
+
     async fn verify_registers(
         &self,
         swept: &Swept,
@@ -129,8 +142,8 @@ impl Pass {
             fault = self.fault_of(swept, &register).await?;
         }
         let Some((fault, nodes)) = fault else { return Ok(None) };
-        let mut finding =
-            Finding { register: register.to_string(), fault, nodes, repaired: false, note: String::new() };
+        let (shown, id, note) = (register.to_string(), register.id().to_vec(), String::new());
+        let mut finding = Finding { register: shown, fault, nodes, repaired: false, note, id };
         if repair {
             let mended = match fault {
                 Fault::History => self.client.coordinator().mend(&register).await,
@@ -216,17 +229,22 @@ impl Pass {
             let _ = self.client.coordinator().rewrite(&self.register_of(&key)).await;
         }
         let repaired = repair && !self.is_stray(side, &key).await;
-        let note = if repaired { "" } else { "no record lists it: adopt it, or delete it on that node" };
+        let note = if repaired {
+            ""
+        } else {
+            "no record lists it: it was written there behind the protocol; `verify --adopt` makes it the store's own, or delete it on that node"
+        };
         Some(Finding {
             register: key.escape_ascii().to_string(),
             fault: Fault::Stray,
             nodes: vec![side.node.name().to_owned()],
             repaired,
             note: note.to_owned(),
+            id: key,
         })
     }
 
-    async fn is_stray(&self, side: &Side, key: &[u8]) -> bool {
+    pub(super) async fn is_stray(&self, side: &Side, key: &[u8]) -> bool {
         let (record, keys) = (self.register_of(key).record_key(), [key.to_vec()]);
         let call = ReadCall {
             record: &record,
@@ -239,7 +257,7 @@ impl Pass {
     }
 }
 
-fn scanned(value: Value) -> Result<(String, Vec<Vec<u8>>), crate::script::Malformed> {
+pub(super) fn scanned(value: Value) -> Result<(String, Vec<Vec<u8>>), crate::script::Malformed> {
     let mut items = fields(value)?;
     let next = text(items.next().unwrap_or(Value::Nil))?;
     let keys = fields(items.next().unwrap_or(Value::Nil))?.filter_map(|key| crate::script::bytes(key).ok());

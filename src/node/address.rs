@@ -39,8 +39,11 @@ fn with_tls(whom: impl IntoConnectionInfo, tls: &Tls) -> redis::RedisResult<Clie
 }
 
 pub(super) fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
+    // A password may stand where no URL has one: whatever is not surely a host is left out.
+    let rest = url.split_once("://");
+    match (rest, url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        (None, Some((_, host))) => format!("…@{host}"),
         _ => url.to_owned(),
     }
 }

@@ -142,6 +142,7 @@ fn session(opened: Opened) -> Session {
         fence: Arc::from(opened.look.fence.as_str()),
         epoch: opened.look.epoch,
         role: opened.look.role(),
+        adopting: opened.look.is_adopting(),
         node: Arc::from(opened.look.node.as_str()),
         cluster: Arc::from(opened.look.cluster.as_str()),
         run_id: Arc::from(opened.info.run_id.as_str()),

@@ -52,7 +52,7 @@ pub enum Refusal {
     },
     /// It holds keys that the cluster did not put there.
     #[error(
-        "it holds {keys} keys and no admission of ours, so nothing was changed; empty it, or adopt its data once `anarcho-heal adopt` is there"
+        "it holds {keys} keys and no admission of ours, so nothing was changed; empty it, or make it and empty servers a new cluster with `anarcho-heal adopt`"
     )]
     HoldsData {
         /// DBSIZE.
@@ -76,6 +76,16 @@ pub enum Refusal {
         /// As this client, or another node, says.
         expected: String,
     },
+    /// Its cluster keeps another contract of the scripts.
+    #[error(
+        "its cluster keeps contract {found} of the scripts and this program keeps contract {ours}, so nothing was changed; use a version of this program that keeps contract {found}"
+    )]
+    OtherContract {
+        /// The node's.
+        found: String,
+        /// This program's.
+        ours: String,
+    },
     /// An initialisation by another list, or with other scopes, began and did not finish.
     #[error(
         "it was taken for another, unfinished cluster of nodes {members}; connect once with that list and the same scopes, or FLUSHALL this node if that list was wrong"
@@ -84,6 +94,11 @@ pub enum Refusal {
         /// Node ids of that list.
         members: String,
     },
+    /// An adoption has begun and not finished.
+    #[error(
+        "its data is being adopted, and not all of it is on the other nodes yet; run `anarcho-heal adopt` again, it goes on where it stopped"
+    )]
+    Adopting,
     /// It is a node of ours without its data.
     #[error(
         "it lost its data (restarted empty, or was flushed), so it does not vote; run `anarcho-heal --once` to fill it from the others"

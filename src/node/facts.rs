@@ -5,7 +5,7 @@ use super::configuration::{Configuration, Member};
 use super::error::Refusal;
 use crate::command::Scopes;
 use crate::protocol::{Epoch, Role};
-use crate::script::{Malformed, fields, integer, text};
+use crate::script::{Malformed, contract, fields, integer, text};
 use redis::Value;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub struct Info {
     pub appends: bool,
     /// Bytes of memory that it uses.
     pub used_memory: u64,
+    /// Each database that has keys, and what INFO says of it, such as `keys=2,expires=0`.
+    pub databases: Vec<(i64, String)>,
 }
 
 impl Info {
@@ -30,6 +32,8 @@ impl Info {
     pub fn parse(info: &str) -> Info {
         let all: BTreeMap<&str, &str> =
             info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+        let database =
+            |(name, text): (&&str, &&str)| Some((name.strip_prefix("db")?.parse().ok()?, (*text).to_owned()));
         let field = |name: &str| all.get(name).copied().unwrap_or_default().to_owned();
         Info {
             run_id: field("run_id"),
@@ -39,6 +43,7 @@ impl Info {
             cluster_mode: field("cluster_enabled") == "1",
             appends: field("aof_enabled") == "1",
             used_memory: field("used_memory").parse().unwrap_or(0),
+            databases: all.iter().filter_map(database).collect(),
         }
     }
 
@@ -71,7 +76,7 @@ pub struct Look {
     pub node: String,
     /// The epoch of its admission.
     pub epoch: Epoch,
-    /// voter, joining, or claimed.
+    /// voter, joining, claimed, or adopting.
     pub role: String,
     /// The server's run id at its last admission.
     pub run_id: String,
@@ -91,6 +96,8 @@ pub struct Look {
     pub purge_age_ms: String,
     /// The generation that was decided last, as far as this node knows.
     pub decided: u64,
+    /// The number of the contract that its cluster keeps.
+    pub contract: String,
 }
 
 impl Look {
@@ -116,6 +123,7 @@ impl Look {
             flushed: integer(next()?)?,
             purge_age_ms: text(next()?)?,
             decided: integer(next()?)?,
+            contract: text(next()?)?,
         })
     }
 
@@ -133,6 +141,15 @@ impl Look {
         Terms { scopes: self.scopes.clone(), purge_age_ms: self.purge_age_ms.clone() }
     }
 
+    /// Refuses a node whose cluster keeps another contract: it tells no fence, and what is in its records may mean something else.
+    pub fn check_contract(&self) -> Result<(), Refusal> {
+        let ours = contract();
+        if self.contract.is_empty() || self.contract == ours {
+            return Ok(());
+        }
+        Err(Refusal::OtherContract { found: self.contract.clone(), ours: ours.to_owned() })
+    }
+
     /// Whether the server knows nothing of any cluster.
     pub fn is_unknown(&self) -> bool {
         self.cluster.is_empty()
@@ -141,6 +158,11 @@ impl Look {
     /// Whether an initialisation took the node and has not finished.
     pub fn is_claimed(&self) -> bool {
         self.role == "claimed"
+    }
+
+    /// Whether it was taken with data of its own, and not all of that is on the others yet.
+    pub fn is_adopting(&self) -> bool {
+        self.role == "adopting"
     }
 
     /// Voter or joining.

@@ -65,16 +65,16 @@ pub async fn form(
     initialise(surroundings, probes, &terms).await
 }
 
-fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
+pub(super) fn opened(probes: &[Probe]) -> impl Iterator<Item = (&Probe, &Opened)> {
     probes.iter().filter_map(|probe| Some((probe, probe.found.as_ref().ok()?)))
 }
 
-fn of_node(probe: &Probe, refusal: Refusal) -> ConnectError {
+pub(super) fn of_node(probe: &Probe, refusal: Refusal) -> ConnectError {
     ConnectError::Node { node: probe.name.clone(), refusal }
 }
 
 /// No server twice (P45), and no address that cannot be used.
-fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
+pub(super) fn check_list(probes: &[Probe]) -> Result<(), ConnectError> {
     if probes.is_empty() {
         return Err(ConnectError::List("the list of nodes is empty; name at least one, better three".into()));
     }
@@ -139,7 +139,8 @@ fn all_without_data(probes: &[Probe]) -> bool {
 
 /// Claimed nodes among started ones: the client that initialised them did not live to start them all.
 fn may_finish(probes: &[Probe], cluster: &Cluster) -> bool {
-    let is_ours = |(_, opened): (&Probe, &Opened)| opened.look.cluster == cluster.id;
+    let is_ours =
+        |(_, opened): (&Probe, &Opened)| opened.look.cluster == cluster.id && !opened.look.is_adopting();
     all_without_data(probes) && opened(probes).all(is_ours)
 }
 
@@ -200,7 +201,7 @@ pub fn member_id(run_id: &str) -> String {
     short_hash(&["node", run_id])
 }
 
-fn planned_cluster(probes: &[Probe], terms: &Terms) -> Cluster {
+pub(super) fn planned_cluster(probes: &[Probe], terms: &Terms) -> Cluster {
     let mut members: Vec<String> = opened(probes).map(|(_, opened)| member_id(&opened.info.run_id)).collect();
     members.sort();
     let mut parts = vec!["cluster"];

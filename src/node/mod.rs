@@ -5,6 +5,7 @@
 
 mod address;
 mod admission;
+mod adoption;
 mod attend;
 mod calls;
 mod configuration;
@@ -14,6 +15,7 @@ mod formation;
 mod kill;
 mod latency;
 mod listener;
+mod pinned;
 mod remote;
 mod seating;
 mod seats;
@@ -22,12 +24,14 @@ mod supervisor;
 
 pub use address::{address_of, client_at};
 pub use admission::{Cluster, Terms, admit_call};
+pub use adoption::{Source, find_source, take};
 pub use configuration::{Configuration, Member};
 pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
 pub use formation::{Probe, form, member_id, probe_all};
 pub use latency::Latency;
 pub use listener::{Hear, Heard, Listeners, Listening, Topic, Watching};
+pub use pinned::Pinned;
 pub use remote::RemoteNode;
 pub use seating::seat;
 pub use seats::Seats;

@@ -36,6 +36,8 @@ pub struct Session {
     pub epoch: Epoch,
     /// Whether they count.
     pub role: Role,
+    /// Whether its data is being adopted.
+    pub adopting: bool,
     /// The node's id.
     pub node: Arc<str>,
     /// The cluster's id.
@@ -98,6 +100,7 @@ pub async fn look_at(connection: Connection, config: &Config) -> Result<Opened, 
     let reply = ask(&connection, &admit_cmd(&["look"])).await?;
     let after = config.surroundings.now_us();
     let look = Look::parse(reply).map_err(|error| Refusal::Unreachable(error.to_string()))?;
+    look.check_contract()?;
     let offset_ms = certain_offset_ms(look.now_us, before, after);
     let limit_ms = u64::try_from(config.max_clock_offset.as_millis()).unwrap_or(u64::MAX);
     if offset_ms.unsigned_abs() > limit_ms {

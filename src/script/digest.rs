@@ -141,6 +141,13 @@ pub fn clean_call(fence: &str, register: &[u8], marked: &str) -> Cmd {
     dirty_set_call("clean", fence, register, marked)
 }
 
+/// The `EVALSHA` that remembers on a node how the last sweep ended.
+pub fn swept_call(fence: &str, text: &str) -> Cmd {
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(&script(Name::Admit).sha).arg(0).arg("swept").arg(fence).arg(text);
+    cmd
+}
+
 fn dirty_set_call(what: &str, fence: &str, register: &[u8], mark: &str) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
     cmd.arg(&script(Name::Admit).sha).arg(0).arg(what).arg(fence).arg(register).arg(mark);

@@ -4,19 +4,23 @@
 //! coordinator in every language pastes by that one rule, so all of them share one SHA-1 and one cached copy per node.
 //! `lua/README.md` is the contract.
 
+mod adopt;
 mod answer;
 mod call;
+mod copy;
 mod digest;
 mod parse;
 mod purge;
 mod state;
 mod summary;
 
+pub use adopt::{AdoptCall, AdoptReply, drop_call, parse_dropped};
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
+pub use copy::{Copies, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
 pub use digest::{
     DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
-    forget_call, mark_call, parse_count, parse_dirty,
+    forget_call, mark_call, parse_count, parse_dirty, swept_call,
 };
 pub use parse::{Malformed, bytes, fields, integer, text};
 pub use purge::{
@@ -29,10 +33,11 @@ pub use summary::{Compared, Mark, PARTS, Sums, marks_call, parse_marks, parse_su
 use include_dir::{Dir, include_dir};
 use std::sync::OnceLock;
 
-static LUA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua");
+/// The fragments alone: beside the scripts there are test vectors, which nobody needs at run time.
+static LIB: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua/lib");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 8] = [
+pub const NAMES: [Name; 10] = [
     Name::Apply,
     Name::Read,
     Name::Settle,
@@ -41,6 +46,8 @@ pub const NAMES: [Name; 8] = [
     Name::Digest,
     Name::Admit,
     Name::Purge,
+    Name::Copy,
+    Name::Adopt,
 ];
 
 /// One of the scripts in `lua/`.
@@ -62,6 +69,10 @@ pub enum Name {
     Admit,
     /// The end of tombstones.
     Purge,
+    /// Many registers at a time, for a node that is being filled.
+    Copy,
+    /// Keys that were there before.
+    Adopt,
 }
 
 impl Name {
@@ -76,6 +87,24 @@ impl Name {
             Name::Digest => "digest",
             Name::Admit => "admit",
             Name::Purge => "purge",
+            Name::Copy => "copy",
+            Name::Adopt => "adopt",
+        }
+    }
+
+    /// The file's own text.
+    fn body(self) -> &'static str {
+        match self {
+            Name::Apply => include_str!("../../lua/apply.lua"),
+            Name::Read => include_str!("../../lua/read.lua"),
+            Name::Settle => include_str!("../../lua/settle.lua"),
+            Name::Snapshot => include_str!("../../lua/snapshot.lua"),
+            Name::Stage => include_str!("../../lua/stage.lua"),
+            Name::Digest => include_str!("../../lua/digest.lua"),
+            Name::Admit => include_str!("../../lua/admit.lua"),
+            Name::Purge => include_str!("../../lua/purge.lua"),
+            Name::Copy => include_str!("../../lua/copy.lua"),
+            Name::Adopt => include_str!("../../lua/adopt.lua"),
         }
     }
 }
@@ -95,16 +124,25 @@ pub fn script(name: Name) -> &'static Script {
     &SCRIPTS.get_or_init(|| NAMES.iter().map(|name| paste(*name)).collect())[name as usize]
 }
 
-fn file(path: &str) -> &'static str {
-    LUA.get_file(path).and_then(|file| file.contents_utf8()).unwrap_or_default()
+/// The number of the contract that these scripts keep, as `admit look` tells a node's.
+pub fn contract() -> &'static str {
+    static CONTRACT: OnceLock<&'static str> = OnceLock::new();
+    CONTRACT.get_or_init(|| {
+        let line = fragment("contract").lines().find_map(|line| line.strip_prefix("local contract = '"));
+        line.map(|rest| rest.trim_end_matches('\'')).unwrap_or_default()
+    })
+}
+
+fn fragment(name: &str) -> &'static str {
+    LIB.get_file(format!("{name}.lua")).and_then(|file| file.contents_utf8()).unwrap_or_default()
 }
 
 fn paste(name: Name) -> Script {
-    let body = file(&format!("{}.lua", name.as_str()));
+    let body = name.body();
     let uses = body.lines().find_map(|line| line.strip_prefix("-- USES")).unwrap_or_default();
     let mut source = String::new();
-    for fragment in uses.split_whitespace() {
-        source.push_str(file(&format!("lib/{fragment}.lua")));
+    for name in uses.split_whitespace() {
+        source.push_str(fragment(name));
     }
     source.push_str(body);
     let sha = sha1_smol::Sha1::from(source.as_bytes()).hexdigest();
@@ -130,5 +168,6 @@ mod tests {
             assert_eq!(script.sha.len(), 40);
         }
         assert!(script(Name::Apply).source.starts_with("-- fence: "));
+        assert_eq!(contract(), "1");
     }
 }

@@ -67,8 +67,16 @@ fn call(ticket: &Ticket<'_>, records: &[Vec<u8>], what: &str) -> Cmd {
     cmd
 }
 
-/// The next cursor, and the verdict on each register of a page.
-pub type PurgePage = (Option<String>, Vec<(Vec<u8>, Verdict)>);
+/// One page of a node's records.
+#[derive(Clone, Debug)]
+pub struct PurgePage {
+    /// The cursor of the next page; none after the last.
+    pub next: Option<String>,
+    /// The verdict on each register.
+    pub rows: Vec<(Vec<u8>, Verdict)>,
+    /// How many of the page's records have no value, the young ones too.
+    pub tombstones: u64,
+}
 
 /// Reads a page.
 pub fn purge_page(value: Value) -> Result<PurgePage, Malformed> {
@@ -79,7 +87,8 @@ pub fn purge_page(value: Value) -> Result<PurgePage, Malformed> {
     }
     let cursor = text(next(&mut items)?)?;
     let rows = fields(next(&mut items)?)?.map(row).collect::<Result<_, _>>()?;
-    Ok(((cursor != "0").then_some(cursor), rows))
+    let tombstones = integer(next(&mut items)?)?;
+    Ok(PurgePage { next: (cursor != "0").then_some(cursor), rows, tombstones })
 }
 
 fn row(value: Value) -> Result<(Vec<u8>, Verdict), Malformed> {

@@ -98,6 +98,10 @@ impl Client {
         self.clock.borrow_mut().observe(ballot);
     }
 
+    pub fn next_ballot(&self) -> Ballot {
+        self.clock.borrow_mut().next(1_000 * self.now())
+    }
+
     /// Commits a command as one op.
     pub async fn decide(self: &Rc<Self>, command: Command, keep: bool) -> Result<Committed, Abandoned> {
         self.sequence.set(self.sequence.get() + 1);
@@ -123,7 +127,7 @@ impl Client {
         if !Self::can_decide(&voters) {
             voters.together.clear();
         }
-        let ballot = self.clock.borrow_mut().next(1_000 * self.now());
+        let ballot = self.next_ballot();
         let kind = if journey.command.is_read() { Kind::SlowRead } else { Kind::Mutation };
         let round = WriteRound::new(kind, ballot, Quorum::of(voters.members.len()), journey.keep);
         let mail = Mailbox::new();

@@ -7,6 +7,7 @@ pub enum Topic {
     Purge,
     Expiry,
     Members,
+    Recovery,
 }
 
 /// What is done wrong.
@@ -55,6 +56,10 @@ pub enum Control {
     OldMajority,
     /// A node that moved to a newer configuration still answers calls of an older one.
     OlderCalls,
+    /// A recovery takes a node that is not there for one that holds nothing.
+    RecoversFromSome,
+    /// A recovery that goes by the length of a history, whatever was settled.
+    RecoversByVersion,
 }
 
 impl Control {

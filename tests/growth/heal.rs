@@ -59,6 +59,9 @@ impl Client {
             // It does not answer for one moment, and does again before the pass is over.
             self.seats.borrow_mut()[joiner.node] = Seat::Away;
         }
+        if world.control == Control::Sound && world.percent(50) {
+            self.copy_in_bulk(&joiners).await;
+        }
         let swept = self.sweep().await?;
         if world.control != Control::CountsAwayAsFilled {
             joiners.retain(|joiner| swept.contains(&joiner.node));
@@ -262,7 +265,43 @@ impl Client {
         Some(())
     }
 
-    async fn promote(self: &Rc<Self>, joiner: &Joiner, epoch: Epoch) -> bool {
+    /// What one voter holds goes to the joining nodes as it is, before anything is compared; nobody waits for a copy that is late.
+    async fn copy_in_bulk(self: &Rc<Self>, joiners: &[Joiner]) -> Option<()> {
+        let voters: Vec<usize> = {
+            let seats = self.seats.borrow();
+            (0..seats.len()).filter(|node| voting(&seats[*node]).is_some()).collect()
+        };
+        let source = *voters.get(self.world.below(voters.len().max(1) as u64) as usize)?;
+        let (session, register) = (self.session(source, None)?, self.register);
+        let work = move |server: &mut Server, _: u64| server.durable.of(register).record.clone();
+        let record = self.world.call(source, session, DEADLINE, false, work).await.ok()??;
+        for joiner in joiners {
+            let Some(mut session) = self.session(joiner.node, None) else { continue };
+            session.fence = joiner.fence;
+            let (world, copied, node) = (Rc::clone(&self.world), record.clone(), joiner.node);
+            let giving = async move {
+                let work = move |server: &mut Server, _: u64| {
+                    let joins = server.durable.admin.is_some_and(|admin| admin.role == Role::Joining);
+                    let held = &mut server.durable.of(register).record;
+                    let newer = held.as_ref().is_some_and(|held| {
+                        held.promised > copied.promised || held.accepted > copied.accepted
+                    });
+                    if joins && !newer {
+                        *held = Some(copied);
+                    }
+                };
+                let _ = world.call(node, session, DEADLINE, false, work).await;
+            };
+            if self.world.percent(50) {
+                self.world.sim.spawn(giving);
+            } else {
+                giving.await;
+            }
+        }
+        Some(())
+    }
+
+    pub async fn promote(self: &Rc<Self>, joiner: &Joiner, epoch: Epoch) -> bool {
         if self.stops() {
             return false;
         }

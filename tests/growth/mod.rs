@@ -21,6 +21,10 @@
 //! * **A pass leaves alone what votes by the time it comes to it.** A slow pass that listed A as joining would demote it after
 //!   another pass promoted it; if a third node has restarted since, fewer than M are left to vote, though nothing was lost.
 //!
+//! *Copies in bulk.* Before the sweep, a joining node takes the record of one voter as it is, also late; the sweep compares and mends as
+//! ever. What the node held before or was given since is not replaced by what is older in promise or settle. No schedule needs that
+//! last rule: by then M voters hold what the sweep settled, and the clone's own answers never counted. It spares a second repair.
+//!
 //! # Purge
 //!
 //! D is the purge age: more than twice the longest time that any client tries an op, plus four times the largest clock offset.
@@ -101,6 +105,20 @@
 //! A new member that is not filled counts as one that forgot. With one more that forgets, fewer than M may be left to vote: nothing is
 //! lost, and nothing is decided until an operator steps in. The searches count those schedules.
 //!
+//! # Recovery
+//!
+//! All servers end at once. What they come back with is all that they answered, but for one that may come back empty; nobody can prove
+//! that, so fewer than M vote, and healers that overlap, stop anywhere and stand still decide the register from what all N hold.
+//!
+//! * **All N, or nothing** (`RecoversFromSome`): what M nodes settled may be on one of those that are there, and on one that is not.
+//! * **What was settled outranks what is longer** (`RecoversByVersion`), as in any round.
+//! * **Only under the tokens of the pass**: otherwise a pass may read what all hold and stand still; another one ends, nodes vote, and a write
+//!   is settled; the first one settles what it read, under a ballot above the write's where its clock is ahead. That is an argument: 60,000
+//!   schedules without the tokens did not come to it.
+//!
+//! A node with *older* data is left out: what it settled last may outrank what W1 committed later, and such an op is lost, as
+//! `src/heal/recover.rs` says.
+//!
 //! # Bounds
 //!
 //! Schedules of the sound rules without a violation, from seed 1. Membership has 3 or 4 members of 4 servers, and 3 to 5 of 5.
@@ -110,6 +128,7 @@
 //! | fences | 60,000 | 20,000 | |
 //! | purge | 100,000, and 1,005,155, which an earlier rule failed | 8,000 | 60,308 records purged with 3 nodes |
 //! | expiry | 60,000 | | |
+//! | recovery | 10,000 | | one outage each |
 //! | membership | 120,000 | 60,000 | 48,495 and 27,519 changes; 812 and 20 schedules left without a majority |
 //!
 //! # Controls
@@ -123,11 +142,12 @@
 //! | purge | PurgeByDeadlinesAlone 48,989, PurgeByMajority 473, PurgeWithoutAge 6,734, AwayVotes 473, FencesTheAway 13,719, KeepsPurged 1,765, DeadlineStandsStill 17 |
 //! | expiry | OwnClocks 20, RelativeTtl 1, NoExpiringAnswer 2, DueByMajority 14,647 |
 //! | membership | VotesUnfilled 2,452, FilledBefore 40, OldMajority 5 (3 or 4 members); ChangesUnswept 530, TwoAtOnce 1,264, OlderCalls 5,750 (4 or 5) |
+//! | recovery | RecoversFromSome 1,038, RecoversByVersion 198 |
 //! | deltas | BaseNotCompared 1, ForgetsDeletions 17 |
 //!
 //! # Not modelled
 //!
-//! Fewer than three members; several data registers; a cluster of which more than N-M nodes forget; batches and replies too long to
+//! Fewer than three members; several data registers; a cluster of which more than N-M nodes forget anything that they answered; batches and replies too long to
 //! remember; membership together with purge, expiry or deletion.
 
 mod admission;
@@ -144,6 +164,7 @@ mod mend;
 mod node;
 mod purge;
 mod reads;
+mod recover;
 mod run;
 mod sessions;
 mod sim;

@@ -102,7 +102,20 @@ fn start_faults(world: &Rc<World>, unfinished: &Rc<Cell<u64>>) {
         let (wait, healer) = (world.below(longest), Client::new(world, 20 + index));
         spawn(world, unfinished, async move {
             healer.world.sim.sleep(wait).await;
-            healer.heal().await;
+            if healer.world.weather.topic != Topic::Recovery {
+                healer.heal().await;
+                return;
+            }
+            for _ in 0..4 {
+                healer.heal_or_recover().await;
+            }
+        });
+    }
+    for _ in 0..weather.outages {
+        let (wait, chaos) = (world.below(800), Rc::clone(world));
+        spawn(world, unfinished, async move {
+            chaos.sim.sleep(wait).await;
+            chaos.outage().await;
         });
     }
     for index in 0..weather.changes {
@@ -250,7 +263,10 @@ impl Client {
     /// All is calm: the nodes that do not vote are brought back, and two reads tell what is left.
     async fn rest(self: &Rc<Self>) {
         for _ in 0..6 {
-            self.heal().await;
+            match self.world.weather.topic {
+                Topic::Recovery => self.heal_or_recover().await,
+                _ => drop(self.heal().await),
+            }
         }
         self.refresh((0..self.nodes()).collect()).await;
         self.world.sim.sleep(400).await;

@@ -48,6 +48,8 @@ pub struct Weather {
     /// How far clocks may be from the true time, to either side.
     pub offset: u64,
     pub refused: u64,
+    /// How often all servers end at once.
+    pub outages: u64,
 }
 
 impl Weather {
@@ -58,6 +60,7 @@ impl Weather {
             Topic::Purge => base.purge(rng),
             Topic::Expiry => base.expiry(rng),
             Topic::Members => base.members(rng),
+            Topic::Recovery => base.recovery(rng),
         }
     }
 
@@ -92,6 +95,7 @@ impl Weather {
             mends: 0,
             offset: 0,
             refused: rng.pick(&[0, 0, 5]),
+            outages: 0,
         }
     }
 
@@ -162,6 +166,21 @@ impl Weather {
             offset: rng.pick(&[0, 0, 100]),
             coordinators: 2,
             ops_each: 2 + rng.below(3),
+            ..self
+        }
+    }
+
+    fn recovery(self, rng: &mut Rng) -> Self {
+        Self {
+            outages: 1,
+            passes: 2 + rng.below(4),
+            // An outage leaves many ops open, and who judges the history tries all orders of them.
+            coordinators: 2,
+            patience: rng.pick(&[40, 120]),
+            pause: rng.pick(&[1, 60, 200]),
+            stage: rng.pick(&[1, 250]),
+            offset: rng.pick(&[0, 100, 300]),
+            ops_each: 2 + rng.below(2),
             ..self
         }
     }

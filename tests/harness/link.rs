@@ -24,8 +24,11 @@ pub struct Link {
     url: String,
     weather: watch::Sender<Weather>,
     counters: Arc<Counters>,
-    listener: AbortHandle,
+    _close: CloseOnDrop,
 }
+
+/// Ends the task that accepts connections.
+struct CloseOnDrop(AbortHandle);
 
 /// What happens to bytes in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,14 +88,20 @@ pub struct Traffic {
 impl Link {
     /// A link in front of `server`, on which everything passes.
     pub async fn before(server: &Server) -> Link {
+        let link = Link::to(server.port()).await;
+        Link { url: server.url_at(link.port), ..link }
+    }
+
+    /// A link in front of whatever listens on this port of 127.0.0.1, on which everything passes.
+    pub async fn to(target: u16) -> Link {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port for the link");
         let port = listener.local_addr().expect("the address of the link").port();
         let clear = Weather { flows: [Flow::Pass; 2], delay: Duration::ZERO, refuses: false, era: 0 };
         let (weather, sky) = watch::channel(clear);
         let counters = Arc::new(Counters::default());
-        let accepting = accept(listener, server.port(), sky, counters.clone());
-        let listener = tokio::spawn(accepting).abort_handle();
-        Link { port, url: server.url_at(port), weather, counters, listener }
+        let accepting = accept(listener, target, sky, counters.clone());
+        let close = CloseOnDrop(tokio::spawn(accepting).abort_handle());
+        Link { port, url: format!("redis://127.0.0.1:{port}/"), weather, counters, _close: close }
     }
 
     pub fn port(&self) -> u16 {
@@ -179,9 +188,9 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.listener.abort();
+        self.0.abort();
     }
 }
 

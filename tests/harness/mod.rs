@@ -28,6 +28,7 @@ pub use link::{Link, Traffic};
 pub use look::Snapshot;
 pub use nodes::Nodes;
 pub use port::Port;
+pub use process::Process;
 pub use server::Server;
 pub use setup::Setup;
 pub use version::Version;

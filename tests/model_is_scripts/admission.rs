@@ -5,10 +5,11 @@ use anarchoredis::script::Name;
 use crate::pair::Difference;
 use crate::sequence::{Sequence, evalsha, record, text};
 
-const CALLS: [&str; 17] = [
+const CALLS: [&str; 19] = [
     "look",
     "claim C N a,n R 72713a, 90000",
     "start C F",
+    "adopt C N a,n R F E 72713a, 90000",
     "readmit N S F R",
     "demote N F R G",
     "demote x F R G",
@@ -20,6 +21,7 @@ const CALLS: [&str; 17] = [
     "promote N P R F G",
     "forget G",
     "mark G x 7",
+    "swept G text",
     "clean G x 7",
     "clean G x 8",
     "nonsense G",
@@ -70,10 +72,35 @@ impl Sequence<'_> {
 
     /// An empty node becomes a voter, or a joining one.
     pub async fn join(&mut self, node: usize) -> Result<(), Difference> {
+        if self.rng.percent(15) {
+            self.admit_with(node, "adopt C N a,n R F E , 90000").await?;
+            for _ in 0..4 {
+                self.plain(node).await?;
+                self.adopt(node).await?;
+            }
+            return Ok(());
+        }
         if self.rng.percent(70) {
             self.admit_with(node, "claim C N a,n R").await?;
             return self.admit_with(node, "start C F").await;
         }
         self.admit_with(node, "move C N a,n H F S L").await
+    }
+
+    /// Keys that nobody listed, or that are gone or expire at another time; at times dropped.
+    pub async fn adopt(&mut self, node: usize) -> Result<(), Difference> {
+        let register = self.register();
+        let keys = [vec![record(register)], text(crate::sequence::REGISTERS[register].1)].concat();
+        let mut args = self.ticket(node);
+        if self.rng.percent(20) {
+            args.extend(text(&["drop"]));
+        } else {
+            let (ballot, op) = (self.ballot(4), format!("{:016x}-{:016x}", 4, self.rng.below(1_000)));
+            let anew = self.rng.pick(&["0", "0", "1"]);
+            args.extend(text(&["list", &ballot, &op, anew]));
+        }
+        let answer = self.tell(node, &evalsha(Name::Adopt, &keys, args)).await?;
+        self.count(format!("adopt {}", answer.item(0)));
+        Ok(())
     }
 }

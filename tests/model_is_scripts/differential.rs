@@ -8,7 +8,7 @@ use crate::sequence::{Seen, Sequence};
 use crate::server_model::Mistake;
 
 const CALLS_OF_A_SEQUENCE: u64 = 80;
-const CALLS: u64 = 6_000;
+const CALLS: u64 = 9_000;
 
 /// What must have been answered at least once on each version.
 const WORDS: &str = "ABSENT, ACK, AHEAD, CONFLICT, EXPIRED, EXPIRING, FENCED, LOST, NACK, NEEDS_STATE, PAGE, READ, \
@@ -17,7 +17,8 @@ const WORDS: &str = "ABSENT, ACK, AHEAD, CONFLICT, EXPIRED, EXPIRING, FENCED, LO
     SETTLED delta, SETTLED full, SETTLED staged, claim OK, start OK, readmit OK, demote OK, rejoin OK, \
     move OK, epoch OK, promote OK, forget OK, mark OK, clean OK, claim CLAIMED, claim NOT_EMPTY, \
     move CLAIMED, start OTHER, readmit OTHER, rejoin OTHER, epoch OTHER, promote OTHER, forget OTHER, \
-    nonsense OTHER, demote OTHER, purge GO, purge STAYS, purge NONE, drop PURGED, drop KEPT";
+    nonsense OTHER, demote OTHER, purge GO, purge STAYS, purge NONE, drop PURGED, drop KEPT, COPIES, COPIED, \
+    copies taken, copies COPIED, copies REFUSED, adopt OK, adopt LISTED, adopt SAME, adopt OTHER, adopt DROPPED";
 
 fn from_env(name: &str, default: u64) -> u64 {
     env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -35,10 +36,12 @@ async fn step(sequence: &mut Sequence<'_>) -> Result<(), Difference> {
         60..72 => sequence.copy(node).await,
         72..80 => sequence.made_up(node).await,
         80..86 => sequence.snapshot(node).await,
-        86..88 => sequence.stage(node).await,
+        86..87 => sequence.clones(node).await,
+        87..88 => sequence.stage(node).await,
         88..89 => sequence.page(node).await,
         89..91 => sequence.purge(node).await,
         91..94 => sequence.admit(node).await,
+        94..96 => sequence.adopt(node).await,
         _ => sequence.plain(node).await,
     }
 }

@@ -4,6 +4,7 @@
 use redis::Value;
 
 use crate::reply::Reply;
+use crate::server_model::unpacked;
 
 /// Errors that each version says in words of its own: what all of them begin with, and contain.
 const ONE_ERROR: [(&str, &str); 2] = [("err unknown", "command"), ("err wrong number", "of arg")];
@@ -49,6 +50,10 @@ fn script_answer(words: &[Vec<u8>], mut items: Vec<Value>) -> Vec<Value> {
         }
         "PAGE" if words[5] == b"marks" => items[2] = marks_in_order(words, &items[2]),
         "PAGE" => items[2] = in_order(items[2].clone(), 1),
+        "COPIES" => {
+            items[3] = copies_in_order(&items[3]);
+            items[4] = in_order(items[4].clone(), 1);
+        }
         "AHEAD" | "EXPIRED" => items[1] = Value::Nil,
         "NODE" => items[9] = Value::Nil,
         _ => {}
@@ -63,6 +68,25 @@ fn marks_in_order(words: &[Vec<u8>], page: &Value) -> Value {
     let mut marks: Vec<&[u8]> = packed.chunks(if words[8] == b"a" { 12 } else { 8 }).collect();
     marks.sort_unstable();
     Value::Array(vec![Value::BulkString(marks.concat())])
+}
+
+/// Copies as they are packed: of each register the fields, and of each key the elements, in no order of their own.
+fn copies_in_order(packed: &Value) -> Value {
+    let Value::BulkString(packed) = packed else { return packed.clone() };
+    let Some(copies) = unpacked(packed) else { return Value::Nil };
+    let copy = |copy| {
+        let Value::Array(mut parts) = copy else { return copy };
+        parts[1] = in_order(parts[1].clone(), 2);
+        let key = |key| {
+            let Value::Array(mut key) = key else { return key };
+            // As a state: its expiry is among the fields.
+            key.insert(2, Value::Nil);
+            state(Value::Array(key))
+        };
+        parts[2] = in_order(map(parts[2].clone(), key), 1);
+        Value::Array(parts)
+    };
+    in_order(map(copies, copy), 1)
 }
 
 /// The commands of an apply or a read: the words behind the last number of commands that fits.

@@ -102,6 +102,32 @@ impl Sequence<'_> {
         self.settle(node, register, args).await
     }
 
+    /// Registers in one call, by name or by a scan.
+    pub async fn clones(&mut self, node: usize) -> Result<(), Difference> {
+        let from = 1 - node;
+        let mut args = self.ticket(from);
+        let limit = self.rng.pick(&["1000000", "1000000", "100"]);
+        let named = self.rng.percent(50);
+        args.extend(text(&["out", limit]));
+        // In a scan the nodes would leave others for the limit.
+        if !named {
+            args[3] = b"1000000".to_vec();
+            args.extend(text(&["0", "1000"]));
+        }
+        let records = if named { vec![record(self.register()), record(self.register())] } else { Vec::new() };
+        let reply = self.tell(from, &evalsha(Name::Copy, &records, args)).await?;
+        if reply.item(0).to_string() != "COPIES" {
+            return Ok(());
+        }
+        let mut args = self.ticket(node);
+        args.extend(text(&["in"]));
+        args.push(reply.bytes(3));
+        let answer = self.tell(node, &evalsha(Name::Copy, &[], args)).await?;
+        let taken = answer.item(0).to_string() == "COPIED" && answer.text(1) != "0";
+        self.count(if taken { "copies taken".to_owned() } else { format!("copies {}", answer.item(0)) });
+        Ok(())
+    }
+
     /// A state that no history made: every form, and some that are wrong.
     pub async fn made_up(&mut self, node: usize) -> Result<(), Difference> {
         let register = self.register();

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use anarchoredis::script::{
-    ApplyReply, NAMES, Name, ReadReply, SettleReply, Slice, SnapshotReply, parse_purged, purge_page, script,
+    AdoptReply, ApplyReply, Copies, NAMES, Name, ReadReply, SettleReply, Slice, SnapshotReply, parse_copied,
+    parse_dropped, parse_purged, purge_page, script,
 };
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
@@ -84,7 +85,11 @@ fn is_understood(name: Name, answer: &Reply) -> bool {
         Name::Snapshot => SnapshotReply::parse(value).is_ok(),
         Name::Purge if answer.is("PAGE") => purge_page(value).is_ok(),
         Name::Purge => parse_purged(value).is_ok() || answer.is("FENCED") || answer.is("EXPIRED"),
-        Name::Stage | Name::Digest | Name::Admit => true,
+        Name::Copy if answer.is("COPIES") => Copies::parse(value).is_ok(),
+        Name::Copy if answer.is("COPIED") => parse_copied(value).is_ok(),
+        Name::Adopt if answer.is("DROPPED") => parse_dropped(value).is_ok(),
+        Name::Adopt => AdoptReply::parse(value).is_ok(),
+        Name::Copy | Name::Stage | Name::Digest | Name::Admit => true,
     }
 }
 
@@ -99,6 +104,8 @@ async fn answers(node: &Node, name: Name) -> Vec<Reply> {
         Name::Digest => lines(node, name, "", &["scan 0 10", "dirty 0 10", "of"]).await,
         Name::Admit => return answers_of_admit(node).await,
         Name::Purge => answers_of_purge(node).await,
+        Name::Copy => answers_of_copy(node).await,
+        Name::Adopt => answers_of_adopt(node).await,
     };
     let keys = [record("k"), b"k".to_vec()];
     for head in [format!("another {NEVER}"), format!("{FENCE} 1")] {
@@ -200,6 +207,29 @@ async fn answers_of_purge(node: &Node) -> Vec<Reply> {
     answers
 }
 
+async fn answers_of_copy(node: &Node) -> Vec<Reply> {
+    node.op("k", 1, "SET k v").await;
+    let copies = node.copies(&[]).await;
+    let mut answers = vec![node.take(&copies).await];
+    node.line("HSET anrcho_node role joining").await;
+    answers.extend([node.take(&copies).await, copies]);
+    answers
+}
+
+async fn answers_of_adopt(node: &Node) -> Vec<Reply> {
+    node.line("MSET k v stray w").await;
+    let list = |number| format!("list {} {} 0", ballot(number), op(number));
+    let mut answers = lines(node, Name::Adopt, "k k", &[&list(2)]).await;
+    node.line("HSET anrcho_node role adopting").await;
+    answers.extend(lines(node, Name::Adopt, "k k", &[&list(2), &list(2)]).await);
+    node.line("PEXPIRE k 100000").await;
+    answers.extend(lines(node, Name::Adopt, "k k", &[&list(1)]).await);
+    answers.extend(lines(node, Name::Adopt, "stray stray", &["drop"]).await);
+    node.line("CONFIG SET maxmemory 1").await;
+    answers.extend(lines(node, Name::Adopt, "k k", &[&list(3)]).await);
+    answers
+}
+
 /// A register that was deleted longer ago than the purge age.
 async fn tombstone(node: &Node) {
     node.op("k", 1, "SET k v").await;
@@ -241,7 +271,7 @@ async fn answers_of_admit(node: &Node) -> Vec<Reply> {
 }
 
 #[tokio::test]
-async fn a_node_caches_eight_scripts_however_many_calls_it_gets() {
+async fn a_node_caches_ten_scripts_however_many_calls_it_gets() {
     on_each_version(async |node| {
         for number in 1..=300 {
             let key = format!("k{number}");
@@ -255,7 +285,7 @@ async fn a_node_caches_eight_scripts_however_many_calls_it_gets() {
             node.snapshot(&key, &[], &format!("all {number}")).await;
         }
         let info = node.line("INFO memory").await;
-        assert!(info.contains("number_of_cached_scripts:8\r\n"), "{info}");
+        assert!(info.contains("number_of_cached_scripts:10\r\n"), "{info}");
     })
     .await;
 }

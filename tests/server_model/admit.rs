@@ -4,6 +4,7 @@ use super::fragments::{Call, Ended, as_text, error_of, give_up, number, or_empty
 use super::reply::{Reply, words};
 
 const NODE: &[u8] = b"anrcho_node";
+const CONTRACT: &[u8] = b"1";
 
 /// What `anrcho_node` and `anrcho_fence` say.
 struct Info {
@@ -16,12 +17,13 @@ struct Info {
     scopes: Vec<u8>,
     flushed: Vec<u8>,
     purge_age_ms: Vec<u8>,
+    contract: Vec<u8>,
     fence: Vec<u8>,
 }
 
 impl Info {
     fn load(call: &mut Call<'_, '_>) -> Ended<Info> {
-        let fields: [&[u8]; 9] = [
+        let fields: [&[u8]; 10] = [
             b"cluster",
             b"node",
             b"epoch",
@@ -31,23 +33,46 @@ impl Info {
             b"scopes",
             b"flushed",
             b"purge_age_ms",
+            b"contract",
         ];
         let info = call.session.call_strings(&[&[b"HMGET", NODE], &fields[..]].concat())?;
         let [cluster, node, epoch, role, run_id, members, scopes] =
             [0, 1, 2, 3, 4, 5, 6].map(|at| or_empty(&info[at]));
         let flushed = info[7].clone().unwrap_or_else(|| b"0".to_vec());
         let purge_age_ms = or_empty(&info[8]);
+        // A cluster of before there were numbers keeps the first contract.
+        let known = if cluster.is_empty() { Vec::new() } else { b"1".to_vec() };
+        let contract = if cluster.is_empty() { known } else { info[9].clone().unwrap_or(known) };
         let fence = or_empty(&call.session.call_string(&[b"GET", b"anrcho_fence"])?);
-        Ok(Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, fence })
+        Ok(Info {
+            cluster,
+            node,
+            epoch,
+            role,
+            run_id,
+            members,
+            scopes,
+            flushed,
+            purge_age_ms,
+            contract,
+            fence,
+        })
     }
 }
 
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     let what = call.arg(1)?;
-    let info = Info::load(&mut call)?;
+    let mut info = Info::load(&mut call)?;
+    if !info.contract.is_empty() && info.contract != CONTRACT {
+        if what != b"look" {
+            return Ok(other("contract", &info.contract));
+        }
+        info.fence.clear();
+    }
     match what {
         b"look" => look(&mut call, info),
         b"claim" => claim(&mut call, info),
+        b"adopt" => adopt(&mut call, info),
         b"start" => start(&mut call, &info),
         b"readmit" | b"demote" => after_restart(&mut call, &info, what),
         b"rejoin" => rejoin(&mut call, &info),
@@ -82,13 +107,14 @@ fn write_with_fence(call: &mut Call<'_, '_>, token: &[u8], fields: &[&[u8]]) -> 
 }
 
 fn look(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
-    let Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, fence } = info;
+    let Info { cluster, node, epoch, role, run_id, members, scopes, flushed, purge_age_ms, contract, fence } =
+        info;
     let (keys, now_us) = (call.session.store.len().to_string(), call.session.now_us.to_string());
     let decided = call.session.call_string(&[b"HGET", b"anrcho_config", b"generation"])?;
     let decided = decided.unwrap_or_else(|| b"0".to_vec());
     let who = words!["NODE", cluster, node, epoch, role, run_id, members, fence, keys, now_us];
     let Reply::Array(mut all) = who else { unreachable!("words are an array") };
-    all.extend([scopes, flushed, purge_age_ms, decided].map(Reply::bulk));
+    all.extend([scopes, flushed, purge_age_ms, decided, contract].map(Reply::bulk));
     Ok(Reply::Array(all))
 }
 
@@ -111,9 +137,28 @@ fn claim(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
     let [scopes, purge_age] = [5, 6].map(|at| call.args.get(at).copied().unwrap_or_default());
     write(
         call,
-        &[&who[..], &[b"epoch", b"1", b"role", b"claimed", b"scopes", scopes, b"purge_age_ms", purge_age]]
-            .concat(),
+        &[
+            &who[..],
+            &[b"epoch", b"1", b"role", b"claimed", b"scopes", scopes, b"purge_age_ms", purge_age],
+            &[b"contract", CONTRACT],
+        ]
+        .concat(),
     )
+}
+
+fn adopt(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
+    let (cluster, node) = (call.arg(2)?, call.arg(3)?);
+    if !info.cluster.is_empty() {
+        if info.cluster != cluster || info.node != node {
+            return Ok(words!["CLAIMED", info.cluster, info.members]);
+        }
+        must_be("role", &info.role, b"adopting")?;
+    }
+    let who = [b"cluster", cluster, b"node", node, b"members", call.arg(4)?, b"run_id", call.arg(5)?];
+    let when = [b"epoch", call.arg(7)?, b"role", b"adopting"];
+    let [scopes, purge_age] = [7, 8].map(|at| call.args.get(at).copied().unwrap_or_default());
+    let terms = [b"scopes".as_slice(), scopes, b"purge_age_ms", purge_age, b"contract", CONTRACT];
+    write_with_fence(call, call.arg(6)?, &[&who[..], &when[..], &terms].concat())
 }
 
 fn start(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
@@ -175,7 +220,7 @@ fn move_to(call: &mut Call<'_, '_>, info: Info) -> Ended<Reply> {
     let run_id = if votes_on { info.run_id.as_slice() } else { call.arg(7)? };
     let when = [b"epoch", call.arg(5)?, b"flushed", call.arg(8)?, b"role", role, b"run_id", run_id];
     let optional = |at: usize| call.args.get(at).copied().unwrap_or_default();
-    let scopes = [b"scopes".as_slice(), optional(8), b"purge_age_ms", optional(9)];
+    let scopes = [b"scopes".as_slice(), optional(8), b"purge_age_ms", optional(9), b"contract", CONTRACT];
     write_with_fence(call, call.arg(6)?, &[&who[..], &when[..], &scopes].concat())
 }
 
@@ -189,7 +234,9 @@ fn epoch(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
 
 fn promote(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
     must_be("node", &info.node, call.arg(2)?)?;
-    must_be("role", &info.role, b"joining")?;
+    if info.role != b"adopting" {
+        must_be("role", &info.role, b"joining")?;
+    }
     must_be("epoch", &info.epoch, call.arg(3)?)?;
     must_be("run_id", &info.run_id, call.arg(4)?)?;
     if call.args.get(5) != Some(&info.fence.as_slice()) {
@@ -209,6 +256,7 @@ fn bookkeeping(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Reply
             let reply = call.session.pcall(&[b"HSET", b"anrcho_dirty", call.arg(3)?, call.arg(4)?]);
             Ok(error_of(&reply).map_or(words!["OK"], |refused| words!["REFUSED", refused]))
         }
+        b"swept" => write(call, &[b"swept", call.arg(3)?]),
         b"clean" => {
             let marked = call.session.call_string(&[b"HGET", b"anrcho_dirty", call.arg(3)?])?;
             if marked.as_deref() == call.args.get(3).copied() {

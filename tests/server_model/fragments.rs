@@ -149,6 +149,21 @@ impl Session<'_> {
         }
         Ok((Some(elements), bytes))
     }
+
+    /// lib/value.lua
+    pub fn store_value(&mut self, key: &[u8], form: &str, elements: &[&[u8]]) -> Ended<()> {
+        let swapped: Vec<&[u8]> = elements.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect();
+        let (command, elements): (&[u8], _) = match form {
+            "string" => (b"SET", elements),
+            "list" => (b"RPUSH", elements),
+            "hash" => (b"HSET", elements),
+            "set" => (b"SADD", elements),
+            "zset" => (b"ZADD", swapped.as_slice()),
+            _ => return Ok(()),
+        };
+        self.call(&[&[command, key], elements].concat())?;
+        Ok(())
+    }
 }
 
 pub type Elements = Vec<Vec<u8>>;

@@ -14,8 +14,10 @@
 #![allow(dead_code)]
 
 mod admit;
+mod adopt;
 mod apply;
 mod commands;
+mod copy;
 mod digest;
 mod fragments;
 mod pack;
@@ -95,6 +97,11 @@ impl Server {
     }
 }
 
+/// What a script packed, with lists in place of Lua's tables.
+pub fn unpacked(bytes: &[u8]) -> Option<redis::Value> {
+    pack::unpack(bytes).map(Reply::into_value)
+}
+
 fn run(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
     let is = |name: &str| words[0].eq_ignore_ascii_case(name.as_bytes());
     if is("EVALSHA") || is("EVALSHA_RO") {
@@ -130,6 +137,8 @@ fn evaluate(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
         Name::Digest => digest::run,
         Name::Admit => admit::run,
         Name::Purge => purge::run,
+        Name::Copy => copy::run,
+        Name::Adopt => adopt::run,
     };
     match body(Call { session, keys, args }) {
         Ok(reply) | Err(End::Answer(reply)) => Ok(reply),

@@ -8,6 +8,7 @@ struct Held {
     version: Vec<u8>,
     digest: Vec<u8>,
     accepted: Vec<u8>,
+    is_tombstone: bool,
 }
 
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
@@ -21,14 +22,15 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     if what == b"scan" {
         (following, records) = call.page_of_records(call.arg(4)?, call.arg(5)?)?;
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut tombstones) = (Vec::new(), 0);
     for record in &records {
         let held = judge(&mut call, record)?;
+        tombstones += i64::from(held.is_tombstone);
         if what == b"of" || matches!(held.what, "GO" | "UNSETTLED") {
             rows.push(words![register_of(record), held.what, held.version, held.digest, held.accepted]);
         }
     }
-    Ok(words!["PAGE", following, rows])
+    Ok(words!["PAGE", following, rows, as_text(tombstones)])
 }
 
 fn drop_record(call: &mut Call<'_, '_>) -> Ended<Reply> {
@@ -47,12 +49,16 @@ fn judge(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Held> {
     let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"s", b"v", b"d", &entry])?;
     let (accepted, digest) = (or_empty(&head[1]), or_empty(&head[4]));
     let (settled, version) = (or_zero(&head[2]), or_zero(&head[3]));
+    let is_set = head[5].as_deref() == Some(b"0");
+    let value = match &head[0] {
+        None => Alive::Now,
+        Some(_) if is_set => Alive::Now,
+        Some(_) => alive(call, record)?,
+    };
     let what = match &head[0] {
         None => "NONE",
         Some(promised) => {
-            let stays =
-                head[5].as_deref() == Some(b"0") || !call.is_older_than_purge_age(call.time_of(promised))?;
-            if stays || is_alive(call, record)? {
+            if value != Alive::Not || !call.is_older_than_purge_age(call.time_of(promised))? {
                 "STAYS"
             } else if *promised != accepted || settled != version {
                 "UNSETTLED"
@@ -61,23 +67,34 @@ fn judge(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Held> {
             }
         }
     };
-    Ok(Held { what, version, digest, accepted })
+    Ok(Held { what, version, digest, accepted, is_tombstone: value != Alive::Now })
 }
 
-fn is_alive(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<bool> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alive {
+    Now,
+    Lately,
+    Not,
+}
+
+fn alive(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Alive> {
     let fields = call.session.fields(record)?;
     if fields.len() > 5_200 {
-        return Ok(true);
+        return Ok(Alive::Now);
     }
+    let mut answer = Alive::Not;
     for key in fields.iter().filter_map(|field| field.strip_prefix(b"k")) {
         let entry = [b"k", key].concat();
         let expiry = call.session.call_string(&[b"HGET", record, &entry])?;
         let expiry_ms = number(&or_zero(&expiry))?;
-        if expiry_ms == 0 || !call.is_older_than_purge_age(expiry_ms)? || call.session.exists(key) {
-            return Ok(true);
+        if expiry_ms == 0 || expiry_ms > call.session.now_ms() || call.session.exists(key) {
+            return Ok(Alive::Now);
+        }
+        if !call.is_older_than_purge_age(expiry_ms)? {
+            answer = Alive::Lately;
         }
     }
-    Ok(false)
+    Ok(answer)
 }
 
 impl Call<'_, '_> {

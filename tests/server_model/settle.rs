@@ -176,8 +176,14 @@ fn parse<'c>(call: &mut Call<'c, '_>, needs_state: Reply) -> Ended<State<'c>> {
             return give_up(words!["REFUSED", "ERR the arguments do not add up"]);
         };
         words.0 = rest;
-        if form == "staged" && !is_staged(call, elements)? {
-            return give_up(needs_state);
+        if form == "staged" {
+            let again = state.keys.iter().any(|key| key.form == "staged" && key.elements[0] == elements[0]);
+            if again || !elements[0].starts_with(b"anrcho_stage:") {
+                return give_up(words!["REFUSED", "ERR a stage that is none"]);
+            }
+            if !is_staged(call, elements)? {
+                return give_up(needs_state);
+            }
         }
         state.keys.push(Key { name, form, expiry, elements });
     }
@@ -238,20 +244,11 @@ fn drop_unlisted(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<()> {
 fn store(call: &mut Call<'_, '_>, record: &[u8], key: &Key<'_>) -> Ended<()> {
     let session = &mut *call.session;
     session.call(&[b"DEL", key.name])?;
-    let swapped: Vec<&[u8]> = key.elements.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect();
-    let (command, elements): (&[u8], _) = match key.form {
-        "string" => (b"SET", key.elements),
-        "list" => (b"RPUSH", key.elements),
-        "hash" => (b"HSET", key.elements),
-        "set" => (b"SADD", key.elements),
-        "zset" => (b"ZADD", swapped.as_slice()),
-        _ => (b"", [].as_slice()),
-    };
     if key.form == "staged" {
         session.call(&[b"RENAME", key.elements[0], key.name])?;
         session.call(&[b"PERSIST", key.name])?;
-    } else if !command.is_empty() {
-        session.call(&[&[command, key.name], elements].concat())?;
+    } else {
+        session.store_value(key.name, key.form, key.elements)?;
     }
     if key.form != "gone" && key.expiry != b"0" {
         session.call(&[b"PEXPIREAT", key.name, key.expiry])?;

@@ -1,6 +1,7 @@
 //! Mixed operations whose every reply is checked while they run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anarchoredis::{Client, Error, Outcome};
@@ -28,6 +29,7 @@ pub struct Mix {
     registers: Vec<Register>,
     pools: Vec<Pool>,
     pub tally: Tally,
+    ended: AtomicBool,
 }
 
 impl Mix {
@@ -42,12 +44,18 @@ impl Mix {
             registers: (0..REGISTERS).map(|_| Register::default()).collect(),
             pools: (0..POOLS).map(pool).collect(),
             tally: Tally::default(),
+            ended: AtomicBool::new(false),
         })
+    }
+
+    /// All tasks end after the operation that each is at.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     /// One task's work, until this many operations of all tasks have ended.
     pub async fn work(self: Arc<Mix>, client: Client, mut rng: Rng, operations: u64) {
-        while self.tally.operations() < operations {
+        while self.tally.operations() < operations && !self.ended.load(Ordering::Relaxed) {
             match rng.below(100) {
                 0..30 => self.increment(&client, some(&mut rng, COUNTERS)).await,
                 30..40 => self.read_counter(&client, some(&mut rng, COUNTERS)).await,

@@ -53,10 +53,12 @@ fn look(looks: &mut Pipeline, key: &str) {
 }
 
 /// The keys that nodes hold differently, each with what each node holds.
-pub async fn difference(servers: &[Server]) -> BTreeMap<String, Vec<Option<String>>> {
+pub async fn difference<S: std::borrow::Borrow<Server>>(
+    servers: &[S],
+) -> BTreeMap<String, Vec<Option<String>>> {
     let mut all = Vec::new();
     for server in servers {
-        all.push(contents(server).await);
+        all.push(contents(server.borrow()).await);
     }
     let keys: BTreeSet<String> = all.iter().flat_map(BTreeMap::keys).cloned().collect();
     let held = |key: String| {

@@ -8,12 +8,18 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 async fn connect(file: File) -> Result<Healer, String> {
     Healer::connect(file.nodes, Config::default()).await.map_err(|error| error.to_string())
 }
 
-fn answer<T: Serialize>(answer: &T, json: bool, show: impl Fn(&T), good: bool) -> Result<ExitCode, String> {
+pub fn answer<T: Serialize>(
+    answer: &T,
+    json: bool,
+    show: impl Fn(&T),
+    good: bool,
+) -> Result<ExitCode, String> {
     if json {
         println!("{}", serde_json::to_string(answer).map_err(|error| error.to_string())?);
     } else {
@@ -33,7 +39,7 @@ fn table(head: &[&str]) -> Table {
 fn role_cell(role: &str) -> Cell {
     let color = match role {
         "voter" => Color::Green,
-        "joining" => Color::Yellow,
+        "joining" | "adopting" => Color::Yellow,
         _ => Color::Red,
     };
     Cell::new(role).fg(color)
@@ -93,6 +99,31 @@ fn show_status(status: &Status) {
         "cluster {}, generation {}: {} of {} members vote, {} must: {verdict}",
         status.cluster, status.generation, status.voters, status.members, status.majority
     );
+    show_sweep(status);
+}
+
+fn show_sweep(status: &Status) {
+    let marked = match status.backlog {
+        0 => "backlog 0: no repair was dropped or failed that was not done again".to_owned(),
+        count => format!(
+            "backlog {count}: registers that a node is known to miss a write of; a healer brings them"
+        ),
+    };
+    println!("{marked}");
+    let Some(sweep) = status.last_sweep else {
+        return println!("no node remembers a sweep: run `anarcho-heal`, or `anarcho-heal --once`");
+    };
+    let ended = UNIX_EPOCH + Duration::from_millis(sweep.ended_ms);
+    let ago = SystemTime::now().duration_since(ended).unwrap_or_default();
+    println!(
+        "last sweep {} ago: {} registers, {} differed, {} repairs, {} failed; {}",
+        humantime::format_duration(Duration::from_secs(ago.as_secs())),
+        sweep.registers,
+        sweep.differing,
+        sweep.repaired,
+        sweep.failed,
+        if sweep.complete { "all nodes were identical" } else { "the nodes were not all identical yet" }
+    );
 }
 
 fn short(id: &str) -> String {
@@ -134,7 +165,7 @@ fn show_explanation(explained: &Explanation) {
 }
 
 /// Whether the values are the same everywhere.
-pub async fn verify(flags: &Flags, file: File, repair: bool) -> Result<ExitCode, String> {
+pub async fn verify(flags: &Flags, file: File, repair: bool, adopt: bool) -> Result<ExitCode, String> {
     let bar = Bar::new(std::io::stderr().is_terminal() && !flags.json);
     let settings = file.settings.clone();
     let mut healer = connect(file).await?;
@@ -143,7 +174,10 @@ pub async fn verify(flags: &Flags, file: File, repair: bool) -> Result<ExitCode,
     }
     let verified = healer.verify(repair && !flags.dry_run, &bar).await;
     bar.end();
-    let verified = verified.map_err(|error| error.to_string())?;
+    let mut verified = verified.map_err(|error| error.to_string())?;
+    if adopt && !flags.dry_run {
+        healer.adopt_strays(&mut verified).await.map_err(|error| error.to_string())?;
+    }
     let sound = verified.is_sound();
     answer(&verified, flags.json, show_verified, sound)
 }

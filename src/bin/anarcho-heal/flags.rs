@@ -58,10 +58,21 @@ pub enum Command {
         /// Put the value of a majority where another one is.
         #[arg(long)]
         repair: bool,
+        /// Make keys that were written to a node behind the protocol, and that no record lists, the store's own.
+        #[arg(long)]
+        adopt: bool,
     },
     /// After more nodes restarted at once than the loss of can be told: goes on with the newest that all nodes together hold. What was
     /// acknowledged just before may be lost. Needs all nodes; refused while a majority votes.
     Recover,
+    /// Makes one server that holds data and others that are empty a new cluster; all of them are named by --node. Whoever reads from that
+    /// server reads on; nobody may write to it meanwhile. With --dry-run it says what it would take over. Run again after an interruption,
+    /// it goes on where it stopped.
+    Adopt {
+        /// Keys that begin so are one register, as for `init`.
+        #[arg(long = "scope", value_name = "PREFIX")]
+        scopes: Vec<String>,
+    },
     /// Adds, removes or replaces a member while clients work. Run again after an interruption, it goes on where it stopped.
     Node {
         #[command(subcommand)]
@@ -128,7 +139,9 @@ impl Flags {
             Some(path) => {
                 let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
                 let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-                parse(&text).map_err(|error| wrong(&error))?
+                // The whole message would quote the line, and with it a password.
+                parse(&text)
+                    .map_err(|error| wrong(&anarchoredis::config::without_the_value(error.message())))?
             }
         };
         if !self.nodes.is_empty() {

@@ -1,5 +1,6 @@
 //! `anarcho-heal`: keeps all nodes identical and says what it did. Flags, logging and output; the work is in `anarchoredis::heal`.
 
+mod adoption;
 mod answers;
 mod flags;
 mod once;
@@ -29,7 +30,8 @@ async fn main() -> ExitCode {
         _ if flags.is_service() => service::run(&flags, file).await,
         Some(Command::Status) => answers::status(&flags, file).await,
         Some(Command::Explain { key }) => answers::explain(&flags, file, key).await,
-        Some(Command::Verify { repair }) => answers::verify(&flags, file, *repair).await,
+        Some(Command::Verify { repair, adopt }) => answers::verify(&flags, file, *repair, *adopt).await,
+        Some(Command::Adopt { scopes }) => adoption::run(&flags, file, scopes).await,
         Some(Command::Init { scopes }) => answers::init(file, scopes).await,
         Some(Command::Recover | Command::Node { .. }) | None => once::run(&flags, file).await,
     };

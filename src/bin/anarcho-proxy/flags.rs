@@ -94,7 +94,7 @@ impl Flags {
         let text = String::from_utf8(file(path)?).map_err(|_| format!("{} is not text", path.display()))?;
         let from_file: Flags = toml::from_str(&text).map_err(|error| {
             // The whole message would quote the line, and with it a password.
-            format!("{}: {}", path.display(), error.message())
+            format!("{}: {}", path.display(), anarchoredis::config::without_the_value(error.message()))
         })?;
         Ok(flags.or(from_file))
     }

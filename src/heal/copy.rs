@@ -1,0 +1,101 @@
+//! The bulk of a fill: small registers go from one voter to the nodes that are being filled, many in a call.
+//!
+//! What arrives is the clone of a record that a voter holds, with all that it promised and accepted. It decides nothing: the sweep that
+//! follows compares it with what a majority of voters holds, and mends what is not the newest. So nothing here needs to be complete.
+//! A clone counts only once its node votes, which is under an epoch that no answer from before the loss was given in; whoever asks a
+//! majority then finds, at the clone or at the voter, what it would have found at the voter alone. Searched in `tests/growth`.
+
+use super::side::{PATIENCE, Side};
+use super::sweep::{PAGE, Swept};
+use super::{Pass, Progress, Summary};
+use crate::error::Error;
+use crate::node::{Node, Seat};
+use crate::script::{Copies, Ticket, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
+use futures_util::future::join_all;
+
+/// Keys that the voter looks at for one call; half of them are records. The call must be short, since both nodes have others to serve.
+const LOOKED_AT: usize = PAGE / 4;
+/// Bytes of the values of one call, about.
+const BYTES: usize = 256 * 1024;
+
+impl Pass {
+    /// Gives the joining nodes of this pass what the most advanced voter holds.
+    pub(super) async fn copy_to_joining(
+        &self,
+        swept: &Swept,
+        summary: &mut Summary,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let voters = swept.nodes.iter().filter(|side| matches!(side.node.seat(), Seat::Voter(_)));
+        let Some(source) = voters.max_by_key(|side| (self.epoch_of(side), side.keys)) else { return Ok(()) };
+        let joining: Vec<&Side> =
+            swept.nodes.iter().filter(|side| side.joining && self.fence_of(side.place).is_some()).collect();
+        let mut looked_at = 0;
+        let mut pace = self.pace(source).await;
+        let mut page = self.next_copies(source, Some("0".to_owned())).await?;
+        while let Some(copies) = page {
+            pace.give_way(&source.node).await;
+            // The next page is read while this one is written.
+            let following = self.next_copies(source, copies.next.clone());
+            let (following, ()) = tokio::join!(following, self.give(source, &joining, &copies, summary));
+            looked_at += LOOKED_AT as u64 / 2;
+            progress.compared(looked_at.min(swept.about()), swept.about(), given_so_far(summary));
+            pace.spend(LOOKED_AT as u64, copies.packed.len() as u64).await;
+            page = following?;
+        }
+        progress.note(&format!(
+            "{} registers were copied in bulk; now all nodes are compared",
+            given_so_far(summary)
+        ));
+        Ok(())
+    }
+
+    fn epoch_of(&self, side: &Side) -> u64 {
+        side.node.session().map_or(0, |session| session.epoch.0)
+    }
+
+    async fn next_copies(&self, source: &Side, cursor: Option<String>) -> Result<Option<Copies>, Error> {
+        let Some(cursor) = cursor else { return Ok(None) };
+        let encode = |ticket: &Ticket<'_>| copy_scan_call(ticket, &cursor, LOOKED_AT, BYTES);
+        self.ask_patiently(source, &encode, Copies::parse).await.map(Some)
+    }
+
+    /// A page, and the rest of it call by call. What a node does not take the sweep gives it.
+    async fn give(&self, source: &Side, joining: &[&Side], page: &Copies, summary: &mut Summary) {
+        self.give_each(joining, page, summary).await;
+        let mut left = page.left.clone();
+        while !left.is_empty() && !self.is_stopped() {
+            let encode = |ticket: &Ticket<'_>| copy_of_call(ticket, &left, BYTES);
+            let Ok(more) = self.ask_patiently(source, &encode, Copies::parse).await else { return };
+            self.give_each(joining, &more, summary).await;
+            left = more.left;
+        }
+    }
+
+    async fn give_each(&self, joining: &[&Side], copies: &Copies, summary: &mut Summary) {
+        self.client.telemetry().moved.inc_by((copies.packed.len() * joining.len()) as u64);
+        let giving = joining.iter().map(|side| self.give_one(side, copies));
+        for (side, taken) in joining.iter().zip(join_all(giving).await) {
+            summary.repaired[side.place].registers += taken;
+        }
+    }
+
+    async fn give_one(&self, side: &Side, copies: &Copies) -> u64 {
+        // By the token under which this pass fills it: another pass may have let it vote since.
+        let Some(fence) = self.fence_of(side.place) else { return 0 };
+        let encode = |ticket: &Ticket<'_>| {
+            copy_in_call(&Ticket { fence: &fence, deadline_ms: ticket.deadline_ms }, &copies.packed)
+        };
+        let why = match side.node.send(&encode, PATIENCE).await.map(parse_copied) {
+            Ok(Ok(taken)) => return taken,
+            Ok(Err(refused)) => refused.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::debug!(node = side.node.name(), why, "did not take copies");
+        0
+    }
+}
+
+fn given_so_far(summary: &Summary) -> u64 {
+    summary.repaired.iter().map(|node| node.registers).sum()
+}
