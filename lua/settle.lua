@@ -64,7 +64,7 @@ local function is_score(text)
   return score - score == 0 or string.find(text, '^[-+]?[iI][nN][fF]')
 end
 local function can_be_stored(key)
-  if #key.expiry > 16 or not string.find(key.expiry, '^%d+$') or string.sub(key.name, 1, 7) == 'anrcho_' then return false end
+  if #key.expiry > 16 or not string.find(key.expiry, '^%d+$') or string.sub(key.name, 1, 7) == 'anrcho_' and key.name ~= 'anrcho_config' then return false end
   if key.form == 'zset' then
     for i = key.first + 1, at - 1, 2 do
       if not is_score(ARGV[i]) then return false end
