@@ -72,6 +72,15 @@ impl Healer {
         Err(too_many_changes())
     }
 
+    /// Brings the member of this id or address back, with whoever else does not vote: fills it from those that do, and lets it vote.
+    pub async fn rejoin(&self, whom: &str, progress: &dyn Progress) -> Result<Summary, Error> {
+        let pass = self.pass().await;
+        if pass.find(whom).is_none() {
+            return Err(pass.no_such_member(whom));
+        }
+        self.once(progress).await
+    }
+
     /// Puts the server at this URL in the place of the member of this id or address: removes the one, then adds the other.
     pub async fn replace(
         &self,

@@ -78,6 +78,11 @@ pub enum Command {
         #[command(subcommand)]
         change: Change,
     },
+    /// Brings a member back that does not vote: fills it from the others, and lets it vote. `--once`, and the daemon, do so for all of them.
+    Rejoin {
+        /// Its id (see `status`) or its address, host:port.
+        member: String,
+    },
     /// Starts a new cluster of the listed, empty nodes; clients do so as well at their first connect.
     Init {
         /// Keys that begin so are one register, such as `rq:`; '' makes the whole database one. Fixed for the cluster's life.

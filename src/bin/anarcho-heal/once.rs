@@ -62,6 +62,7 @@ pub async fn run(flags: &Flags, file: File) -> Result<ExitCode, String> {
         Some(Command::Node { .. }) if flags.dry_run => {
             return Err("a change of members cannot be tried: --dry-run goes with --once".into());
         }
+        Some(Command::Rejoin { member }) if !flags.dry_run => healer.rejoin(member, &bar).await,
         Some(Command::Node { change: Change::Add { url } }) => healer.add(url, &config, &bar).await,
         Some(Command::Node { change: Change::Remove { member } }) => healer.remove(member, &bar).await,
         Some(Command::Node { change: Change::Replace { member, url } }) => {
