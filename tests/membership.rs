@@ -178,6 +178,7 @@ async fn what_cannot_be_a_change_is_refused_and_changes_nothing() {
     let twin = format!("redis://localhost:{}", servers[1].port());
     let error = healer.add(&twin, &config, &Silent).await.expect_err("the same server by another name");
     assert!(error.to_string().contains("same server"), "{error}");
+    healer.rejoin("nobody", &Silent).await.expect_err("no such member");
     let error = healer.remove("nobody", &Silent).await.expect_err("no such member");
     assert!(error.to_string().contains("there is no member nobody"), "{error}");
     // One is dead: the two others must both vote, so neither can be removed.

@@ -33,7 +33,9 @@ async fn main() -> ExitCode {
         Some(Command::Verify { repair, adopt }) => answers::verify(&flags, file, *repair, *adopt).await,
         Some(Command::Adopt { scopes }) => adoption::run(&flags, file, scopes).await,
         Some(Command::Init { scopes }) => answers::init(file, scopes).await,
-        Some(Command::Recover | Command::Rejoin { .. } | Command::Node { .. }) | None => once::run(&flags, file).await,
+        Some(Command::Recover | Command::Rejoin { .. } | Command::Node { .. }) | None => {
+            once::run(&flags, file).await
+        }
     };
     match ended {
         Ok(code) => code,
