@@ -41,6 +41,7 @@ impl Pass {
             let (following, ()) = tokio::join!(following, self.give(source, &mut joining, &copies, summary));
             looked_at += LOOKED_AT as u64 / 2;
             progress.compared(looked_at.min(swept.about()), swept.about(), given_so_far(summary));
+            progress.moved(self.client.telemetry().moved.get());
             pace.spend(LOOKED_AT as u64, copies.packed.len() as u64).await;
             page = following?;
         }

@@ -36,6 +36,7 @@ impl Pass {
                 found.identical += seen - (found.differing - differed);
                 let repaired = summary.repaired.iter().map(|node| node.registers).sum();
                 progress.compared(found.seen, swept.about().max(found.seen), repaired);
+                progress.moved(self.client.telemetry().moved.get());
             }
         }
         Ok(())

@@ -6,6 +6,8 @@ use serde::Serialize;
 pub trait Progress: Send + Sync {
     /// So many registers were compared, of about so many; so many were repaired.
     fn compared(&self, seen: u64, about: u64, repaired: u64);
+    /// So many bytes of values went to nodes that lacked them, since the healer's client began.
+    fn moved(&self, _bytes: u64) {}
     /// Something that an operator wants to read.
     fn note(&self, line: &str);
 }

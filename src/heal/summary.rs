@@ -62,6 +62,7 @@ impl Pass {
             self.compare(swept, &names, found, summary).await?;
             let repaired = summary.repaired.iter().map(|node| node.registers).sum();
             progress.compared(found.seen, swept.about().max(found.seen), repaired);
+            progress.moved(self.client.telemetry().moved.get());
         }
         found.identical = found.seen.saturating_sub(found.differing);
         Ok(())

@@ -27,6 +27,17 @@ pub(super) fn evalsha(name: Name, ticket: &Ticket<'_>, record: &[u8], keys: &[Ve
     cmd
 }
 
+/// Starts an `EVALSHA` over any number of records, with the ticket and what is asked for.
+pub(super) fn evalsha_of(name: Name, ticket: &Ticket<'_>, records: &[Vec<u8>], what: &str) -> Cmd {
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(&script(name).sha).arg(records.len());
+    for record in records {
+        cmd.arg(record.as_slice());
+    }
+    cmd.arg(ticket.fence).arg(ticket.deadline_ms).arg(what);
+    cmd
+}
+
 fn append_commands(cmd: &mut Cmd, commands: &[Vec<Vec<u8>>]) {
     cmd.arg(commands.len());
     for command in commands {

@@ -1,8 +1,8 @@
 //! `copy`: many small registers at a time, from a node that votes to one that is being filled.
 
-use super::call::Ticket;
+use super::Name;
+use super::call::{Ticket, evalsha_of};
 use super::parse::{Malformed, bytes, fields, integer, next, text};
-use super::{Name, script};
 use redis::{Cmd, Value};
 
 /// Registers of one node, as the script packed them.
@@ -20,32 +20,22 @@ pub struct Copies {
 
 /// The `EVALSHA` for the registers of one page of a node's scan, up to about so many bytes.
 pub fn copy_scan_call(ticket: &Ticket<'_>, cursor: &str, count: usize, limit: usize) -> Cmd {
-    let mut cmd = call(ticket, &[], "out");
+    let mut cmd = evalsha_of(Name::Copy, ticket, &[], "out");
     cmd.arg(limit).arg(cursor).arg(count);
     cmd
 }
 
 /// The `EVALSHA` for these registers, up to about so many bytes.
 pub fn copy_of_call(ticket: &Ticket<'_>, records: &[Vec<u8>], limit: usize) -> Cmd {
-    let mut cmd = call(ticket, records, "out");
+    let mut cmd = evalsha_of(Name::Copy, ticket, records, "out");
     cmd.arg(limit);
     cmd
 }
 
 /// The `EVALSHA` that gives copies to a node that is being filled.
 pub fn copy_in_call(ticket: &Ticket<'_>, packed: &[u8]) -> Cmd {
-    let mut cmd = call(ticket, &[], "in");
+    let mut cmd = evalsha_of(Name::Copy, ticket, &[], "in");
     cmd.arg(packed);
-    cmd
-}
-
-fn call(ticket: &Ticket<'_>, records: &[Vec<u8>], what: &str) -> Cmd {
-    let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(&script(Name::Copy).sha).arg(records.len());
-    for record in records {
-        cmd.arg(record.as_slice());
-    }
-    cmd.arg(ticket.fence).arg(ticket.deadline_ms).arg(what);
     cmd
 }
 

@@ -1,8 +1,8 @@
 //! `purge`: which records are tombstones that may go, and their end.
 
-use super::call::Ticket;
+use super::Name;
+use super::call::{Ticket, evalsha_of};
 use super::parse::{Malformed, bytes, fields, integer, next, optional, text};
-use super::{Name, script};
 use crate::protocol::{Ballot, Digest, Position, Version};
 use redis::{Cmd, Value};
 
@@ -39,31 +39,21 @@ pub enum Purged {
 
 /// The `EVALSHA` for a page of the node's own tombstones.
 pub fn purge_scan_call(ticket: &Ticket<'_>, cursor: &str, count: usize) -> Cmd {
-    let mut cmd = call(ticket, &[], "scan");
+    let mut cmd = evalsha_of(Name::Purge, ticket, &[], "scan");
     cmd.arg(cursor).arg(count);
     cmd
 }
 
 /// The `EVALSHA` for the verdict on each of these records.
 pub fn purge_of_call(ticket: &Ticket<'_>, records: &[Vec<u8>]) -> Cmd {
-    call(ticket, records, "of")
+    evalsha_of(Name::Purge, ticket, records, "of")
 }
 
 /// The `EVALSHA` that drops this tombstone.
 pub fn purge_drop_call(ticket: &Ticket<'_>, record: &[u8], tombstone: &Tombstone) -> Cmd {
-    let mut cmd = call(ticket, &[record.to_vec()], "drop");
+    let mut cmd = evalsha_of(Name::Purge, ticket, &[record.to_vec()], "drop");
     let accepted = tombstone.accepted.map(|ballot| ballot.to_string()).unwrap_or_default();
     cmd.arg(tombstone.position.version.0).arg(tombstone.position.digest.to_string()).arg(accepted);
-    cmd
-}
-
-fn call(ticket: &Ticket<'_>, records: &[Vec<u8>], what: &str) -> Cmd {
-    let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(&script(Name::Purge).sha).arg(records.len());
-    for record in records {
-        cmd.arg(record.as_slice());
-    }
-    cmd.arg(ticket.fence).arg(ticket.deadline_ms).arg(what);
     cmd
 }
 

@@ -3,45 +3,51 @@
 use super::flags::{Change, Command, File, Flags};
 use anarchoredis::Config;
 use anarchoredis::heal::{Healer, Progress, Summary};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A bar on a terminal; notes as lines on standard error.
-pub struct Bar(ProgressBar);
+pub struct Bar {
+    bar: ProgressBar,
+    moved: AtomicU64,
+}
 
 impl Bar {
     /// None to be seen where nobody looks.
     pub fn new(shown: bool) -> Bar {
-        if !shown {
-            return Bar(ProgressBar::hidden());
-        }
-        let bar = ProgressBar::new(0);
+        let bar = if shown { ProgressBar::new(0) } else { ProgressBar::hidden() };
         if let Ok(style) =
             ProgressStyle::with_template("{wide_bar} {pos}/{len} registers, {per_sec}, {eta} left, {msg}")
         {
             bar.set_style(style);
         }
-        Bar(bar)
+        Bar { bar, moved: AtomicU64::new(0) }
     }
 }
 
 impl Bar {
     /// Takes it away.
     pub fn end(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
 impl Progress for Bar {
     fn compared(&self, seen: u64, about: u64, repaired: u64) {
-        self.0.set_length(about);
-        self.0.set_position(seen);
-        self.0.set_message(format!("{repaired} repaired"));
+        self.bar.set_length(about);
+        self.bar.set_position(seen);
+        let moved = HumanBytes(self.moved.load(Ordering::Relaxed));
+        self.bar.set_message(format!("{repaired} repaired, {moved} moved"));
+    }
+
+    fn moved(&self, bytes: u64) {
+        self.moved.store(bytes, Ordering::Relaxed);
     }
 
     fn note(&self, line: &str) {
-        self.0.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| eprintln!("{line}"));
     }
 }
 
