@@ -244,7 +244,10 @@ fn what_needs_no_node_is_answered_at_once() {
         ("ping hello", "local bulk-string('\"hello\"')"),
         ("ECHO x", "local bulk-string('\"x\"')"),
         ("SELECT 0", "local ok"),
-        ("SELECT 1", "ERR 'select' is refused: there is one database, 0; use a prefix of the keys instead"),
+        (
+            "SELECT 1",
+            "ERR 'select' is refused: DB index is out of range: there is one database, 0; use a prefix of the keys instead",
+        ),
     ]);
 }
 
