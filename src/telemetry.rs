@@ -246,6 +246,13 @@ impl Telemetry {
         family.get_or_create(&OfNode { node: node.to_owned() }).inc();
     }
 
+    /// So many registers were copied to a node at once.
+    pub fn copied(&self, node: &str, registers: u64) {
+        for family in [&self.requested, &self.done] {
+            family.get_or_create(&OfNode { node: node.to_owned() }).inc_by(registers);
+        }
+    }
+
     /// A sweep came to its end.
     pub fn swept(&self, compared: u64, differing: u64, failed: u64) {
         self.sweeps.inc();

@@ -87,7 +87,7 @@ async fn rounds_repairs_and_roles_are_counted_and_shown_over_http() {
     let text = client.metrics();
     let third = format!("node=\"{}\"", nodes[2].url().trim_start_matches("redis://").trim_end_matches('/'));
     assert!(sample(&text, "anarcho_repairs_done_total", &[&third]) >= 20.0, "{text}");
-    assert!(sample(&text, "anarcho_sweep_differing_total", &[]) >= 20.0);
+    assert!(sample(&text, "anarcho_sweep_compared_total", &[]) >= 20.0, "{text}");
     assert_eq!(sample(&text, "anarcho_repair_backlog", &[]), 0.0, "nothing is left at rest");
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

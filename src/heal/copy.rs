@@ -95,7 +95,10 @@ impl Pass {
             copy_in_call(&Ticket { fence: &fence, deadline_ms: ticket.deadline_ms }, &copies.packed)
         };
         let why = match side.node.send(&encode, PATIENCE).await.map(parse_copied) {
-            Ok(Ok(taken)) => return Some(taken),
+            Ok(Ok(taken)) => {
+                self.client.telemetry().copied(side.node.name(), taken);
+                return Some(taken);
+            }
             Ok(Err(refused)) => refused.to_string(),
             Err(error) => error.to_string(),
         };
