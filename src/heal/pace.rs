@@ -26,6 +26,9 @@ pub(super) struct Pace {
     /// How long a node takes to answer when this stream is not at work.
     quiet: Duration,
     pages: u32,
+    /// When the page under way began, and how long the last one took.
+    began: Instant,
+    worked: Duration,
 }
 
 impl Pace {
@@ -44,11 +47,13 @@ impl Pace {
 
     /// Of work that is on no node in particular.
     pub(super) fn of(settings: watch::Receiver<Settings>) -> Pace {
-        Pace { settings, paid: Instant::now(), quiet: Duration::ZERO, pages: 0 }
+        let now = Instant::now();
+        Pace { settings, paid: now, quiet: Duration::ZERO, pages: 0, began: now, worked: Duration::ZERO }
     }
 
     /// Waits until so much may have been spent.
     pub(super) async fn spend(&mut self, keys: u64, bytes: u64) {
+        self.worked = self.began.elapsed();
         let time = |amount: u64, per_second: u64| match per_second {
             0 => Duration::ZERO,
             limit => Duration::from_secs_f64(amount as f64 / limit as f64),
@@ -62,11 +67,19 @@ impl Pace {
         tokio::time::sleep_until(self.paid).await;
     }
 
-    /// Waits, within bounds, while the node takes longer to answer than it does at rest.
+    /// Rests between two pages as long as one takes, and longer, within bounds, while the node takes longer to answer than it does at rest.
     pub(super) async fn give_way(&mut self, node: &Arc<RemoteNode>) {
         let patience = self.settings.borrow().patience;
+        if patience > 0.0 {
+            tokio::time::sleep(self.worked.min(LONGEST_PAUSE)).await;
+            self.look_around(node, patience).await;
+        }
+        self.began = Instant::now();
+    }
+
+    async fn look_around(&mut self, node: &Arc<RemoteNode>, patience: f64) {
         self.pages = self.pages.wrapping_add(1);
-        if patience <= 0.0 || !self.pages.is_multiple_of(LOOK_EVERY) {
+        if !self.pages.is_multiple_of(LOOK_EVERY) {
             return;
         }
         let bearable = (self.quiet + NOISE).mul_f64(patience);

@@ -17,8 +17,8 @@ use redis::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-/// Keys that a node looks at for one page.
-pub(super) const PAGE: usize = 1_000;
+/// Keys that a node looks at for one page: few enough that its clients hardly notice the call, and enough that a sweep moves little.
+pub(super) const PAGE: usize = 600;
 /// Registers that are mended at a time.
 pub(super) const AT_ONCE: usize = 16;
 /// Registers that are compared at a time, where they are known by name.
