@@ -1,7 +1,7 @@
 //! What the library takes from the world: the time of day, random numbers and connections.
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisResult, Value};
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -57,6 +57,9 @@ pub enum Connection {
 pub trait Wire: Debug + Send + Sync {
     /// Sends one command. What the server refuses is an answer; an error is none.
     fn send<'a>(&'a self, cmd: &'a Cmd) -> Pending<'a, Value>;
+
+    /// Sends commands that the server runs with nothing in between, and gives their replies.
+    fn transaction<'a>(&'a self, pipeline: &'a Pipeline) -> Pending<'a, Value>;
 }
 
 impl Connection {
@@ -70,6 +73,22 @@ impl Connection {
                 connection.send_packed_command(cmd).await
             }
             Connection::Other(wire) => wire.send(cmd).await,
+        }
+    }
+}
+
+impl Connection {
+    /// Sends commands as `MULTI` and `EXEC` and gives the replies to them.
+    pub async fn transaction(&self, pipeline: &Pipeline) -> RedisResult<Value> {
+        match self {
+            Connection::Remote(connection, answer) => {
+                let mut connection = connection.clone();
+                connection.set_response_timeout(*answer);
+                // Behind the answers to MULTI and to what is queued.
+                let mut replies = connection.send_packed_commands(pipeline, pipeline.len() + 1, 1).await?;
+                Ok(replies.pop().unwrap_or(Value::Nil))
+            }
+            Connection::Other(wire) => wire.transaction(pipeline).await,
         }
     }
 }

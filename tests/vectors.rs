@@ -22,8 +22,9 @@ use harness::Version;
 use node::Node;
 
 /// The lists of cases in `tests/vectors/cases`, each of which becomes a file.
-pub const CASES: [&str; 11] = [
-    "admit", "adopt", "apply", "commands", "copy", "read", "repair", "scripts", "settle", "streams", "sweep",
+pub const CASES: [&str; 12] = [
+    "admit", "adopt", "apply", "bunch", "commands", "copy", "read", "repair", "scripts", "settle", "streams",
+    "sweep",
 ];
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 -- expiry: what the record says of a key (`k<key>`: ms, '0' none) against what the server holds.
--- load_record answers the named fields of the record and behind them the entry of each key: one call for all but huge batches.
-local function load_record(record, names)
-  local fixed = #names
-  for i = 2, math.min(#KEYS, 4000) do names[fixed + i - 1] = 'k' .. KEYS[i] end
-  local head = redis.call('HMGET', record, unpack(names))
-  for i = 4001, #KEYS do head[fixed + i - 1] = redis.call('HGET', record, 'k' .. KEYS[i]) end
+-- load_record answers the named fields of the record KEYS[first] and behind them the entry of each key up to KEYS[last]: one call for all but huge batches.
+local function load_record(first, last, names)
+  local fixed, within = #names - first, math.min(last, first + 3999)
+  for i = first + 1, within do names[fixed + i] = 'k' .. KEYS[i] end
+  local head = redis.call('HMGET', KEYS[first], unpack(names))
+  for i = within + 1, last do head[fixed + i] = redis.call('HGET', KEYS[first], 'k' .. KEYS[i]) end
   return head
 end
 -- give_up_on takes a key's entry (false: not in the register) and answers a reply to give up with, or nil and whether the key is due.

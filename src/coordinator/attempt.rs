@@ -130,11 +130,16 @@ impl Attempt {
             commands: &self.work.commands,
         };
         let left = self.deadline.saturating_duration_since(Instant::now());
+        let part = call.part().map(Arc::new);
         for index in self.view.indices() {
             if !voters.count(index) {
                 continue;
             }
-            let calling = self.view.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
+            let node = self.view.node(index);
+            let calling = match &part {
+                Some(part) => node.send_part(voters.epoch, part, left),
+                None => node.send_as(voters.epoch, &|ticket| call.encode(ticket), left),
+            };
             self.calls.push(Box::pin(async move { Event::Applied(index, calling.await) }));
         }
     }

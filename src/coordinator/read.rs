@@ -118,6 +118,7 @@ impl Coordinator {
         let call =
             ReadCall { record: &record, keys: &work.keys, at_ms: self.now_ms(), commands: &work.commands };
         let left = deadline.saturating_duration_since(Instant::now());
+        let part = call.part().map(Arc::new);
         let calls = Calls::new();
         let mut round = match level {
             Consistency::Linearizable => ReadRound::new(view.quorum),
@@ -125,7 +126,7 @@ impl Coordinator {
         };
         for index in view.indices() {
             if voters.count(index) {
-                let calling = view.node(index).send_as(voters.epoch, &|ticket| call.encode(ticket), left);
+                let calling = view.node(index).send_read(voters.epoch, &call, part.as_ref(), left);
                 calls.push(Box::pin(async move { (index, calling.await) }) as Pin<Box<_>>);
             } else {
                 // What this step says is said again with the first answer.

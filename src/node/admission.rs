@@ -2,13 +2,14 @@
 
 use super::configuration::Configuration;
 use super::error::Refusal;
+use super::outbox::Outbox;
 use super::session::{Opened, Session, admit_cmd, ask};
 use crate::command::Scopes;
 use crate::protocol::{Admission, Epoch, Facts, Fence};
 use crate::script::{fields, text};
 use crate::surroundings::{Connection, Surroundings};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The cluster that a client belongs to, known once its nodes have formed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,5 +151,7 @@ fn session(opened: Opened) -> Session {
         decided: opened.look.decided,
         offset_ms: opened.offset_ms,
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        outbox: Outbox::default(),
+        native_reads: AtomicBool::new(true),
     }
 }

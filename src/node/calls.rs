@@ -3,8 +3,9 @@
 use super::error::CallError;
 use super::remote::{MISSES, RemoteNode, State};
 use super::session::Session;
-use super::{Calling, Encode, Node, Seat};
+use super::{Calling, Encode, Node, Seat, outbox};
 use crate::protocol::{Epoch, Role};
+use crate::script::{Part, ReadCall};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,8 +29,7 @@ impl Node for Arc<RemoteNode> {
     }
 
     fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
-        let votes = |session: &Arc<Session>| session.role == Role::Voter && session.epoch == epoch;
-        match self.session().filter(votes).filter(|_| !self.is_stranger()) {
+        match self.voting_in(epoch) {
             Some(session) => self.send_over(session, encode, time_left),
             None => not_sent("it does not vote under the round's epoch".into()),
         }
@@ -47,6 +47,33 @@ impl Node for Arc<RemoteNode> {
         match self.session() {
             Some(session) => self.send_over(session, encode, time_left),
             None => not_sent(self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default()),
+        }
+    }
+
+    fn send_read(
+        &self,
+        epoch: Epoch,
+        call: &ReadCall<'_>,
+        part: Option<&Arc<Part>>,
+        time_left: Duration,
+    ) -> Calling {
+        let Some(session) = self.voting_in(epoch) else {
+            return not_sent("it does not vote under the round's epoch".into());
+        };
+        match part {
+            Some(part) => {
+                let is_native = self.speaks_resp2() && session.reads_natively();
+                let native = is_native.then(|| call.native()).flatten();
+                outbox::send(self, session, Arc::clone(part), time_left, native)
+            }
+            None => self.send_over(session, &|ticket| call.encode(ticket), time_left),
+        }
+    }
+
+    fn send_part(&self, epoch: Epoch, part: &Arc<Part>, time_left: Duration) -> Calling {
+        match self.voting_in(epoch) {
+            Some(session) => outbox::send(self, session, Arc::clone(part), time_left, None),
+            None => not_sent("it does not vote under the round's epoch".into()),
         }
     }
 
@@ -68,6 +95,14 @@ impl Node for Arc<RemoteNode> {
 
     fn usual_latency(&self) -> Duration {
         self.latency.usual()
+    }
+}
+
+impl RemoteNode {
+    /// Its connection, where it votes under this epoch.
+    fn voting_in(&self, epoch: Epoch) -> Option<Arc<Session>> {
+        let votes = |session: &Arc<Session>| session.role == Role::Voter && session.epoch == epoch;
+        self.session().filter(votes).filter(|_| !self.is_stranger())
     }
 }
 

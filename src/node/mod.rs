@@ -15,6 +15,7 @@ mod formation;
 mod kill;
 mod latency;
 mod listener;
+mod outbox;
 mod pinned;
 mod remote;
 mod seating;
@@ -38,10 +39,11 @@ pub use seats::Seats;
 pub use session::{Opened, Session};
 
 use crate::protocol::Epoch;
-use crate::script::Ticket;
+use crate::script::{Part, ReadCall, Ticket};
 use redis::{Cmd, Value};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A call under way. It owns all that it needs, so the round that made it may go.
@@ -79,6 +81,18 @@ pub trait Node: Send + Sync + 'static {
 
     /// As [`send`](Self::send), but only to a node of this generation, whether it votes or is being filled.
     fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling;
+
+    /// As [`send_as`](Self::send_as), for a read: without Lua where it is alone, and with others, as `part`, where it is not.
+    fn send_read(
+        &self,
+        epoch: Epoch,
+        call: &ReadCall<'_>,
+        part: Option<&Arc<Part>>,
+        time_left: Duration,
+    ) -> Calling;
+
+    /// As [`send_as`](Self::send_as), for an op that may travel with others: those that come while some are under way share a call.
+    fn send_part(&self, epoch: Epoch, part: &Arc<Part>, time_left: Duration) -> Calling;
 
     /// The node said FENCED: its admission changed, and must be learnt again before the next call.
     fn fenced(&self);

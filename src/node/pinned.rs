@@ -1,8 +1,8 @@
 //! A node under one admission: calls that name it, whatever the node's present one is.
 
-use super::{Calling, Encode, Node, Seat};
+use super::{CallError, Calling, Encode, Node, Seat};
 use crate::protocol::Epoch;
-use crate::script::Ticket;
+use crate::script::{Part, ReadCall, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,22 @@ impl Node for Pinned {
 
     fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
         self.node.send_as(epoch, &|ticket| encode(&under(&self.fence, ticket)), time_left)
+    }
+
+    fn send_read(
+        &self,
+        epoch: Epoch,
+        call: &ReadCall<'_>,
+        _part: Option<&Arc<Part>>,
+        time_left: Duration,
+    ) -> Calling {
+        self.send_as(epoch, &|ticket| call.encode(ticket), time_left)
+    }
+
+    /// What is decided without a vote does not travel with what is.
+    fn send_part(&self, _epoch: Epoch, _part: &Arc<Part>, _time_left: Duration) -> Calling {
+        let reason = "a pass runs no ops".to_owned();
+        Box::pin(std::future::ready(Err(CallError::NotSent(reason))))
     }
 
     fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling {

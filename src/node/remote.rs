@@ -7,8 +7,8 @@ use super::session::{Opened, Session, call_error, load_scripts, open};
 use super::{Calling, Encode, Latency, Seats, supervisor};
 use crate::config::Config;
 use crate::protocol::Epoch;
-use crate::script::Ticket;
-use redis::{Client, Cmd, ServerErrorKind, Value};
+use crate::script::{NativeRead, Ticket};
+use redis::{Client, Cmd, ProtocolVersion, ServerErrorKind, Value};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -199,6 +199,11 @@ impl RemoteNode {
         new_fence(&*self.config.surroundings, epoch)
     }
 
+    /// Scripts answer as RESP2 does, whatever the connection speaks; commands of their own do not.
+    pub(super) fn speaks_resp2(&self) -> bool {
+        self.client.get_connection_info().redis_settings().protocol() == ProtocolVersion::RESP2
+    }
+
     /// The cluster that this client takes the node for a part of.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
@@ -208,7 +213,7 @@ impl RemoteNode {
         Ticket { fence: &session.fence, deadline_ms: session.deadline_ms(self.now_us(), time_left) }
     }
 
-    fn now_us(&self) -> u64 {
+    pub(super) fn now_us(&self) -> u64 {
         self.config.surroundings.now_us()
     }
 
@@ -246,7 +251,7 @@ impl RemoteNode {
         Box::pin(Arc::clone(self).call(session, cmd))
     }
 
-    async fn call(self: Arc<Self>, session: Arc<Session>, cmd: Cmd) -> Result<Value, CallError> {
+    pub(super) async fn call(self: Arc<Self>, session: Arc<Session>, cmd: Cmd) -> Result<Value, CallError> {
         let began = Instant::now();
         let connection = &session.connection;
         let mut reply = connection.send(&cmd).await;
@@ -256,6 +261,35 @@ impl RemoteNode {
             load_scripts(connection).await.map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
             reply = connection.send(&cmd).await;
         }
+        self.note(&session, began, reply)
+    }
+
+    /// A read as a transaction. Where the server would not run one, as for a user who may not, the next reads go through the script.
+    pub(super) async fn read(
+        self: Arc<Self>,
+        session: Arc<Session>,
+        read: NativeRead,
+    ) -> Result<Value, CallError> {
+        let began = Instant::now();
+        let reply = session.connection.transaction(&read.pipeline).await;
+        let replies = self.note(&session, began, reply)?;
+        match read.answer(&session.fence, replies) {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => {
+                session.native_reads.store(false, Ordering::Relaxed);
+                tracing::debug!(node = %self.name, "runs no transactions: reads go through the script");
+                Err(CallError::NotSent("it runs no transactions".into()))
+            }
+            Err(malformed) => Err(CallError::Unknown(malformed.to_string())),
+        }
+    }
+
+    fn note(
+        &self,
+        session: &Session,
+        began: Instant,
+        reply: redis::RedisResult<Value>,
+    ) -> Result<Value, CallError> {
         match reply {
             Ok(value) => {
                 self.latency.record(began.elapsed());
@@ -264,7 +298,7 @@ impl RemoteNode {
             }
             Err(error) => {
                 if error.is_connection_dropped() || error.is_unrecoverable_error() {
-                    self.broken(&session, &error.to_string());
+                    self.broken(session, &error.to_string());
                 }
                 Err(call_error(&error))
             }

@@ -3,12 +3,14 @@
 use super::configuration::Configuration;
 use super::error::{CallError, Refusal};
 use super::facts::{Info, Look};
+use super::outbox::Outbox;
 use crate::config::Config;
 use crate::protocol::{Epoch, Role};
 use crate::script::{self, Name};
 use crate::surroundings::{Connection, Patience};
 use redis::{Client, Cmd, RedisError, Value};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A connection that is open, has the scripts, and whose server was looked at. Not yet admitted.
@@ -27,7 +29,7 @@ pub struct Opened {
 }
 
 /// An admitted connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Session {
     pub(super) connection: Connection,
     /// The token that every call names.
@@ -51,9 +53,17 @@ pub struct Session {
     pub(super) offset_ms: i64,
     /// Tells one connection from the next.
     pub(super) number: u64,
+    /// Ops that wait to be sent, under this very admission: an answer given under another one counts for another round.
+    pub(super) outbox: Outbox,
+    /// Whether reads go without Lua.
+    pub(super) native_reads: AtomicBool,
 }
 
 impl Session {
+    pub(super) fn reads_natively(&self) -> bool {
+        self.native_reads.load(Ordering::Relaxed)
+    }
+
     /// The deadline of a call, in the node's clock; `now_us` is ours.
     pub fn deadline_ms(&self, now_us: u64, time_left: Duration) -> u64 {
         let left = u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX / 4);

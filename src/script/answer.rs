@@ -145,6 +145,9 @@ impl ApplyReply {
     /// Reads the script's reply.
     pub fn parse(value: Value) -> Result<ApplyReply, Malformed> {
         let (status, mut items) = open(value)?;
+        if let Some(line) = status.strip_prefix("ACK ") {
+            return acknowledgement(line, replies(next(&mut items)?)?);
+        }
         Ok(match status.as_str() {
             "ACK" => ApplyReply::Ack {
                 standing: standing(&mut items)?,
@@ -164,10 +167,54 @@ impl ApplyReply {
     }
 }
 
+/// An acknowledgement in one line, as a bunch has it: accepted, settled, version, digest, ran, base.
+fn acknowledgement(line: &str, replies: Replies) -> Result<ApplyReply, Malformed> {
+    let mut words = Line(line.split(' '));
+    let (accepted, settled) = (words.ballot()?, words.next()?);
+    let position = Position { version: Version(words.next()?), digest: words.next()? };
+    let standing = Standing { accepted, settled: Version(settled), position };
+    let (ran, base) = (words.ballot()?, words.next()?);
+    Ok(ApplyReply::Ack { standing, ran, executed: Executed { base, replies, states: Vec::new() } })
+}
+
+/// A report in one line: promised, accepted, settled, version, digest, due.
+fn report(line: &str, replies: Vec<Value>) -> Result<ReadReply, Malformed> {
+    let mut words = Line(line.split(' '));
+    let (promised, accepted, settled) = (words.next()?, words.ballot()?, words.next()?);
+    let position = Position { version: Version(words.next()?), digest: words.next()? };
+    let standing = Standing { accepted, settled: Version(settled), position };
+    Ok(ReadReply::Report { promised, standing, replies, due_ms: words.next()? })
+}
+
+/// The words of an answer in one line.
+struct Line<'a>(std::str::Split<'a, char>);
+
+impl Line<'_> {
+    fn word(&mut self) -> Result<&str, Malformed> {
+        self.0.next().ok_or_else(|| Malformed("a line that ends too early".into()))
+    }
+
+    fn next<T: std::str::FromStr>(&mut self) -> Result<T, Malformed> {
+        let word = self.word()?;
+        word.parse().map_err(|_| Malformed(word.to_owned()))
+    }
+
+    /// None where the word is empty.
+    fn ballot(&mut self) -> Result<Option<Ballot>, Malformed> {
+        match self.word()? {
+            "" => Ok(None),
+            word => word.parse().map(Some).map_err(|_| Malformed(word.to_owned())),
+        }
+    }
+}
+
 impl ReadReply {
     /// Reads the script's reply.
     pub fn parse(value: Value) -> Result<ReadReply, Malformed> {
         let (status, mut items) = open(value)?;
+        if let Some(line) = status.strip_prefix("READ ") {
+            return report(line, fields(next(&mut items)?)?.collect());
+        }
         Ok(match status.as_str() {
             "READ" => ReadReply::Report {
                 promised: parsed(&mut items)?,

@@ -69,7 +69,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         let mut text = String::new();
         for (set, letter) in
             [(self.keep, 'k'), (self.read_only, 'r'), (self.hash_replies, 'h'), (self.wake, 'w')]
@@ -121,15 +121,20 @@ impl ApplyCall<'_> {
     pub fn encode(&self, ticket: &Ticket<'_>) -> Cmd {
         let mut cmd = evalsha(Name::Apply, ticket, self.record, self.keys, bytes_of(self.commands));
         cmd.arg(self.ballot.to_string()).arg(self.op.to_string()).arg(self.flags.text());
-        match (self.expected, self.holds_until_ms) {
-            (Some(digest), Some(until_ms)) => cmd.arg(format!("{digest}<{until_ms}")),
-            (Some(digest), None) => cmd.arg(digest.to_string()),
-            (None, _) => cmd.arg("*"),
-        };
+        cmd.arg(self.expectation());
         cmd.arg(self.state_limit).arg(self.reply_limit).arg(self.retry_window_ms);
         cmd.arg(self.max_clock_offset_ms).arg(self.lowest_expiry_ms);
         append_commands(&mut cmd, self.commands);
         cmd
+    }
+
+    /// The digest that the op holds at, and until when.
+    pub(super) fn expectation(&self) -> String {
+        match (self.expected, self.holds_until_ms) {
+            (Some(digest), Some(until_ms)) => format!("{digest}<{until_ms}"),
+            (Some(digest), None) => digest.to_string(),
+            (None, _) => "*".into(),
+        }
     }
 }
 

@@ -6,9 +6,11 @@
 
 mod adopt;
 mod answer;
+mod bunch;
 mod call;
 mod copy;
 mod digest;
+mod native;
 mod parse;
 mod purge;
 mod state;
@@ -16,12 +18,14 @@ mod summary;
 
 pub use adopt::{AdoptCall, AdoptReply, drop_call, parse_dropped};
 pub use answer::{ApplyReply, Executed, ReadReply, Replies, SettleReply};
+pub use bunch::{Limits, Part, bunch_call, split_bunch};
 pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
 pub use copy::{Copies, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
 pub use digest::{
     DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
     forget_call, mark_call, parse_count, parse_dirty, swept_call,
 };
+pub use native::NativeRead;
 pub use parse::{Malformed, bytes, fields, integer, text};
 pub use purge::{
     PurgePage, Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page,
@@ -37,7 +41,7 @@ use std::sync::OnceLock;
 static LIB: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/lua/lib");
 
 /// The scripts, by name: the same list, in the same order, for every node.
-pub const NAMES: [Name; 10] = [
+pub const NAMES: [Name; 11] = [
     Name::Apply,
     Name::Read,
     Name::Settle,
@@ -48,6 +52,7 @@ pub const NAMES: [Name; 10] = [
     Name::Purge,
     Name::Copy,
     Name::Adopt,
+    Name::Bunch,
 ];
 
 /// One of the scripts in `lua/`.
@@ -73,6 +78,8 @@ pub enum Name {
     Copy,
     /// Keys that were there before.
     Adopt,
+    /// Several ops in one call.
+    Bunch,
 }
 
 impl Name {
@@ -89,6 +96,7 @@ impl Name {
             Name::Purge => "purge",
             Name::Copy => "copy",
             Name::Adopt => "adopt",
+            Name::Bunch => "bunch",
         }
     }
 
@@ -105,6 +113,7 @@ impl Name {
             Name::Purge => include_str!("../../lua/purge.lua"),
             Name::Copy => include_str!("../../lua/copy.lua"),
             Name::Adopt => include_str!("../../lua/adopt.lua"),
+            Name::Bunch => include_str!("../../lua/bunch.lua"),
         }
     }
 }

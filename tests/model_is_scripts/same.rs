@@ -48,6 +48,7 @@ fn script_answer(words: &[Vec<u8>], mut items: Vec<Value>) -> Vec<Value> {
             items[9] = in_order(items[9].clone(), 1);
             items[10] = in_order(map(items[10].clone(), state), 1);
         }
+        "BUNCH" => answers_of_bunch(words, &mut items),
         "PAGE" if words[5] == b"marks" => items[2] = marks_in_order(words, &items[2]),
         "PAGE" => items[2] = in_order(items[2].clone(), 1),
         "COPIES" => {
@@ -59,6 +60,42 @@ fn script_answer(words: &[Vec<u8>], mut items: Vec<Value>) -> Vec<Value> {
         _ => {}
     }
     items
+}
+
+/// Of each call what it would have answered alone, an acknowledgement and a report in two items.
+fn answers_of_bunch(words: &[Vec<u8>], items: &mut [Value]) {
+    let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<usize>().ok();
+    let mut rest = &words[3 + number(&words[2]).unwrap_or(0) + 5..];
+    let mut items = items[1..].iter_mut();
+    while let [_, _, _, shape, behind @ ..] = rest {
+        let count = shape.split(|byte| *byte == b',').nth(1).and_then(number).unwrap_or(0);
+        let mut commands = Vec::new();
+        rest = behind;
+        for _ in 0..count {
+            let (command, after) = rest[1..].split_at(number(&rest[0]).unwrap_or(0));
+            commands.push(command);
+            rest = after;
+        }
+        let Some(first) = items.next() else { return };
+        let is_list = count > 1 || matches!(first, Value::Array(_));
+        let replies = match first {
+            Value::Array(parts) => match Reply(parts[0].clone()).to_string().as_str() {
+                "ABSENT" => &mut parts[1],
+                "AHEAD" | "EXPIRED" => {
+                    parts[1] = Value::Nil;
+                    continue;
+                }
+                _ => continue,
+            },
+            _ => items.next().expect("replies behind a line"),
+        };
+        *replies = match std::mem::replace(replies, Value::Nil) {
+            Value::Array(all) if is_list => Value::Array(
+                all.into_iter().zip(commands).map(|(reply, of)| command_answer(of, reply)).collect(),
+            ),
+            reply => commands.first().map_or(Value::Nil, |command| command_answer(command, reply)),
+        };
+    }
 }
 
 /// The marks of registers, in the order in which the server scans them.

@@ -165,6 +165,12 @@ impl<'a> Sequence<'a> {
         let (state_limit, reply_limit) =
             (self.rng.pick(&["0", "5", "4096"]), self.rng.pick(&["4096", "4096", "3"]));
         let window = self.rng.pick(&["600000", "600000", "2"]);
+        if self.rng.percent(25) {
+            let keys = self.keys(op.register).len() - 1;
+            let shape = format!("{keys},{},{lowest},{expected},{flags}", op.commands.len());
+            let limits = text(&[reply_limit, window, offset]);
+            return self.bunch(node, &op, limits, &text(&[&ballot, &id, &shape])).await;
+        }
         let mut args = self.ticket(node);
         args.extend(text(&[&ballot, &id, &flags, &expected, state_limit, reply_limit, window, offset]));
         args.extend(text(&[&lowest.to_string()]));
@@ -172,6 +178,29 @@ impl<'a> Sequence<'a> {
         let keys = self.keys(op.register);
         let reply = self.tell(node, &evalsha(Name::Apply, &keys, args)).await?;
         self.learn(node, op.register, &reply, &ballot);
+        Ok(())
+    }
+
+    /// The op in a bunch, between reads of any register.
+    async fn bunch(&mut self, node: usize, op: &Op, limits: Words, head: &Words) -> Result<(), Difference> {
+        let mut args = [self.ticket(node), limits].concat();
+        let mut keys = Vec::new();
+        for is_op in [false, true, false] {
+            let register = if is_op { op.register } else { self.register() };
+            args.extend(text(&[NEVER]));
+            let commands = if is_op {
+                args.extend(head.iter().cloned());
+                op.commands.clone()
+            } else {
+                let commands = self.material(register).batch(&mut self.rng, true);
+                let shape = format!("{},{},0,*,", REGISTERS[register].1.len(), commands.len());
+                args.extend(text(&["", &self.base_ms.to_string(), &shape]));
+                commands
+            };
+            args.extend(command_words(&commands).into_iter().skip(1));
+            keys.extend(self.keys(register));
+        }
+        self.tell(node, &evalsha(Name::Bunch, &keys, args)).await?;
         Ok(())
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use anarchoredis::script::{
     AdoptReply, ApplyReply, Copies, NAMES, Name, ReadReply, SettleReply, Slice, SnapshotReply, parse_copied,
-    parse_dropped, parse_purged, purge_page, script,
+    parse_dropped, parse_purged, purge_page, script, split_bunch,
 };
-use redis::Cmd;
 use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Value};
 
 use super::support::*;
 
@@ -85,6 +85,8 @@ fn is_understood(name: Name, answer: &Reply) -> bool {
         Name::Snapshot => SnapshotReply::parse(value).is_ok(),
         Name::Purge if answer.is("PAGE") => purge_page(value).is_ok(),
         Name::Purge => parse_purged(value).is_ok() || answer.is("FENCED") || answer.is("EXPIRED"),
+        Name::Bunch if answer.is("BUNCH") => split_bunch(value, &[]).is_ok(),
+        Name::Bunch => answer.is("ACK") || answer.is("READ") || ApplyReply::parse(value).is_ok(),
         Name::Copy if answer.is("COPIES") => Copies::parse(value).is_ok(),
         Name::Copy if answer.is("COPIED") => parse_copied(value).is_ok(),
         Name::Adopt if answer.is("DROPPED") => parse_dropped(value).is_ok(),
@@ -106,6 +108,7 @@ async fn answers(node: &Node, name: Name) -> Vec<Reply> {
         Name::Purge => answers_of_purge(node).await,
         Name::Copy => answers_of_copy(node).await,
         Name::Adopt => answers_of_adopt(node).await,
+        Name::Bunch => answers_of_bunch(node).await,
     };
     let keys = [record("k"), b"k".to_vec()];
     for head in [format!("another {NEVER}"), format!("{FENCE} 1")] {
@@ -146,6 +149,44 @@ async fn answers_of_apply(node: &Node) -> Vec<Reply> {
     node.line("CONFIG SET maxmemory 1").await;
     answers.push(node.op("k", 4, "SET k w").await);
     answers
+}
+
+/// Those of the ops within it, too.
+async fn answers_of_bunch(node: &Node) -> Vec<Reply> {
+    node.line("SET stray v").await;
+    node.line("SET anrcho_version:{text} v").await;
+    let soon = node.now_ms().await;
+    let read = |key: &str| format!("{NEVER} none {} 1,1,0,*, 2 GET {key}", ballot(9).time_ms());
+    let op = |number: u64, shape: &str, command: &str| {
+        format!("{NEVER} {} {} {shape} {command}", ballot(number), op(number))
+    };
+    let ops = [
+        op(1, "1,1,0,*,", "3 SET k v"),
+        op(1, "1,1,0,*,", "3 SET k v"),
+        op(2, "1,1,0,*,", "2 GET absent"),
+        op(3, "1,1,0,*,", "2 GET stray"),
+        op(3_600_000, "1,1,0,*,", "2 GET ahead"),
+        op(4, &format!("1,1,{soon},*,"), "2 GET soon"),
+        op(5, "1,1,0,*,", "2 GET text"),
+        op(6, "1,1,0,*,", "2 GET late").replacen(NEVER, "1", 1),
+        read("k"),
+    ];
+    let names = ["k", "k", "absent", "stray", "ahead", "soon", "text", "late", "k"];
+    let keys = names.map(|key| [record(key), key.into()]).concat();
+    let line = format!("{FENCE} {NEVER} 4096 60000 500 {}", ops.join(" "));
+    let mut args = words(&line);
+    args.iter_mut().filter(|word| *word == b"none").take(1).for_each(Vec::clear);
+    let whole = node.call(Name::Bunch, &keys, &args).await;
+    let within: Vec<Value> = match &whole.0 {
+        Value::Array(items) => items[1..].to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let answers = within.into_iter().filter(|item| matches!(item, Value::Array(_))).map(Reply);
+    // An acknowledgement is a line, and a reply.
+    let line = Reply(Value::Array(vec![Value::BulkString(whole.text(1).into_bytes())]));
+    assert!(line.word().starts_with("ACK  0 1 "), "{line}");
+    let first = |word: &str| Reply(Value::Array(vec![Value::BulkString(word.into())]));
+    answers.chain([first("ACK"), first("READ"), whole]).collect()
 }
 
 async fn answers_of_read(node: &Node) -> Vec<Reply> {
@@ -271,7 +312,7 @@ async fn answers_of_admit(node: &Node) -> Vec<Reply> {
 }
 
 #[tokio::test]
-async fn a_node_caches_ten_scripts_however_many_calls_it_gets() {
+async fn a_node_caches_eleven_scripts_however_many_calls_it_gets() {
     on_each_version(async |node| {
         for number in 1..=300 {
             let key = format!("k{number}");
@@ -285,7 +326,7 @@ async fn a_node_caches_ten_scripts_however_many_calls_it_gets() {
             node.snapshot(&key, &[], &format!("all {number}")).await;
         }
         let info = node.line("INFO memory").await;
-        assert!(info.contains("number_of_cached_scripts:10\r\n"), "{info}");
+        assert!(info.contains("number_of_cached_scripts:11\r\n"), "{info}");
     })
     .await;
 }

@@ -16,6 +16,7 @@
 mod admit;
 mod adopt;
 mod apply;
+mod bunch;
 mod commands;
 mod copy;
 mod digest;
@@ -139,6 +140,7 @@ fn evaluate(session: &mut Session<'_>, words: &[&[u8]]) -> Outcome {
         Name::Purge => purge::run,
         Name::Copy => copy::run,
         Name::Adopt => adopt::run,
+        Name::Bunch => bunch::run,
     };
     match body(Call { session, keys, args }) {
         Ok(reply) | Err(End::Answer(reply)) => Ok(reply),

@@ -71,37 +71,48 @@ impl Control {
 
     /// Runs one command on a host.
     pub fn run(self, host: &mut Host, now_us: u64, words: &[&[u8]]) -> Value {
-        let Some(record) = words.get(3).copied().filter(|_| is(Name::Apply, words)) else {
-            return host.run(now_us, words);
-        };
-        match self {
-            Control::OpsForgotten => {
+        let ops = registers(words);
+        if self == Control::OpsForgotten {
+            for (record, _) in &ops {
                 host.run(now_us, &[b"HDEL", record, b"o"]);
-                host.run(now_us, words)
             }
-            Control::ExpiriesForgotten => {
-                let reply = host.run(now_us, words);
-                let keys: usize = std::str::from_utf8(words[2]).expect("a number").parse().expect("a number");
-                for key in &words[4..3 + keys] {
-                    let field = [b"k", *key].concat();
-                    if host.run(now_us, &[b"HEXISTS", record, &field]) == Value::Int(1) {
-                        host.run(now_us, &[b"HSET", record, &field, b"0"]);
-                    }
+        }
+        let reply = host.run(now_us, words);
+        for (record, keys) in ops {
+            self.forget(host, now_us, record, keys);
+        }
+        reply
+    }
+
+    fn forget(self, host: &mut Host, now_us: u64, record: &[u8], keys: &[&[u8]]) {
+        if self == Control::ExpiriesForgotten {
+            for key in keys {
+                let field = [b"k", *key].concat();
+                if host.run(now_us, &[b"HEXISTS", record, &field]) == Value::Int(1) {
+                    host.run(now_us, &[b"HSET", record, &field, b"0"]);
                 }
-                reply
             }
-            Control::PromisesForgotten => {
-                let reply = host.run(now_us, words);
-                if host.run(now_us, &[b"EXISTS", record]) == Value::Int(1) {
-                    host.run(now_us, &[b"HSET", record, b"p", b"0000000000000000-0000000000000000"]);
-                }
-                reply
-            }
-            _ => host.run(now_us, words),
+        }
+        if self == Control::PromisesForgotten && host.run(now_us, &[b"EXISTS", record]) == Value::Int(1) {
+            host.run(now_us, &[b"HSET", record, b"p", b"0000000000000000-0000000000000000"]);
         }
     }
 }
 
-fn is(name: Name, words: &[&[u8]]) -> bool {
-    words[0] == b"EVALSHA" && words[1] == script(name).sha.as_bytes()
+/// The registers on which a call runs ops, each its record and its keys; none where it is another call.
+fn registers<'w>(words: &'w [&'w [u8]]) -> Vec<(&'w [u8], &'w [&'w [u8]])> {
+    let is = |name: Name| words[0] == b"EVALSHA" && words[1] == script(name).sha.as_bytes();
+    if !is(Name::Apply) && !is(Name::Bunch) {
+        return Vec::new();
+    }
+    let count: usize = std::str::from_utf8(words[2]).expect("a number").parse().expect("a number");
+    let mut all = Vec::new();
+    let mut rest = &words[3..3 + count];
+    while let [record, following @ ..] = rest {
+        let is_record = |key: &&[u8]| key.starts_with(b"anrcho_version:");
+        let keys = following.iter().position(is_record).unwrap_or(following.len());
+        all.push((*record, &following[..keys]));
+        rest = &following[keys..];
+    }
+    all
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anarchoredis::script::{NAMES, Name, script};
 use anarchoredis::surroundings::{Connection, Patience, Pending, Surroundings, Wire};
-use redis::{Arg, Client, Cmd, RedisError, Value};
+use redis::{Arg, Client, Cmd, Pipeline, RedisError, Value};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -106,16 +106,30 @@ fn gone(text: &str) -> RedisError {
     RedisError::from(std::io::Error::new(ErrorKind::BrokenPipe, text.to_owned()))
 }
 
+/// What is sent at once: one command, or those of a transaction.
+type Request = Vec<Vec<Vec<u8>>>;
+
 impl Wire for Handle {
     fn send<'a>(&'a self, cmd: &'a Cmd) -> Pending<'a, Value> {
+        self.ask(vec![words_of(cmd)])
+    }
+
+    fn transaction<'a>(&'a self, pipeline: &'a Pipeline) -> Pending<'a, Value> {
+        self.ask(pipeline.cmd_iter().map(words_of).collect())
+    }
+}
+
+fn words_of(cmd: &Cmd) -> Vec<Vec<u8>> {
+    let word = |arg: Arg<&[u8]>| match arg {
+        Arg::Simple(bytes) => bytes.to_vec(),
+        _ => panic!("a cursor is no argument of ours"),
+    };
+    cmd.args_iter().map(word).collect()
+}
+
+impl Handle {
+    fn ask(&self, request: Request) -> Pending<'static, Value> {
         let line = Arc::clone(&self.0);
-        let words: Vec<Vec<u8>> = cmd
-            .args_iter()
-            .map(|arg| match arg {
-                Arg::Simple(bytes) => bytes.to_vec(),
-                _ => panic!("a cursor is no argument of ours"),
-            })
-            .collect();
         Box::pin(async move {
             let broken = line.broken.notified();
             if line.is_broken.load(Ordering::Relaxed) || line.is_stale() {
@@ -123,7 +137,7 @@ impl Wire for Handle {
                 return Err(gone("the connection was closed"));
             }
             let (answer, answered) = oneshot::channel();
-            tokio::spawn(Arc::clone(&line).carry(Arc::new(words), answer));
+            tokio::spawn(Arc::clone(&line).carry(Arc::new(request), answer));
             let waiting = async {
                 tokio::select! {
                     biased;
@@ -150,7 +164,7 @@ impl Line {
     }
 
     /// Takes one request to the host and its answer back.
-    async fn carry(self: Arc<Line>, words: Arc<Vec<Vec<u8>>>, answer: oneshot::Sender<Value>) {
+    async fn carry(self: Arc<Line>, request: Arc<Request>, answer: oneshot::Sender<Value>) {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let weather = &self.world.weather;
         let breaks = self.world.harm(weather.breaks).then(|| self.world.harm(500));
@@ -159,12 +173,12 @@ impl Line {
             self.tear();
             return;
         }
-        if repeated && (is_repeatable(&words) || self.world.control.repeats_applies()) {
+        if repeated && (is_repeatable(&request[0]) || self.world.control.repeats_applies()) {
             let again = Arc::clone(&self);
-            let words = Arc::clone(&words);
-            tokio::spawn(async move { again.deliver(&words, number).await });
+            let request = Arc::clone(&request);
+            tokio::spawn(async move { again.deliver(&request, number).await });
         }
-        let Some(reply) = self.deliver(&words, number).await else { return };
+        let Some(reply) = self.deliver(&request, number).await else { return };
         if breaks == Some(false) {
             self.tear();
             return;
@@ -180,21 +194,27 @@ impl Line {
     }
 
     /// What the host answers; none where the request does not arrive.
-    async fn deliver(&self, words: &[Vec<u8>], number: u64) -> Option<Value> {
+    async fn deliver(&self, request: &Request, number: u64) -> Option<Value> {
         self.arrive().await;
         self.until_free(Link::RequestsHeld).await;
         if !self.world.until_awake(self.host).await || self.is_stale() {
             self.tear();
             return None;
         }
-        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let now_us = self.world.now_us();
-        let reply = self.world.control.run(&mut self.world.host(self.host), now_us, &words);
-        self.world.note(|| {
-            let (party, host) = (self.party, self.host);
-            format!("party {party} call {number} at node{host}: {} -> {}", shown(&words), brief(&reply))
-        });
-        Some(reply)
+        let run = |words: &Vec<Vec<u8>>| {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let reply = self.world.control.run(&mut self.world.host(self.host), now_us, &words);
+            self.world.note(|| {
+                let (party, host) = (self.party, self.host);
+                format!("party {party} call {number} at node{host}: {} -> {}", shown(&words), brief(&reply))
+            });
+            reply
+        };
+        match request.as_slice() {
+            [words] => Some(run(words)),
+            all => Some(Value::Array(all.iter().map(run).collect())),
+        }
     }
 
     async fn arrive(&self) {
@@ -220,7 +240,11 @@ fn is_repeatable(words: &[Vec<u8>]) -> bool {
     if words[0] == b"EVAL" {
         return false;
     }
-    let is_apply = words.get(1).is_some_and(|sha| *sha == script(Name::Apply).sha.as_bytes());
+    let is = |name: Name| words.get(1).is_some_and(|sha| *sha == script(name).sha.as_bytes());
+    if is(Name::Bunch) {
+        return false;
+    }
+    let is_apply = is(Name::Apply);
     let keys: usize = words.get(2).and_then(|n| std::str::from_utf8(n).ok()?.parse().ok()).unwrap_or(0);
     let flags = words.get(3 + keys + 4);
     !is_apply || flags.is_some_and(|flags| flags.contains(&b'k'))

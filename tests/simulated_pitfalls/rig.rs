@@ -147,8 +147,8 @@ impl Rig {
     pub async fn hold_repair<'a>(&self, reader: &'a Party) -> HeldRepair<'a> {
         let calls = self.script_calls(C);
         reader.must("GET k").await;
-        // The read, and the question what C lacks: what comes next is the settle.
-        until("the repair begins", || self.script_calls(C) == calls + 2).await;
+        // The question what C lacks: what comes next is the settle. (The read runs no script.)
+        until("the repair begins", || self.script_calls(C) == calls + 1).await;
         reader.loses(&[C]);
         pause_ms(100).await;
         HeldRepair(reader)

@@ -13,7 +13,7 @@ pub struct Instrumented {
 /// No vector can take these; each with the reason.
 const EXCUSED: [(&str, &str); 2] = [
     ("user", "then: if not ran and type(reply) ~= 'table' then"), // an error in the handling of an error: out of memory
-    ("apply", "then: if ran and later then"), // its digest has the node's own clock, on purpose
+    ("op", "then: if ran and later then"), // its digest has the node's own clock, on purpose
 ];
 
 pub fn is_excused(place: &str) -> bool {

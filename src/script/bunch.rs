@@ -1,0 +1,163 @@
+//! Many ops and reads in one call: what a node pays for a call at all it pays once, and so does the connection.
+
+use super::call::{ApplyCall, ReadCall};
+use super::parse::{Malformed, fields, text};
+use super::{Name, script};
+use redis::{Cmd, Value};
+
+/// A longer op travels alone: others would wait for it.
+const MOST_BYTES: usize = 8 * 1024;
+const MOST_COMMANDS: usize = 64;
+/// Commands of the scripts' own that a bunch does not know.
+const ALONE: [&[u8]; 3] = [b"EVAL", b"TAKE", b"TAKEMOVE"];
+
+/// One op or read of a bunch, encoded once for all nodes.
+#[derive(Debug)]
+pub struct Part {
+    /// The words of the call, one behind the other: the record, its keys, then the arguments without the deadline.
+    words: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+    keys: usize,
+    commands: usize,
+}
+
+/// What is the same for all ops of one client.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest reply that is remembered for a retry, in bytes.
+    pub reply_limit: usize,
+    /// How long replies are remembered, in milliseconds.
+    pub retry_window_ms: u64,
+    /// How far a ballot may be ahead of the node's clock, in milliseconds.
+    pub max_clock_offset_ms: u64,
+}
+
+impl Part {
+    /// How many bytes it adds to a call.
+    pub fn bytes(&self) -> usize {
+        self.words.len()
+    }
+
+    fn push(&mut self, word: &[u8]) {
+        self.words.extend_from_slice(word);
+        self.ends.push(self.words.len());
+    }
+
+    fn words(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.words[start..*end])
+    }
+}
+
+impl Part {
+    /// Whether calls of these commands and keys may travel with others.
+    fn fits(keys: &[Vec<u8>], commands: &[Vec<Vec<u8>>]) -> bool {
+        let is_plain =
+            |command: &Vec<Vec<u8>>| !command.first().is_some_and(|name| ALONE.contains(&name.as_slice()));
+        let bytes: usize = commands.iter().flatten().chain(keys).map(Vec::len).sum();
+        bytes <= MOST_BYTES && commands.len() <= MOST_COMMANDS && commands.iter().all(is_plain)
+    }
+
+    fn new(record: &[u8], keys: &[Vec<u8>], head: [&str; 3], commands: &[Vec<Vec<u8>>]) -> Part {
+        let bytes: usize = commands.iter().flatten().chain(keys).map(|word| word.len() + 4).sum();
+        let count: usize = commands.iter().map(|command| command.len() + 1).sum();
+        let mut part = Part {
+            words: Vec::with_capacity(bytes + record.len() + 128),
+            ends: Vec::with_capacity(keys.len() + 4 + count),
+            keys: keys.len(),
+            commands: commands.len(),
+        };
+        part.push(record);
+        keys.iter().for_each(|key| part.push(key));
+        head.iter().for_each(|word| part.push(word.as_bytes()));
+        for command in commands {
+            part.push(command.len().to_string().as_bytes());
+            command.iter().for_each(|word| part.push(word));
+        }
+        part
+    }
+}
+
+impl ApplyCall<'_> {
+    /// The op as a part of a bunch; none where it travels alone, because it is large or needs what a bunch does not know.
+    pub fn part(&self) -> Option<Part> {
+        let is_alone = self.state_limit > 0 || self.flags.delivery_ms.is_some();
+        if is_alone || !Part::fits(self.keys, self.commands) {
+            return None;
+        }
+        let (ballot, op, shape) = (self.ballot.to_string(), self.op.to_string(), self.shape());
+        Some(Part::new(self.record, self.keys, [&ballot, &op, &shape], self.commands))
+    }
+
+    /// What most calls have in common, in one word, which the script reads once for all that have the same.
+    fn shape(&self) -> String {
+        let (keys, commands) = (self.keys.len(), self.commands.len());
+        let (lowest, expected, flags) = (self.lowest_expiry_ms, self.expectation(), self.flags.text());
+        format!("{keys},{commands},{lowest},{expected},{flags}")
+    }
+}
+
+impl ReadCall<'_> {
+    /// The read as a part of a bunch, as of an op.
+    pub fn part(&self) -> Option<Part> {
+        if !Part::fits(self.keys, self.commands) {
+            return None;
+        }
+        let shape = format!("{},{},0,*,", self.keys.len(), self.commands.len());
+        let at_ms = self.at_ms.to_string();
+        Some(Part::new(self.record, self.keys, ["", &at_ms, &shape], self.commands))
+    }
+}
+
+/// `bunch`: these calls, each with its own deadline in the node's clock, in milliseconds.
+pub fn bunch_call(fence: &str, limits: Limits, parts: &[(&Part, u64)]) -> Cmd {
+    let words: usize = parts.iter().map(|(part, _)| part.ends.len() + 1).sum();
+    let bytes: usize = parts.iter().map(|(part, _)| part.bytes() + 13).sum();
+    let mut cmd = Cmd::with_capacity(words + 8, bytes + fence.len() + 128);
+    let keys: usize = parts.iter().map(|(part, _)| part.keys + 1).sum();
+    cmd.arg("EVALSHA").arg(&script(Name::Bunch).sha).arg(keys);
+    for (part, _) in parts {
+        part.words().take(part.keys + 1).for_each(|word| {
+            cmd.arg(word);
+        });
+    }
+    let last_ms = parts.iter().map(|(_, deadline_ms)| *deadline_ms).max().unwrap_or_default();
+    cmd.arg(fence).arg(last_ms);
+    cmd.arg(limits.reply_limit).arg(limits.retry_window_ms).arg(limits.max_clock_offset_ms);
+    for (part, deadline_ms) in parts {
+        cmd.arg(*deadline_ms);
+        part.words().skip(part.keys + 1).for_each(|word| {
+            cmd.arg(word);
+        });
+    }
+    cmd
+}
+
+/// The answer to each of these calls, as [`ApplyReply::parse`](super::ApplyReply::parse) and
+/// [`ReadReply::parse`](super::ReadReply::parse) take them.
+pub fn split_bunch(reply: Value, parts: &[&Part]) -> Result<Vec<Value>, Malformed> {
+    if let Value::ServerError(_) = &reply {
+        return Ok(vec![reply; parts.len()]);
+    }
+    let mut items = fields(reply)?;
+    let status = items.next().unwrap_or(Value::Nil);
+    if text(status.clone())? != "BUNCH" {
+        // One word for all of them, as FENCED.
+        let whole = Value::Array(std::iter::once(status).chain(items).collect());
+        return Ok(vec![whole; parts.len()]);
+    }
+    let missing = || Malformed("a bunch with fewer answers than calls".into());
+    let mut answers = Vec::with_capacity(parts.len());
+    for part in parts {
+        answers.push(match items.next().ok_or_else(missing)? {
+            whole @ Value::Array(_) => whole,
+            line => {
+                let replies = items.next().ok_or_else(missing)?;
+                let replies = if part.commands == 1 { Value::Array(vec![replies]) } else { replies };
+                Value::Array(vec![line, replies])
+            }
+        });
+    }
+    Ok(answers)
+}
