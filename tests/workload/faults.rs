@@ -8,15 +8,17 @@ use crate::harness::Link;
 
 type Cut = (&'static str, fn(&Link));
 
-const CUTS: [Cut; 7] = [
+/// What a network does to a connection until it is healed.
+pub const CUTS: [Cut; 6] = [
     ("cut", Link::cut),
     ("requests cut", Link::cut_requests),
     ("answers cut", Link::cut_answers),
     ("held", Link::hold),
     ("requests held", Link::hold_requests),
     ("answers held", Link::hold_answers),
-    ("connections closed", Link::close_all),
 ];
+
+const CLOSED: Cut = ("connections closed", Link::close_all);
 
 /// Who is hurt, how, and how often so far.
 pub struct Faults {
@@ -65,7 +67,7 @@ impl Faults {
 
     /// For all coordinators, or only for some.
     async fn cut(&mut self, tally: &Tally, node: usize, lasts: u64) -> &'static str {
-        let (name, fault) = CUTS[self.rng.place(CUTS.len())];
+        let (name, fault) = *CUTS.get(self.rng.place(CUTS.len() + 1)).unwrap_or(&CLOSED);
         let reach = 1 + self.rng.place(self.coordinators.len());
         for coordinator in self.coordinators.iter().take(reach) {
             fault(&coordinator.links[node]);
