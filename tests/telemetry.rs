@@ -2,10 +2,10 @@
 
 mod harness;
 
-use anarchoredis::{Client, Config};
 use anarchoredis::heal::Silent;
 use anarchoredis::node::Seat;
 use anarchoredis::telemetry::{Telemetry, serve};
+use anarchoredis::{Client, Config};
 use harness::{Nodes, eventually};
 use redis::AsyncCommands;
 use std::collections::BTreeSet;
