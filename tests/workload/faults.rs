@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cluster, Coordinator, Rng, Tally, run};
+use super::{Cluster, Coordinator, Rng, Tally, try_run};
 use crate::harness::Link;
 
 type Cut = (&'static str, fn(&Link));
@@ -41,8 +41,9 @@ impl Faults {
             };
             *self.count.entry(name).or_default() += 1;
             for coordinator in self.coordinators.iter() {
-                // A client learns that a connection is gone when it uses it.
-                run::<()>(&coordinator.client, "SET probe 1").await;
+                // A client learns that a connection is gone when it uses it. What comes of this one use is not the question: that all nodes
+                // vote again is.
+                let _ = try_run::<()>(&coordinator.client, "SET probe 1").await;
                 self.cluster.until_all_vote(&coordinator.client).await;
             }
             let pause = tally.operations() + self.rng.below(500);
