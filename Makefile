@@ -37,7 +37,7 @@ run: cargo ## Start three local nodes, a healer and a proxy, print the redis-cli
 test: cargo servers ## Everything that must hold before a commit: format, lints, tests, docs
 	cargo fmt --all -- --check
 	cargo clippy --locked --all-targets -- -D warnings
-	$(call with_redis,cargo test --locked)
+	$(call with_redis,scripts/run-tests)
 	$(call with_languages,$(LANGUAGES),cargo test --locked --test conformance every_language -- --nocapture)
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 

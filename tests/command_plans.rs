@@ -3,17 +3,8 @@
 mod command_support;
 
 use anarchoredis::command::{Effect, Plan, Register, Table};
-use command_support::{command_reply, plan_of, redis_7_0, shown, words};
+use command_support::{NOW_MS, check, command_reply, plan_of, redis_7_0, shown, words};
 use redis::{RedisError, ServerErrorKind, Value};
-
-const NOW_MS: u64 = 1_000_000;
-
-fn check(rows: &[(&str, &str)]) {
-    let table = redis_7_0();
-    for (line, expected) in rows {
-        assert_eq!(shown(&table, line, NOW_MS), *expected, "{line}");
-    }
-}
 
 #[test]
 fn a_relative_expiry_becomes_an_absolute_one() {

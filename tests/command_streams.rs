@@ -3,17 +3,8 @@
 mod command_support;
 
 use anarchoredis::command::{Join, Plan, Table};
-use command_support::{REDIS_7_0, command_reply, plan_of, redis_7_0, shown, words};
+use command_support::{NOW_MS, REDIS_7_0, check, command_reply, plan_of, redis_7_0, shown, words};
 use redis::Value;
-
-const NOW_MS: u64 = 1_000_000;
-
-fn check(rows: &[(&str, &str)]) {
-    let table = redis_7_0();
-    for (line, expected) in rows {
-        assert_eq!(shown(&table, line, NOW_MS), *expected, "{line}");
-    }
-}
 
 #[test]
 fn an_id_that_is_left_to_the_server_comes_from_the_op() {

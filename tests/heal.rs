@@ -105,12 +105,11 @@ async fn a_flushed_node_does_not_vote_and_is_filled_while_clients_write() {
         tokio::spawn(async move { write_some(&client, 100, 400).await })
     };
     eventually("the flush is found out", SOON, || async { votes(&client) == 2 }).await;
-    let mut summary = heal(&nodes).await;
+    heal(&nodes).await;
     writer.await.expect("no write failed while the node was filled");
-    if !summary.complete {
-        // Writes went on during the pass; at rest a pass must end identical.
-        summary = heal(&nodes).await;
-    }
+    // Writes went on during the pass and, where it was the quicker, behind it, before the client knew that the node votes again; at rest
+    // a pass must end identical.
+    let summary = heal(&nodes).await;
     assert!(summary.complete, "{summary:?}");
     assert_eq!(held(&nodes, 0).await, held(&nodes, 1).await);
     assert_eq!(held(&nodes, 0).await, held(&nodes, 2).await);

@@ -2,11 +2,11 @@
 
 use super::Coordinator;
 use super::View;
-use super::transfer::{Goal, KEYS, REPAIR_PATIENCE, SNAPSHOT_BYTES};
+use super::transfer::{KEYS, REPAIR_PATIENCE, SNAPSHOT_BYTES};
 use crate::command::Register;
 use crate::error::{Error, Failures, NodeFailure};
 use crate::node::Node;
-use crate::protocol::{NodeIndex, Position};
+use crate::protocol::NodeIndex;
 use crate::script::{AdoptCall, AdoptReply, Slice, Ticket, Want, drop_call, parse_dropped, snapshot_call};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -63,29 +63,17 @@ impl Coordinator {
     /// The names of all keys that a node's record of a register lists.
     pub async fn names_on(
         &self,
-        view: &Arc<View>,
+        view: &View,
         register: &Register,
         node: NodeIndex,
     ) -> Result<Vec<Vec<u8>>, Error> {
-        let goal = Goal {
-            register: register.clone(),
-            ballot: self.next_ballot(),
-            position: Position::default(),
-            source: node,
-            dirty: false,
-            whole: false,
-            loose: false,
-            taken_by_majority: false,
-            epoch: None,
-            view: Arc::clone(view),
-        };
         let (record, deadline) = (register.record_key(), Instant::now() + REPAIR_PATIENCE);
         let unnamed = || refused(view.node(node), "it does not name the keys of a register".into());
         let (mut names, mut position) = (Vec::new(), Some("0".to_owned()));
         while let Some(from) = position {
             let want = Want::Names(&from, KEYS);
             let encode = |ticket: &Ticket<'_>| snapshot_call(ticket, &record, &want, SNAPSHOT_BYTES);
-            let reply = self.call(&goal, node, &encode, deadline).await;
+            let reply = self.call(view, node, &encode, deadline).await;
             let reply = reply.map_err(|error| refused(view.node(node), error.to_string()))?;
             let page = Slice::parse(reply).map_err(|error| refused(view.node(node), error.to_string()))?;
             let page = page.ok_or_else(unnamed)?;

@@ -247,13 +247,14 @@ impl Coordinator {
     async fn names(&self, way: &Way<'_>, node: NodeIndex, from: &str) -> Result<Slice, Stopped> {
         let encode =
             |ticket: &Ticket<'_>| snapshot_call(ticket, way.record, &Want::Names(from, KEYS), SNAPSHOT_BYTES);
-        Slice::parse(self.call(way.goal, node, &encode, way.deadline).await?)?.ok_or(Stopped::Moved)
+        Slice::parse(self.call(&way.goal.view, node, &encode, way.deadline).await?)?.ok_or(Stopped::Moved)
     }
 
     /// What the source answers, at whatever digest it is.
     async fn snapshot_now(&self, way: &Way<'_>, want: &Want<'_>) -> Result<Snapshot, Stopped> {
         let encode = |ticket: &Ticket<'_>| snapshot_call(ticket, way.record, want, SNAPSHOT_BYTES);
-        match SnapshotReply::parse(self.call(way.goal, way.goal.source, &encode, way.deadline).await?)? {
+        match SnapshotReply::parse(self.call(&way.goal.view, way.goal.source, &encode, way.deadline).await?)?
+        {
             SnapshotReply::Snapshot(snapshot) => Ok(snapshot),
             _ => Err(Stopped::Moved),
         }

@@ -106,7 +106,7 @@ impl Coordinator {
         let encode = |ticket: &Ticket<'_>| {
             snapshot_call(ticket, journey.record, &Want::Slice(&journey.key, from, count), SNAPSHOT_BYTES)
         };
-        let reply = self.call(journey.goal, journey.goal.source, &encode, journey.deadline).await?;
+        let reply = self.call(&journey.goal.view, journey.goal.source, &encode, journey.deadline).await?;
         let slice = Slice::parse(reply)?.ok_or(Stopped::Moved)?;
         let bytes: usize = slice.elements.iter().map(Vec::len).sum();
         self.telemetry.moved.inc_by(bytes as u64);
@@ -133,7 +133,7 @@ impl Coordinator {
             stage_call(ticket, record, stage, *form, first, place, STAGE_TTL_MS, &slice.elements)
         };
         // A slice that was refused would be a hole.
-        let reply = self.call(journey.goal, journey.to, &encode, journey.deadline).await?;
+        let reply = self.call(&journey.goal.view, journey.to, &encode, journey.deadline).await?;
         if is_staged(reply)? { Ok(()) } else { Err(Stopped::Failed) }
     }
 }

@@ -103,7 +103,7 @@ impl Coordinator {
             return Ok(None);
         }
         let records = [goal.register.record_key()];
-        let reply = self.call(goal, node, &|ticket| digest_of_call(ticket, &records), deadline).await?;
+        let reply = self.call(&goal.view, node, &|ticket| digest_of_call(ticket, &records), deadline).await?;
         // A record that says nothing sensible is replaced as a whole.
         let row = DigestPage::parse(reply).ok().and_then(|page| page.rows.into_iter().next());
         Ok(row.and_then(|row| row.held).map(|held| held.digest))
@@ -225,7 +225,7 @@ impl Coordinator {
         deadline: Instant,
     ) -> Result<Snapshot, Stopped> {
         let encode = |ticket: &Ticket<'_>| snapshot_call(ticket, record, want, SNAPSHOT_BYTES);
-        let reply = self.call(goal, goal.source, &encode, deadline).await?;
+        let reply = self.call(&goal.view, goal.source, &encode, deadline).await?;
         match SnapshotReply::parse(reply)? {
             SnapshotReply::Snapshot(snapshot) if snapshot.standing.position == goal.position => Ok(snapshot),
             SnapshotReply::Lost(key) => {
@@ -268,12 +268,11 @@ impl Coordinator {
 
     pub(super) async fn call(
         &self,
-        goal: &Goal,
+        view: &View,
         node: NodeIndex,
         encode: Encode<'_>,
         deadline: Instant,
     ) -> Result<Value, CallError> {
-        let view = &goal.view;
         view.node(node).send_in(view.generation(), encode, self.left(deadline)).await
     }
 }

@@ -18,11 +18,11 @@
 //! (`list` sees new and otherwise expiring keys, the comparison other values and keys that are gone); what had changed is copied again, a few times, and
 //! where it goes on changing nobody votes. What comes later is found by `verify`, as any write behind the protocol is.
 
-use super::rejoin::{Joiner, Rejoin};
-use super::{Healer, Pass, Progress, Purpose};
+use super::rejoin::{Joiner, Rejoin, change, of_node};
+use super::{Healer, Pass, Progress, Purpose, survey};
 use crate::config::Config;
 use crate::error::{Error, Failures, NodeFailure};
-use crate::node::{ConnectError, Node, Refusal, admit_call, find_source, probe_all, take};
+use crate::node::{ConnectError, Node, take};
 use crate::protocol::Epoch;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -58,10 +58,7 @@ impl Healer {
         S: Into<String>,
     {
         let urls: Vec<String> = nodes.into_iter().map(Into::into).collect();
-        let probes = probe_all(&urls, &config).await?;
-        let source = find_source(&probes, &config)?;
-        let survey = super::survey::of(&probes, &source).await?;
-        survey.check()?;
+        let (probes, source, _) = survey::adoptable(&urls, &config).await?;
         let name = probes[source.place].name.clone();
         take(&*config.surroundings, &probes, &source).await?;
         let healer = Healer::connect(urls, config).await?;
@@ -121,8 +118,7 @@ impl Pass {
 
     async fn enter_source(&self, place: usize, epoch: Epoch) -> Result<Joiner, Error> {
         let node = &self.nodes()[place];
-        let of_node = |refusal| ConnectError::Node { node: node.name().to_owned(), refusal };
-        let opened = node.look().await.map_err(of_node)?;
+        let opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
         let (look, run_id) = (&opened.look, opened.info.run_id.clone());
         let (fence, number) = (node.new_fence(epoch), epoch.0.to_string());
         let (members, scopes) = (look.configuration().members_text(), look.scopes.encode());
@@ -137,11 +133,7 @@ impl Pass {
             &scopes,
             &look.purge_age_ms,
         ];
-        let (status, words) = admit_call(&opened.connection, &args).await.map_err(of_node)?;
-        if status != "OK" {
-            let found = format!("{status} {}", words.join(" "));
-            return Err(of_node(Refusal::HealedByAnother(found)).into());
-        }
+        change(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         self.note_fence(place, fence.clone());
         Ok(Joiner { place, node: look.node.clone(), run_id, fence })
     }
@@ -161,7 +153,7 @@ impl Pass {
         for joiner in &rejoin.joiners {
             let node = &self.nodes()[joiner.place];
             let promoted = self.promote(node, joiner, rejoin.epoch).await;
-            promoted.map_err(|refusal| ConnectError::Node { node: node.name().to_owned(), refusal })?;
+            promoted.map_err(|refusal| of_node(node, refusal))?;
             progress.note(&format!("{} votes", node.name()));
         }
         self.refresh_all().await;
@@ -173,15 +165,10 @@ impl Pass {
     /// The source joins like the others, if it is still what this pass has copied.
     async fn step_down(&self, source: &mut Joiner, epoch: Epoch) -> Result<(), Error> {
         let node = &self.nodes()[source.place];
-        let of_node = |refusal| ConnectError::Node { node: node.name().to_owned(), refusal };
-        let opened = node.look().await.map_err(of_node)?;
+        let opened = node.look().await.map_err(|refusal| of_node(node, refusal))?;
         let fence = node.new_fence(epoch);
         let args = ["demote", &source.node, &fence, &source.run_id, &source.fence];
-        let (status, words) = admit_call(&opened.connection, &args).await.map_err(of_node)?;
-        if status != "OK" {
-            let found = format!("{status} {}", words.join(" "));
-            return Err(of_node(Refusal::HealedByAnother(found)).into());
-        }
+        change(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         self.note_fence(source.place, fence.clone());
         source.fence = fence;
         Ok(())

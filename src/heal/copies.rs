@@ -27,6 +27,7 @@ impl Pass {
     ) -> Result<Vec<String>, Error> {
         let (mut changed, mut cursor) = (Vec::new(), Some("0".to_owned()));
         adopted.keys = 0;
+        let view = &self.pinned();
         while let Some(from) = cursor {
             let encode = |_: &crate::script::Ticket<'_>| {
                 redis::cmd("SCAN").arg(&from).arg("COUNT").arg(PAGE).to_owned()
@@ -43,16 +44,15 @@ impl Pass {
                 keys.sort();
                 keys.dedup(); // a scan may name one twice
                 let coordinator = self.client.coordinator();
-                let listed = coordinator
-                    .list_keys(&self.pinned(), &register, &keys, NodeIndex(side.place), false)
-                    .await?;
+                let listed =
+                    coordinator.list_keys(view, &register, &keys, NodeIndex(side.place), false).await?;
                 Ok::<_, Error>(if listed { keys } else { Vec::new() })
             });
             let mut listing = futures_util::stream::iter(listing).buffer_unordered(AT_ONCE);
             while let Some(listed) = listing.next().await {
                 changed.extend(listed?.iter().take(NAMED).map(|key| key.escape_ascii().to_string()));
             }
-            changed.truncate(NAMED.max(1));
+            changed.truncate(NAMED);
             progress.compared(adopted.keys, side.keys, 0);
         }
         Ok(changed)
@@ -114,6 +114,7 @@ impl Pass {
         verified: &Verified,
         changed: &mut BTreeSet<String>,
     ) -> Result<(), Error> {
+        let (coordinator, view, index) = (self.client.coordinator(), self.pinned(), NodeIndex(side.place));
         for finding in &verified.findings {
             let is_here = finding.nodes.iter().any(|node| node == side.node.name());
             if finding.fault == Fault::Stray && !is_here {
@@ -131,8 +132,7 @@ impl Pass {
             if finding.fault == Fault::Stray {
                 continue; // the next listing takes it
             }
-            let (coordinator, index) = (self.client.coordinator(), NodeIndex(side.place));
-            let (view, register) = (self.pinned(), Register::from_id(finding.id.clone()));
+            let register = Register::from_id(finding.id.clone());
             let names = coordinator.names_on(&view, &register, index).await?;
             coordinator.list_keys(&view, &register, &names, index, true).await?;
         }

@@ -9,9 +9,10 @@ use super::side::{PATIENCE, Side};
 use super::sweep::{PAGE, Swept};
 use super::{Pass, Progress, Summary};
 use crate::error::Error;
-use crate::node::{Node, Seat};
+use crate::node::{Node, Pinned, Seat};
 use crate::script::{Copies, Ticket, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
 use futures_util::future::join_all;
+use std::sync::Arc;
 
 /// Keys that the voter looks at for one call; half of them are records. The call must be short, since both nodes have others to serve.
 const LOOKED_AT: usize = PAGE / 4;
@@ -26,10 +27,13 @@ impl Pass {
         summary: &mut Summary,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
-        let voters = swept.nodes.iter().filter(|side| matches!(side.node.seat(), Seat::Voter(_)));
-        let Some(source) = voters.max_by_key(|side| (self.epoch_of(side), side.keys)) else { return Ok(()) };
         let mut joining: Vec<&Side> =
             swept.nodes.iter().filter(|side| side.joining && self.fence_of(side.place).is_some()).collect();
+        let voters = swept.nodes.iter().filter(|side| matches!(side.node.seat(), Seat::Voter(_)));
+        let Some(source) = voters.max_by_key(|side| (self.epoch_of(side), side.keys)) else { return Ok(()) };
+        if joining.is_empty() {
+            return Ok(());
+        }
         let mut looked_at = 0;
         let mut pace = self.pace(source).await;
         let mut page = self.next_copies(source, Some("0".to_owned())).await?;
@@ -40,15 +44,12 @@ impl Pass {
             let following = self.next_copies(source, copies.next.clone());
             let (following, ()) = tokio::join!(following, self.give(source, &mut joining, &copies, summary));
             looked_at += LOOKED_AT as u64 / 2;
-            progress.compared(looked_at.min(swept.about()), swept.about(), given_so_far(summary));
-            progress.moved(self.client.telemetry().moved.get());
+            self.tell(progress, looked_at.min(swept.about()), swept.about(), summary);
             pace.spend(LOOKED_AT as u64, copies.packed.len() as u64).await;
             page = following?;
         }
-        progress.note(&format!(
-            "{} registers were copied in bulk; now all nodes are compared",
-            given_so_far(summary)
-        ));
+        progress
+            .note(&format!("{} registers were copied in bulk; now all nodes are compared", summary.given()));
         Ok(())
     }
 
@@ -90,11 +91,9 @@ impl Pass {
     /// How many it took; none where it did not answer.
     async fn give_one(&self, side: &Side, copies: &Copies) -> Option<u64> {
         // By the token under which this pass fills it: another pass may have let it vote since.
-        let fence = self.fence_of(side.place)?;
-        let encode = |ticket: &Ticket<'_>| {
-            copy_in_call(&Ticket { fence: &fence, deadline_ms: ticket.deadline_ms }, &copies.packed)
-        };
-        let why = match side.node.send(&encode, PATIENCE).await.map(parse_copied) {
+        let node = Pinned::new(Arc::new(Arc::clone(&side.node)), self.fence_of(side.place)?);
+        let encode = |ticket: &Ticket<'_>| copy_in_call(ticket, &copies.packed);
+        let why = match node.send(&encode, PATIENCE).await.map(parse_copied) {
             Ok(Ok(taken)) => {
                 self.client.telemetry().copied(side.node.name(), taken);
                 return Some(taken);
@@ -105,8 +104,4 @@ impl Pass {
         tracing::debug!(node = side.node.name(), why, "did not take copies");
         None
     }
-}
-
-fn given_so_far(summary: &Summary) -> u64 {
-    summary.repaired.iter().map(|node| node.registers).sum()
 }

@@ -216,7 +216,7 @@ impl Chores {
     }
 
     fn report(&mut self, summary: &Summary, took: Duration) {
-        let repaired: u64 = summary.repaired.iter().map(|node| node.registers).sum();
+        let repaired = summary.given();
         let seconds = format!("{:.1}", took.as_secs_f64());
         tracing::info!(
             registers = summary.seen,

@@ -34,9 +34,7 @@ impl Pass {
                 self.judge(swept, holdings, found, summary).await?;
                 found.seen += seen;
                 found.identical += seen - (found.differing - differed);
-                let repaired = summary.repaired.iter().map(|node| node.registers).sum();
-                progress.compared(found.seen, swept.about().max(found.seen), repaired);
-                progress.moved(self.client.telemetry().moved.get());
+                self.tell(progress, found.seen, swept.about().max(found.seen), summary);
             }
         }
         Ok(())

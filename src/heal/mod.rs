@@ -233,6 +233,12 @@ impl Pass {
         }
     }
 
+    /// How far this pass is: registers seen of about so many, given to nodes, and moved.
+    fn tell(&self, progress: &dyn Progress, seen: u64, about: u64, summary: &Summary) {
+        progress.compared(seen, about, summary.given());
+        progress.moved(self.client.telemetry().moved.get());
+    }
+
     fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }

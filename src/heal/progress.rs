@@ -52,3 +52,10 @@ pub struct Summary {
     /// Whether all nodes vote and a last look found every register identical on all of them.
     pub complete: bool,
 }
+
+impl Summary {
+    /// How often a node was given a register.
+    pub(super) fn given(&self) -> u64 {
+        self.repaired.iter().map(|node| node.registers).sum()
+    }
+}

@@ -14,13 +14,13 @@
 //! outranks one that only ran later ops, so of ops acknowledged by the fast path those after the last settle may be lost though one node
 //! still had them; a key whose tombstone was purged returns if a node came back with data from before the delete.
 
-use super::rejoin::Rejoin;
+use super::rejoin::{Rejoin, of_node};
 use super::{Healer, Pass, Progress, Purpose, Summary};
 use crate::coordinator::View;
 use crate::error::Error;
 use crate::node::{ConnectError, Node, Pinned, Refusal, RemoteNode, Seat};
 use crate::protocol::Epoch;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// How often all nodes are compared before it is given up.
 const SWEEPS: usize = 3;
@@ -74,8 +74,7 @@ impl Pass {
         }
         let adopting = |node: &&Arc<RemoteNode>| node.session().is_some_and(|session| session.adopting);
         if let Some(node) = self.nodes().iter().find(adopting) {
-            let refusal = Refusal::Adopting;
-            return Err(ConnectError::Node { node: node.name().to_owned(), refusal }.into());
+            return Err(of_node(node, Refusal::Adopting));
         }
         if self.all_answer() { Ok(()) } else { Err(self.no_quorum(voters)) }
     }
@@ -92,11 +91,9 @@ impl Pass {
 
     /// All nodes, under the tokens of this pass.
     pub(super) fn pinned(&self) -> Arc<View> {
-        let fences = self.fences.lock().unwrap_or_else(PoisonError::into_inner);
         let pin = |(place, node): (usize, &Arc<RemoteNode>)| {
-            let node: Arc<dyn Node> = Arc::new(Arc::clone(node));
-            let fence = fences.get(&place).cloned().unwrap_or_default();
-            Arc::new(Pinned::new(node, fence)) as Arc<dyn Node>
+            let fence = self.fence_of(place).unwrap_or_default();
+            Arc::new(Pinned::new(Arc::new(Arc::clone(node)), fence)) as Arc<dyn Node>
         };
         let nodes = self.nodes().iter().enumerate().map(pin).collect();
         let configuration = &self.roster.configuration;
@@ -113,8 +110,7 @@ impl Pass {
             if matches!(node.seat(), Seat::Voter(_)) {
                 // Its vote stays, and is one of too few.
                 let moved = self.move_voter(node, epoch).await;
-                let of_node = |refusal| ConnectError::Node { node: node.name().to_owned(), refusal };
-                self.note_fence(place, moved.map_err(of_node)?);
+                self.note_fence(place, moved.map_err(|refusal| of_node(node, refusal))?);
             } else {
                 rejoin.joiners.push(self.enter(place, epoch).await?);
             }

@@ -5,6 +5,7 @@ use crate::client::move_server;
 use crate::error::Error;
 use crate::node::{ConnectError, Node, Opened, Refusal, RemoteNode, Seat, admit_call};
 use crate::protocol::{Epoch, Role};
+use crate::surroundings::Connection;
 use std::sync::{Arc, PoisonError};
 
 /// A node that is being filled.
@@ -22,12 +23,18 @@ pub(super) struct Rejoin {
     pub(super) joiners: Vec<Joiner>,
 }
 
-fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
+pub(super) fn of_node(node: &Arc<RemoteNode>, refusal: Refusal) -> Error {
     ConnectError::Node { node: node.name().to_owned(), refusal }.into()
 }
 
 fn other_pass(what: &str) -> Refusal {
     Refusal::HealedByAnother(what.to_owned())
+}
+
+/// Changes a node's admission; what it finds other than this pass knows it, another pass has made so.
+pub(super) async fn change(connection: &Connection, args: &[&str]) -> Result<(), Refusal> {
+    let (status, words) = admit_call(connection, args).await?;
+    if status == "OK" { Ok(()) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
 }
 
 impl Pass {
@@ -111,8 +118,8 @@ impl Pass {
             return Err(Refusal::Forbidden("it does not vote any more; run it again".into()));
         }
         let (id, number, fence) = (opened.look.node.clone(), epoch.0.to_string(), node.new_fence(epoch));
-        let (status, words) = admit_call(&opened.connection, &["epoch", &id, &number, &fence]).await?;
-        if status == "OK" { Ok(fence) } else { Err(other_pass(&format!("{status} {}", words.join(" ")))) }
+        change(&opened.connection, &["epoch", &id, &number, &fence]).await?;
+        Ok(fence)
     }
 
     /// Notes the token under which this pass fills a node.
@@ -136,11 +143,7 @@ impl Pass {
             admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         }
         let args = ["rejoin", &id, &number, &run_id, &fence];
-        let (status, words) =
-            admit_call(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
-        if status != "OK" {
-            return Err(of_node(node, other_pass(&format!("{status} {}", words.join(" ")))));
-        }
+        change(&opened.connection, &args).await.map_err(|refusal| of_node(node, refusal))?;
         self.note_fence(place, fence.clone());
         Ok(Joiner { place, node: id, run_id, fence })
     }

@@ -84,7 +84,7 @@ impl LastSweep {
             ended_ms,
             registers: summary.seen,
             differing: summary.differing,
-            repaired: summary.repaired.iter().map(|node| node.registers).sum(),
+            repaired: summary.given(),
             failed: summary.failed,
             complete: summary.complete,
         }

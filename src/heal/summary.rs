@@ -60,9 +60,7 @@ impl Pass {
             let some: Vec<usize> = parts.drain(..fit.min(parts.len())).collect();
             let names = self.differing(swept, &some, found).await?;
             self.compare(swept, &names, found, summary).await?;
-            let repaired = summary.repaired.iter().map(|node| node.registers).sum();
-            progress.compared(found.seen, swept.about().max(found.seen), repaired);
-            progress.moved(self.client.telemetry().moved.get());
+            self.tell(progress, found.seen, swept.about().max(found.seen), summary);
         }
         found.identical = found.seen.saturating_sub(found.differing);
         Ok(())

@@ -50,10 +50,7 @@ impl Healer {
         S: Into<String>,
     {
         let urls: Vec<String> = nodes.into_iter().map(Into::into).collect();
-        let probes = probe_all(&urls, &config).await?;
-        let source = find_source(&probes, &config)?;
-        let mut survey = of(&probes, &source).await?;
-        survey.check()?;
+        let (probes, source, mut survey) = adoptable(&urls, &config).await?;
         let probe = &probes[source.place];
         if let Ok(opened) = &probe.found {
             survey.count(&opened.connection, &source, progress).await.map_err(|why| silent(probe, why))?;
@@ -66,8 +63,20 @@ fn silent(probe: &Probe, why: String) -> Error {
     ConnectError::Node { node: probe.name.clone(), refusal: Refusal::Unreachable(why) }.into()
 }
 
+/// The servers, which of them holds the data, and what can be told of it at once; or why they cannot be adopted.
+pub(super) async fn adoptable(
+    urls: &[String],
+    config: &Config,
+) -> Result<(Vec<Probe>, Source, Survey), Error> {
+    let probes = probe_all(urls, config).await?;
+    let source = find_source(&probes, config)?;
+    let survey = of(&probes, &source).await?;
+    survey.check()?;
+    Ok((probes, source, survey))
+}
+
 /// What can be told without looking at every key. A name that is the protocol's is looked for, since it would be taken for a record.
-pub(super) async fn of(probes: &[Probe], source: &Source) -> Result<Survey, Error> {
+async fn of(probes: &[Probe], source: &Source) -> Result<Survey, Error> {
     let probe = &probes[source.place];
     let mut survey = Survey { source: probe.name.clone(), begun: source.begun, ..Survey::default() };
     survey.copies =
@@ -90,7 +99,7 @@ pub(super) async fn of(probes: &[Probe], source: &Source) -> Result<Survey, Erro
 }
 
 impl Survey {
-    pub(super) fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), Error> {
         if self.reserved.is_empty() {
             return Ok(());
         }

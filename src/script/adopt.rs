@@ -1,9 +1,10 @@
 //! `adopt`: keys that were there before the records.
 
 use super::Name;
+use super::answer::position;
 use super::call::{Ticket, evalsha};
-use super::parse::{Malformed, fields, integer, next, optional, parsed, text};
-use crate::protocol::{Ballot, Digest, OpId, Position};
+use super::parse::{Malformed, fields, integer, next, parsed, text};
+use crate::protocol::{Ballot, OpId, Position};
 use redis::{Cmd, Value};
 
 /// Takes keys of one register into its record.
@@ -60,11 +61,6 @@ impl AdoptReply {
             _ => return Err(Malformed(status)),
         })
     }
-}
-
-fn position(items: &mut std::vec::IntoIter<Value>) -> Result<Position, Malformed> {
-    let version = crate::protocol::Version(integer(next(items)?)?);
-    Ok(Position { version, digest: optional(items)?.unwrap_or(Digest::EMPTY) })
 }
 
 /// The `EVALSHA` that drops those of these keys that the record does not list.

@@ -53,6 +53,17 @@ pub fn plan_of(table: &Table, args: &[Vec<u8>], now_ms: u64) -> Result<Plan, Ref
     table.plan(&args, now_ms)
 }
 
+/// The time of the plans.
+pub const NOW_MS: u64 = 1_000_000;
+
+/// Command lines and the plans that they become.
+pub fn check(rows: &[(&str, &str)]) {
+    let table = redis_7_0();
+    for (line, expected) in rows {
+        assert_eq!(shown(&table, line, NOW_MS), *expected, "{line}");
+    }
+}
+
 /// The plan of a command line as one line of text.
 pub fn shown(table: &Table, line: &str, now_ms: u64) -> String {
     match plan_of(table, &words(line), now_ms) {

@@ -45,19 +45,7 @@ fn p08_a_deletion_is_remembered_for_a_node_that_was_away_for_an_hour() {
 #[test]
 fn p09_a_repair_of_a_key_that_is_deleted_meanwhile_does_not_bring_it_back() {
     let (naive, ours) = both(async |rig| {
-        let (x, y, reader) = (rig.join().await, rig.join().await, rig.join().await);
-        x.must("SET k v1").await;
-        x.reaches_only(&[A, B]).await;
-        x.must("SET k v2").await;
-        if rig.kind == Kind::Naive {
-            let seen = reader.naive().look("k").await;
-            y.must("DEL k").await;
-            reader.naive().store(C, "k", seen[A].as_ref().expect("A was seen")).await;
-        } else {
-            let settle = rig.hold_repair(&reader).await;
-            y.must("DEL k").await;
-            settle.arrives().await;
-        }
+        rig.repair_after("DEL k").await;
         rig.ask::<i64>("EXISTS k")
     });
     assert_eq!(naive, [0, 0, 1]);

@@ -44,19 +44,7 @@ fn p13_two_writes_of_the_same_microsecond_are_ordered_alike_by_every_node() {
 #[test]
 fn p14_a_repair_that_was_overtaken_by_a_write_does_not_undo_it() {
     let (naive, ours) = both(async |rig| {
-        let (x, y, reader) = (rig.join().await, rig.join().await, rig.join().await);
-        x.must("SET k v1").await;
-        x.reaches_only(&[A, B]).await;
-        x.must("SET k v2").await;
-        if rig.kind == Kind::Naive {
-            let seen = reader.naive().look("k").await;
-            y.must("SET k v3").await;
-            reader.naive().store(C, "k", seen[A].as_ref().expect("A was seen")).await;
-        } else {
-            let settle = rig.hold_repair(&reader).await;
-            y.must("SET k v3").await;
-            settle.arrives().await;
-        }
+        rig.repair_after("SET k v3").await;
         rig.ask::<String>("GET k")
     });
     assert_eq!(naive, ["v3", "v3", "v2"]);

@@ -154,6 +154,23 @@ impl Rig {
         HeldRepair(reader)
     }
 
+    /// C has missed a write of `k`; its repair comes only after this other write.
+    pub async fn repair_after(&self, write: &str) {
+        let (x, y, reader) = (self.join().await, self.join().await, self.join().await);
+        x.must("SET k v1").await;
+        x.reaches_only(&[A, B]).await;
+        x.must("SET k v2").await;
+        if self.kind == Kind::Naive {
+            let seen = reader.naive().look("k").await;
+            y.must(write).await;
+            reader.naive().store(C, "k", seen[A].as_ref().expect("A was seen")).await;
+        } else {
+            let settle = self.hold_repair(&reader).await;
+            y.must(write).await;
+            settle.arrives().await;
+        }
+    }
+
     /// What one node answers, asked behind the coordinators' backs.
     pub fn ask_one<T: FromRedisValue>(&self, node: usize, line: &str) -> T {
         let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::store::Failure;
 use crate::workload::Fate;
 
 /// How many errors are kept word for word.
@@ -69,6 +70,20 @@ impl Book {
 
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
+    }
+
+    /// An operation ended with this answer.
+    pub fn answered<T>(&self, workload: &'static str, began: Duration, answer: &Result<T, Failure>) -> Fate {
+        let fate = match answer {
+            Ok(_) => Fate::Acknowledged,
+            Err(Failure::NotApplied(_)) => Fate::NotApplied,
+            Err(Failure::Unknown(_)) => Fate::Indeterminate,
+        };
+        self.ended(workload, began, fate);
+        if let Err(failure) = answer {
+            self.error(workload, failure.text());
+        }
+        fate
     }
 
     pub fn ended(&self, workload: &'static str, began: Duration, fate: Fate) {

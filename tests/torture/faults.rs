@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::site::{Node, Persistence, Site};
 use crate::harness::{Link, Server};
+pub use crate::workload::CUTS;
 use crate::workload::Rng;
 
 /// What happens.
@@ -42,17 +43,6 @@ const WEIGHTS: [(Kind, u64); 14] = [
     (Kind::ClockWithin, 2),
     (Kind::ClockBeyond, 1),
     (Kind::Close, 1),
-];
-
-type Way = (&'static str, fn(&Link));
-
-pub const CUTS: [Way; 6] = [
-    ("cut", Link::cut),
-    ("requests cut", Link::cut_requests),
-    ("answers cut", Link::cut_answers),
-    ("held", Link::hold),
-    ("requests held", Link::hold_requests),
-    ("answers held", Link::hold_answers),
 ];
 
 impl Kind {

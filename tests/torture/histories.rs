@@ -13,7 +13,7 @@ use super::profile::Profile;
 use super::row::Row;
 use super::store::{Failure, Store};
 use crate::linearizable::{Call, CallOf, End, Verdict, check_within};
-use crate::workload::{Fate, Rng};
+use crate::workload::Rng;
 
 /// More than this is not searched: with many open calls a search may have no end.
 const BUDGET: usize = 150_000;
@@ -85,15 +85,7 @@ impl Histories {
         let (life, number, op) = self.begin(client, rng);
         let began = book.now();
         let answer = ask(store, &life.name, &op).await;
-        let fate = match &answer {
-            Ok(_) => Fate::Acknowledged,
-            Err(Failure::NotApplied(_)) => Fate::NotApplied,
-            Err(Failure::Unknown(_)) => Fate::Indeterminate,
-        };
-        book.ended(self.profile.name, began, fate);
-        if let Err(failure) = &answer {
-            book.error(self.profile.name, failure.text());
-        }
+        book.answered(self.profile.name, began, &answer);
         life.calls.lock().expect("a lock").end(number, answer);
     }
 

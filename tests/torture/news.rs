@@ -10,7 +10,7 @@ use anarchoredis::{Client, PubSubStream};
 
 use super::book::Book;
 use super::row::Row;
-use super::store::{Failure, Store};
+use super::store::Store;
 use crate::workload::Fate;
 
 pub const NAME: &str = "pub/sub";
@@ -36,15 +36,7 @@ impl News {
         self.inner.lock().expect("a lock").fates.insert(number, Fate::Indeterminate);
         let began = book.now();
         let answer = store.call(&["PUBLISH".into(), CHANNEL.into(), number.to_string()]).await;
-        let fate = match &answer {
-            Ok(_) => Fate::Acknowledged,
-            Err(Failure::NotApplied(_)) => Fate::NotApplied,
-            Err(Failure::Unknown(_)) => Fate::Indeterminate,
-        };
-        if let Err(failure) = &answer {
-            book.error(NAME, failure.text());
-        }
-        book.ended(NAME, began, fate);
+        let fate = book.answered(NAME, began, &answer);
         self.inner.lock().expect("a lock").fates.insert(number, fate);
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::book::Book;
 use super::model::numbers;
 use super::row::Row;
-use super::store::{Failure, Store};
+use super::store::Store;
 use crate::workload::Fate;
 
 /// How long the last read is tried for.
@@ -66,15 +66,7 @@ impl Plain {
         }
         let began = book.now();
         let answer = store.call(&self.words(element)).await;
-        let fate = match &answer {
-            Ok(_) => Fate::Acknowledged,
-            Err(Failure::NotApplied(_)) => Fate::NotApplied,
-            Err(Failure::Unknown(_)) => Fate::Indeterminate,
-        };
-        book.ended(self.name, began, fate);
-        if let Err(failure) = &answer {
-            book.error(self.name, failure.text());
-        }
+        let fate = book.answered(self.name, began, &answer);
         let mut inner = self.inner.lock().expect("a lock");
         inner.fates.insert(element, fate);
         if self.shape != Shape::Set

@@ -45,15 +45,7 @@ impl Queue {
         let unknown = Job { pushing: (began, Duration::MAX), fate: Fate::Indeterminate, taking: None };
         self.inner.lock().expect("a lock").jobs.insert(job, unknown);
         let answer = store.call(&["RPUSH".into(), KEY.into(), job.to_string()]).await;
-        let fate = match &answer {
-            Ok(_) => Fate::Acknowledged,
-            Err(Failure::NotApplied(_)) => Fate::NotApplied,
-            Err(Failure::Unknown(_)) => Fate::Indeterminate,
-        };
-        if let Err(failure) = &answer {
-            book.error(NAME, failure.text());
-        }
-        book.ended(NAME, began, fate);
+        let fate = book.answered(NAME, began, &answer);
         let mut inner = self.inner.lock().expect("a lock");
         let pushed = inner.jobs.get_mut(&job).expect("a job");
         pushed.fate = fate;

@@ -20,7 +20,7 @@ mod tally;
 
 pub use cluster::{Cluster, Coordinator};
 pub use counter::{Counter, Verdict};
-pub use faults::Faults;
+pub use faults::{CUTS, Faults};
 pub use increments::Increments;
 pub use load::{Load, Outcome};
 pub use members::{Fate, Members};
