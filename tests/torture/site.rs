@@ -58,6 +58,7 @@ pub struct Site {
     /// Without links: what is true, whatever the weather.
     pub watcher: Client,
     notes: Mutex<Vec<String>>,
+    complaints: Mutex<Vec<String>>,
 }
 
 impl Site {
@@ -102,6 +103,7 @@ impl Site {
             libraries,
             watcher,
             notes: Mutex::default(),
+            complaints: Mutex::default(),
         };
         for number in 0..PROXIES {
             site.start_proxy(number);
@@ -173,6 +175,15 @@ impl Site {
 
     pub fn notes(&self) -> Vec<String> {
         std::mem::take(&mut *self.notes.lock().expect("a lock"))
+    }
+
+    /// Something that should not be.
+    pub fn complain(&self, text: String) {
+        self.complaints.lock().expect("a lock").push(text);
+    }
+
+    pub fn complaints(&self) -> Vec<String> {
+        std::mem::take(&mut *self.complaints.lock().expect("a lock"))
     }
 
     /// Waits until every node votes; says which does not.
