@@ -251,7 +251,7 @@ fn setup(clock: &Clock, version: Version, persistence: Persistence) -> Setup {
     let setup = clock.server(version);
     match persistence {
         Persistence::None => setup,
-        Persistence::Everysec => setup.appendonly("everysec"),
-        Persistence::Always => setup.appendonly("always"),
+        Persistence::Everysec => setup.appendonly("everysec").own_disk(),
+        Persistence::Always => setup.appendonly("always").own_disk(),
     }
 }
