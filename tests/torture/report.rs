@@ -86,7 +86,8 @@ impl Report {
                  what became of them, and there. 'twice': there, or answered, twice. 'other': there though said not to have been applied, or in another\n\
                  order than a reader saw. 'gap': longest time without an acknowledgement by anyone while a majority could answer; 'recovery': from the end\n\
                  of a fault of a majority, in the test of 2013 of the cut, to the next acknowledgement. 'histories': judged for linearizability (not\n\
-                 linearizable, too hard to tell). 'survive' of pub/sub: heard by every subscriber; not promised to who is cut off.\n\
+                 linearizable, too hard to tell). 'survive' of pub/sub: heard by every subscriber; not promised to who is cut off. Of the queue: taken, or left; an element\n\
+                 may have gone to a taker whose connection broke before the reply came, as many as such takers there were.\n\
                  'side by side': the same workloads, faults and seed for every system. An episode again: make torture MINUTES=1 SEED=its seed.\n\n";
         let mut faults: BTreeMap<String, u64> = BTreeMap::new();
         for fault in self.episodes.iter().flat_map(|episode| &episode.faults) {

@@ -109,8 +109,8 @@ impl Row {
             self.workload.clone(),
             self.total.to_string(),
             self.acked.to_string(),
-            // Histories tell it of those.
-            if judged > 0 && self.survivors == 0 { "-".to_owned() } else { self.survivors.to_string() },
+            // Of those it is the histories that tell: what is there at the end is elements, not operations.
+            if judged > 0 { "-".to_owned() } else { self.survivors.to_string() },
             self.lost.to_string(),
             format!("{share:.1}"),
             self.surplus.to_string(),
