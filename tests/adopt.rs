@@ -390,11 +390,11 @@ async fn what_a_majority_decided_between_the_first_votes_and_the_last_is_not_rol
         cut_short(nodes.urls(), Midst::of_line(" votes", votes, die)).await;
         away.into_iter().for_each(|away: usize| nodes[away].pause());
         let mut expected = "value";
-        if let Ok(mut store) = Client::builder().nodes(nodes.urls()).connect().await {
-            if store.set::<_, _, ()>("plain", "newer").await.is_ok() {
-                expected = "newer";
-                acknowledged += 1_u32;
-            }
+        if let Ok(mut store) = Client::builder().nodes(nodes.urls()).connect().await
+            && store.set::<_, _, ()>("plain", "newer").await.is_ok()
+        {
+            expected = "newer";
+            acknowledged += 1_u32;
         }
         away.into_iter().for_each(|away| nodes[away].resume());
         match adopt(&nodes.urls()).await {
