@@ -16,6 +16,7 @@
 --         forget: 2 fence: drop a register that no voter has; only on a joining node
 --         mark: 2 fence, 3 register, 4 ballot: remember that a node misses the register's last settle
 --         swept: 2 fence, 3 when and with what result a sweep ended, for who asks how the nodes are
+--         filling: 2 fence, 3 anything new: whoever fills this joining node, under this fence, goes on with it; others leave it alone
 --         clean: 2 fence, 3 register, 4 ballot: take a register off the dirty set unless it was marked again
 -- REPLY   look: {'NODE', cluster, node, epoch, role, run id, members, fence, number of keys, now in µs, scopes, generation of the last FLUSHALL, purge age ms, generation that was decided last as far
 --         as this node knows, contract}; '' where unknown; of another contract than these scripts': no fence
@@ -132,6 +133,8 @@ elseif what == 'mark' then
   return {'OK'}
 elseif what == 'swept' then
   return write('swept', ARGV[3])
+elseif what == 'filling' then
+  return write('filling', ARGV[3])
 elseif what == 'clean' then
   if redis.call('HGET', 'anrcho_dirty', ARGV[3]) == ARGV[4] then redis.call('HDEL', 'anrcho_dirty', ARGV[3]) end
   return {'OK'}

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use anarchoredis::heal::{Fault, Healer, Silent};
+use anarchoredis::heal::{Fault, Healer, Progress, Silent};
 use anarchoredis::{Client, Config};
 use harness::{Nodes, Server, Version, eventually};
 use redis::{AsyncCommands, Value};
@@ -329,6 +329,125 @@ async fn an_adoption_that_is_killed_at_any_moment_is_finished_by_the_next_one() 
         client(&nodes).await;
     }
     assert!(cut_short >= 3, "{cut_short} of 6 were cut short");
+}
+
+/// Does something once, in the midst of a pass: where it says such a line for the so-manieth time, or, without a line, where it counts.
+struct Midst<F> {
+    line: Option<&'static str>,
+    left: AtomicU64,
+    then: F,
+}
+
+impl<F: Fn() + Send + Sync> Midst<F> {
+    fn of_line(line: &'static str, times: u64, then: F) -> Midst<F> {
+        Midst { line: Some(line), left: AtomicU64::new(times), then }
+    }
+
+    fn of_count(then: F) -> Midst<F> {
+        Midst { line: None, left: AtomicU64::new(1), then }
+    }
+
+    fn step(&self) {
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left == Ok(1) {
+            (self.then)();
+        }
+    }
+}
+
+impl<F: Fn() + Send + Sync> Progress for Midst<F> {
+    fn compared(&self, _seen: u64, _about: u64, _repaired: u64) {
+        if self.line.is_none() {
+            self.step();
+        }
+    }
+
+    fn note(&self, line: &str) {
+        if self.line.is_some_and(|wanted| line.contains(wanted)) {
+            self.step();
+        }
+    }
+}
+
+/// Ends the task that it is called in, as if its process had been killed.
+fn die() {
+    std::panic::resume_unwind(Box::new("killed on purpose"));
+}
+
+/// An adoption that is killed there.
+async fn cut_short(urls: Vec<String>, at: impl Progress + 'static) {
+    let adopting = tokio::spawn(async move { Healer::adopt(urls, Config::default(), &at).await });
+    adopting.await.expect_err("it was killed");
+}
+
+/// Found by a review: the source voted last, and until then its history won over all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_majority_decided_between_the_first_votes_and_the_last_is_not_rolled_back_by_the_next_try() {
+    let mut acknowledged = 0;
+    for (votes, away) in [(1, None), (2, Some(0)), (2, Some(2))] {
+        let nodes = Nodes::start(3).await;
+        fill(&nodes[0]).await;
+        cut_short(nodes.urls(), Midst::of_line(" votes", votes, die)).await;
+        away.into_iter().for_each(|away: usize| nodes[away].pause());
+        let mut expected = "value";
+        if let Ok(mut store) = Client::builder().nodes(nodes.urls()).connect().await
+            && store.set::<_, _, ()>("plain", "newer").await.is_ok()
+        {
+            expected = "newer";
+            acknowledged += 1_u32;
+        }
+        away.into_iter().for_each(|away| nodes[away].resume());
+        match adopt(&nodes.urls()).await {
+            Ok(adopted) => assert!(adopted.complete, "{adopted:?}"),
+            Err(error) => assert!(error.to_string().contains("a node of a cluster already"), "{error}"),
+        }
+        let healer = Healer::connect(nodes.urls(), Config::default()).await.expect("a healer");
+        if healer.status().await.voters < 2 {
+            healer.recover(&Silent).await.expect("all hold the same");
+        }
+        assert!(healer.once(&Silent).await.expect("a pass").complete);
+        let read: String = client(&nodes).await.get("plain").await.expect("a read");
+        assert_eq!(read, expected, "after {votes} votes, without {away:?}");
+        for node in nodes.iter() {
+            assert_eq!(node.run::<String>(&["GET", "plain"]).await.expect("a read"), expected);
+        }
+    }
+    assert!(acknowledged > 0, "two of three that vote are a majority");
+}
+
+/// Found by a review: it sent under whatever token its node had by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adoption_that_another_one_has_ended_lists_nothing_any_more() {
+    const KEYS: u64 = 2_000;
+    let nodes = Nodes::start(3).await;
+    let mut connection = nodes[0].connection().await;
+    let mut pipe = redis::pipe();
+    (0..KEYS).for_each(|number| {
+        pipe.set(format!("key:{number}"), number).ignore();
+    });
+    pipe.exec_async(&mut connection).await.expect("writes");
+    let nodes = Arc::new(nodes);
+    // After its first page another one takes all nodes over, and is killed after its own first page; the first one learns the new tokens.
+    let of_other = Arc::clone(&nodes);
+    let overtaken = Midst::of_count(move || {
+        let nodes = Arc::clone(&of_other);
+        let other = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                cut_short(nodes.urls(), Midst::of_count(die)).await;
+                nodes[0].reset_calls().await;
+                let looked = async || nodes[0].script_calls().await >= 3;
+                eventually("the first one has looked at its node anew", SOON, looked).await;
+            });
+        });
+        other.join().expect("the other one");
+    });
+    let error = Healer::adopt(nodes.urls(), Config::default(), &overtaken).await.expect_err("it has ended");
+    let listed: Vec<String> = nodes[0].run(&["KEYS", "anrcho_version:*"]).await.expect("keys");
+    assert!(!listed.is_empty(), "the first page of both");
+    assert!((listed.len() as u64) < KEYS / 2, "it listed {} keys of {KEYS}: {error}", listed.len());
+    let adopted = adopt(&nodes.urls()).await.expect("nobody is in the way");
+    assert!(adopted.complete && adopted.keys == KEYS && adopted.voters == 3, "{adopted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

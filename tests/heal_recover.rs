@@ -2,11 +2,13 @@
 
 mod harness;
 
-use anarchoredis::heal::{Healer, Settings, Silent, Summary};
+use anarchoredis::heal::{Healer, Progress, Settings, Silent, Summary};
 use anarchoredis::node::Seat;
 use anarchoredis::{Client, Config};
 use harness::{Nodes, Server, Version, eventually};
 use redis::AsyncCommands;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -163,6 +165,52 @@ async fn a_recovery_that_was_interrupted_is_finished_by_the_next_one() {
         healer.once(&Silent).await.expect("a pass");
     }
     assert_eq!(agreed(&nodes, 400).await, (0..400).map(Some).collect::<Vec<_>>());
+    works_again(&nodes, 20).await;
+}
+
+/// Does something as soon as a recovery has taken all nodes over.
+struct Meanwhile<F>(AtomicBool, F);
+
+impl<F: Fn() + Send + Sync> Progress for Meanwhile<F> {
+    fn compared(&self, _seen: u64, _about: u64, _repaired: u64) {}
+
+    fn note(&self, line: &str) {
+        if line.contains("each register is decided") && !self.0.swap(true, Ordering::SeqCst) {
+            (self.1)();
+        }
+    }
+}
+
+/// Found by a review: what it had read it settled, also where another one had let the nodes vote and clients went on since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_that_another_one_has_ended_settles_nothing_any_more() {
+    let nodes = Nodes::with((0..3).map(|_| Server::with(Version::V7_0).appendonly("everysec"))).await;
+    let old = client(&nodes).await;
+    write(&old, 0, 20).await;
+    drop(old);
+    for node in nodes.iter() {
+        node.restart().await;
+    }
+    let nodes = Arc::new(nodes);
+    let of_other = Arc::clone(&nodes);
+    let meanwhile = Meanwhile(AtomicBool::new(false), move || {
+        let nodes = Arc::clone(&of_other);
+        let other = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                assert!(recover(&nodes).await.complete);
+                // Something to settle, if that were still its business.
+                for key in ["key:1", "anrcho_version:{key:1}"] {
+                    nodes[2].run::<u64>(&["DEL", key]).await.expect("a loss behind the protocol");
+                }
+            });
+        });
+        other.join().expect("the other recovery");
+    });
+    let overtaken = healer(&nodes).await.recover(&meanwhile).await;
+    assert!(meanwhile.0.load(Ordering::SeqCst), "{overtaken:?}");
+    let settled: bool = nodes[2].run(&["EXISTS", "anrcho_version:{key:1}"]).await.expect("an answer");
+    assert!(!settled, "it went on under the other one's tokens: {overtaken:?}");
     works_again(&nodes, 20).await;
 }
 

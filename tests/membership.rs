@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anarchoredis::heal::{Healer, Silent};
+use anarchoredis::heal::{Healer, Progress, Silent};
 use anarchoredis::node::Seat;
 use anarchoredis::{Client, Config, Error};
 use harness::{Server, Version, eventually};
@@ -210,6 +210,68 @@ async fn the_last_two_members_stay_and_the_same_server_is_not_added_twice() {
     healer.add(&servers[2].url(), &config, &Silent).await.expect_err("still");
     assert_eq!(epoch().await, before, "nothing has changed");
     fill(&store, 8).await;
+}
+
+/// Does something in the midst of a pass: the first time that it says such a line.
+struct Midst<F> {
+    line: &'static str,
+    done: AtomicBool,
+    then: F,
+}
+
+impl<F: Fn() + Send + Sync> Progress for Midst<F> {
+    fn compared(&self, _seen: u64, _about: u64, _repaired: u64) {}
+
+    fn note(&self, line: &str) {
+        if line.contains(self.line) && !self.done.swap(true, Ordering::SeqCst) {
+            (self.then)();
+        }
+    }
+}
+
+/// Found by a review: it compared the nodes that it knew, and took the mark off that says what the new one misses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_a_change_of_members_has_overtaken_leaves_the_marks_of_what_a_new_member_misses() {
+    let servers = Arc::new(servers(4).await);
+    fill(&client(&servers[..3]).await, 30).await;
+    servers[1].restart_empty().await;
+    // When the emptied node votes again, a fourth member is added, hangs and misses a write.
+    let others = Arc::clone(&servers);
+    let meanwhile = move || {
+        let servers = Arc::clone(&others);
+        let change = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let healer = healer(&servers[..3]).await;
+                let added = healer.add(&servers[3].url(), &Config::default(), &Silent).await;
+                assert!(added.expect("a new member").complete);
+                let mut store = client(&servers).await;
+                servers[3].pause();
+                let _: () = store.set("key:1", "newer").await.expect("a write with three of four");
+                eventually("it is marked on the others", SOON, || are_marked(&servers[..3])).await;
+            });
+        });
+        change.join().expect("the change");
+    };
+    let progress = Midst { line: "votes again", done: AtomicBool::new(false), then: meanwhile };
+    let overtaken = healer(&servers[..3]).await.once(&progress).await;
+    assert!(progress.done.load(Ordering::SeqCst), "the node was brought back: {overtaken:?}");
+    assert!(are_marked(&servers[..3]).await, "the marks are gone, and the new member misses a write");
+    servers[3].resume();
+    let summary = healer(&servers).await.once(&Silent).await.expect("a pass");
+    assert!(summary.complete, "{summary:?}");
+    assert_eq!(servers[3].run::<String>(&["GET", "key:1"]).await.expect("a value"), "newer");
+}
+
+/// Whether each of them remembers that another one misses the last write of `key:1`.
+async fn are_marked(servers: &[Server]) -> bool {
+    for server in servers {
+        let marked: bool = server.run(&["HEXISTS", "anrcho_dirty", "key:1"]).await.expect("an answer");
+        if !marked {
+            return false;
+        }
+    }
+    true
 }
 
 /// Four clients write while servers come and go; each change is cut short at some moment and begun again.

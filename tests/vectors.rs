@@ -64,6 +64,7 @@ async fn a_script_that_does_something_else_is_noticed() {
             "if mode ~= 'fill' and ballot <= promised then",
         ),
         ("read", "if is_due and redis.call('EXISTS', key) == 1", "if false"),
+        ("apply", "(read_only or not wrote and not succeeded)", "(not wrote and not succeeded)"),
         ("purge", "elseif promised ~= accepted or settled ~= version then", "elseif false then"),
         ("admit", "if role ~= 'joining' then return {'OTHER', 'role', role} end", ""),
     ];

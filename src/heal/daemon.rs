@@ -116,10 +116,9 @@ impl Chores {
         self.lost_for = 0;
         self.turn.notice_changes(&pass);
         let wants_filling = pass.wants_rejoin();
-        if wants_filling && self.turn.is_anothers(&pass).await {
-            self.rest("another healer is bringing a node back");
-        }
-        if self.turn.has_come() && (wants_filling || Instant::now() >= self.next_sweep) {
+        let is_anothers = wants_filling && self.turn.is_anothers(&pass).await;
+        let is_due = wants_filling || Instant::now() >= self.next_sweep;
+        if is_due && !is_anothers && self.turn.has_come() {
             self.heal(wants_filling).await;
         } else if pass.all_there() {
             // While a node is away its marks cannot be taken off; the pass that brings it back sweeps anyway.
@@ -162,13 +161,15 @@ impl Chores {
             let fraction = self.healer.client.inner().surroundings().fraction();
             tokio::time::sleep(FIRST_REST.mul_f64(fraction)).await;
             let pass = self.healer.pass_here();
+            // What was known of the nodes may be seconds old: another healer may have begun since.
+            pass.refresh_all().await;
             if !pass.wants_rejoin() || self.turn.is_anothers(&pass).await {
-                return self.rest("another healer was quicker");
+                return;
             }
         }
         let began = Instant::now();
         let healed = self.healer.once(&Log).await;
-        self.turn.has_moved(self.healer.pass_here().newest_epoch());
+        self.turn.has_ended(&self.healer.pass_here()).await;
         self.next_sweep = Instant::now() + self.settings().interval;
         match healed {
             Ok(summary) => {

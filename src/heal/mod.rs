@@ -16,6 +16,7 @@ mod copy;
 mod daemon;
 mod dirty;
 mod explain;
+mod filling;
 mod listing;
 mod members;
 mod pace;
@@ -184,7 +185,7 @@ impl Pass {
     async fn run(&self, progress: &dyn Progress) -> Result<Summary, Error> {
         let mut summary = self.empty_summary();
         let rejoin = self.begin_rejoin(progress).await?;
-        let mut last = self.sweep(&mut summary, progress).await?;
+        let mut last = self.audibly(self.sweep(&mut summary, progress)).await?;
         (summary.seen, summary.identical, summary.differing) = (last.seen, last.identical, last.differing);
         if let Some(rejoin) = rejoin {
             if last.failed > 0 {

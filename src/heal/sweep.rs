@@ -221,16 +221,6 @@ impl Pass {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned()
     }
 
-    /// How many keys fewer than the fullest voter the nodes have that are being filled.
-    pub(super) async fn keys_missing_on_joining(&self) -> u64 {
-        let nodes = self.nodes();
-        let keys = join_all(nodes.iter().map(keys_on)).await;
-        let held = || nodes.iter().zip(&keys).map(|(node, keys)| (node.seat(), *keys));
-        let full = held().filter(|(seat, _)| matches!(seat, Seat::Voter(_))).map(|(_, keys)| keys).max();
-        let joining = held().filter(|(seat, _)| *seat == Seat::Joining);
-        joining.map(|(_, keys)| full.unwrap_or_default().saturating_sub(keys)).sum()
-    }
-
     /// Of each node whether it votes; none where it is away.
     pub(super) fn seats(&self) -> Vec<Option<bool>> {
         let votes = |node: &Arc<RemoteNode>| match node.seat() {

@@ -1,7 +1,9 @@
 //! When a healer that runs by itself begins a pass: not beside another one's, and less and less often where passes fail.
 
 use super::Pass;
+use super::filling::SILENCE;
 use crate::protocol::Epoch;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,13 +13,15 @@ const LONGEST_REST: Duration = Duration::from_secs(120);
 
 /// What one healer knows of the others, and of its own failures.
 pub(super) struct Turn {
-    /// No pass before this: another healer is at work, or the last one failed.
+    /// No pass before this: the last one failed.
     not_before: Instant,
     rest: Duration,
     /// The newest epoch among the voters at the last look; who moves it began a pass.
     epoch: Epoch,
-    /// Another healer is at work, or was: how many keys the nodes lacked that are being filled, when that was last looked at.
-    another_lacks: Option<u64>,
+    /// What whoever fills a node had said there, by the nodes' places.
+    said: BTreeMap<usize, Vec<u8>>,
+    /// Until when another healer is taken to be at work.
+    anothers_until: Option<Instant>,
     /// Who voted and who joined at the last look.
     seats: Vec<Option<bool>>,
 }
@@ -28,7 +32,8 @@ impl Turn {
             not_before: Instant::now(),
             rest: FIRST_REST,
             epoch: Epoch::default(),
-            another_lacks: None,
+            said: BTreeMap::new(),
+            anothers_until: None,
             seats: Vec::new(),
         }
     }
@@ -40,38 +45,47 @@ impl Turn {
     /// What failed may succeed when a node has come or gone since: that is tried soon.
     pub(super) fn notice_changes(&mut self, pass: &Pass) {
         let seats = pass.seats();
-        if seats != self.seats && self.another_lacks.is_none() {
+        if seats != self.seats && !self.is_taken() {
             self.not_before = self.not_before.min(Instant::now() + pass.jittered(FIRST_REST));
             self.rest = FIRST_REST;
         }
         self.seats = seats;
     }
 
-    /// Whether someone has begun a pass since the last look, or gets on with one: by a hundredth of what is missing in each rest. Not by
-    /// any key, or clients that write to the node beside would keep it waiting for a healer that has died.
+    /// Whether another healer fills a node: it has begun a pass, or said that it goes on with one, and not long ago.
     pub(super) async fn is_anothers(&mut self, pass: &Pass) -> bool {
         let newest = pass.newest_epoch();
         let began = self.epoch != Epoch::default() && newest > self.epoch;
         self.epoch = self.epoch.max(newest);
-        let before = match self.another_lacks {
-            _ if began => u64::MAX,
-            Some(before) if self.has_come() => before,
-            _ => return false,
-        };
-        let missing = pass.keys_missing_on_joining().await;
-        let goes_on = missing < before - before / 100;
-        self.another_lacks = goes_on.then_some(missing);
-        goes_on
+        if self.hear(pass).await || began {
+            self.lose();
+        }
+        self.is_taken()
     }
 
-    /// A pass met another one's token.
+    fn is_taken(&self) -> bool {
+        self.anothers_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether there was anything new.
+    async fn hear(&mut self, pass: &Pass) -> bool {
+        let mut news = false;
+        for (place, text) in pass.said().await {
+            news |= self.said.get(&place) != Some(&text);
+            self.said.insert(place, text);
+        }
+        news
+    }
+
+    /// It is another healer's turn.
     pub(super) fn lose(&mut self) {
-        self.another_lacks = Some(u64::MAX);
+        self.anothers_until = Some(Instant::now() + SILENCE);
     }
 
-    /// A pass of one's own has ended.
-    pub(super) fn has_moved(&mut self, epoch: Epoch) {
-        self.epoch = epoch;
+    /// A pass of one's own has ended: what was said until now was one's own.
+    pub(super) async fn has_ended(&mut self, pass: &Pass) {
+        self.epoch = pass.newest_epoch();
+        self.hear(pass).await;
     }
 
     /// Nothing for a while, and the next time for longer.

@@ -143,8 +143,17 @@ pub fn clean_call(fence: &str, register: &[u8], marked: &str) -> Cmd {
 
 /// The `EVALSHA` that remembers on a node how the last sweep ended.
 pub fn swept_call(fence: &str, text: &str) -> Cmd {
+    note_call("swept", fence, text)
+}
+
+/// The `EVALSHA` that tells others that whoever fills a node, under this token, goes on with it.
+pub fn filling_call(fence: &str, text: &str) -> Cmd {
+    note_call("filling", fence, text)
+}
+
+fn note_call(what: &str, fence: &str, text: &str) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(&script(Name::Admit).sha).arg(0).arg("swept").arg(fence).arg(text);
+    cmd.arg(&script(Name::Admit).sha).arg(0).arg(what).arg(fence).arg(text);
     cmd
 }
 

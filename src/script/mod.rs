@@ -23,7 +23,7 @@ pub use call::{ApplyCall, Flags, ReadCall, SettleCall, SettleMode, Ticket};
 pub use copy::{Copies, copy_in_call, copy_of_call, copy_scan_call, parse_copied};
 pub use digest::{
     DigestPage, DigestRow, Dirty, Held, clean_call, count_call, digest_of_call, digest_scan_call, dirty_call,
-    forget_call, mark_call, parse_count, parse_dirty, swept_call,
+    filling_call, forget_call, mark_call, parse_count, parse_dirty, swept_call,
 };
 pub use native::NativeRead;
 pub use parse::{Malformed, bytes, fields, integer, text};

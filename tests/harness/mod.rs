@@ -13,6 +13,7 @@
 // Each test crate compiles this module for itself and uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod disk;
 mod eventually;
 mod link;
 mod look;
@@ -23,6 +24,7 @@ mod server;
 mod setup;
 mod version;
 
+pub use disk::Disk;
 pub use eventually::eventually;
 pub use link::{Link, Traffic};
 pub use look::Snapshot;

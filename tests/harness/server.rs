@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::port::Port;
 use super::process::Process;
-use super::{Setup, Snapshot, Version};
+use super::{Disk, Setup, Snapshot, Version};
 
 /// How long a server may take to start or to stop; a loaded machine is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +24,8 @@ const POLL: Duration = Duration::from_millis(5);
 pub struct Server {
     setup: Setup,
     port: Port,
+    /// Unmounted before the folder is removed.
+    disk: Option<Disk>,
     folder: TempDir,
     process: Mutex<Option<Process>>,
 }
@@ -45,7 +47,8 @@ impl Server {
             None => Port::any(),
         };
         let folder = tempfile::Builder::new().prefix("anarcho-node-").tempdir().expect("a temporary folder");
-        let server = Server { setup, port, folder, process: Mutex::new(None) };
+        let disk = if setup.own_disk { Disk::mount(folder.path()) } else { None };
+        let server = Server { setup, port, disk, folder, process: Mutex::new(None) };
         server.launch(false).await;
         server
     }
@@ -66,6 +69,11 @@ impl Server {
     /// Where it keeps its files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Its own file system, where it was asked for and this process may mount one.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
     }
 
     /// `redis://127.0.0.1:PORT/`, with the password if there is one.

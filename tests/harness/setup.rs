@@ -12,12 +12,20 @@ pub struct Setup {
     pub(super) port: Option<u16>,
     pub(super) password: Option<String>,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) own_disk: bool,
     directives: Vec<(String, String)>,
 }
 
 impl Setup {
     pub(super) fn new(version: Version) -> Setup {
-        Setup { version, port: None, password: None, environment: Vec::new(), directives: Vec::new() }
+        Setup {
+            version,
+            port: None,
+            password: None,
+            environment: Vec::new(),
+            own_disk: false,
+            directives: Vec::new(),
+        }
     }
 
     /// Any line of redis.conf, with its value as it is written there: `config("replicaof", "127.0.0.1 7000")`,
@@ -52,6 +60,12 @@ impl Setup {
     /// Save points such as `60 1`. Without them a server keeps nothing that it is not asked to save.
     pub fn save(self, points: &str) -> Setup {
         self.config("save", points)
+    }
+
+    /// A file system of its own, where that is possible: see [`Server::disk`].
+    pub fn own_disk(mut self) -> Setup {
+        self.own_disk = true;
+        self
     }
 
     /// A port that must be free, instead of any.

@@ -256,7 +256,7 @@ fn bookkeeping(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Reply
             let reply = call.session.pcall(&[b"HSET", b"anrcho_dirty", call.arg(3)?, call.arg(4)?]);
             Ok(error_of(&reply).map_or(words!["OK"], |refused| words!["REFUSED", refused]))
         }
-        b"swept" => write(call, &[b"swept", call.arg(3)?]),
+        b"swept" | b"filling" => write(call, &[what, call.arg(3)?]),
         b"clean" => {
             let marked = call.session.call_string(&[b"HGET", b"anrcho_dirty", call.arg(3)?])?;
             if marked.as_deref() == call.args.get(3).copied() {

@@ -7,7 +7,8 @@
 //!   history of what clients were told ─ one register at a time ─ linearizable?      nodes at the end ─ alike?
 //! ```
 
-#![allow(dead_code)]
+// Each test crate compiles this module for itself and uses a part of it.
+#![allow(dead_code, unused_imports)]
 
 mod commands;
 mod control;

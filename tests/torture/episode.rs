@@ -157,6 +157,7 @@ pub async fn run(plan: Plan, folder: PathBuf) -> Outcome {
         }
         Err(complaint) => complaints.push(format!("when all was calm, {complaint}")),
     }
+    complaints.extend(site.complaints());
     complaints.extend(panics(&folder));
     let errors = book.errors().into_iter().map(|(text, times)| format!("{times} x {text}")).collect();
     let faults = std::mem::take(&mut *faults.lock().expect("a lock"));

@@ -1,7 +1,7 @@
 //! What can happen to one node, from its beginning to its end.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::site::{Node, Persistence, Site};
 use crate::harness::{Link, Server};
@@ -180,19 +180,35 @@ fn tear(server: &Server, rng: &mut Rng) -> u64 {
     torn
 }
 
-/// No file of the server's grows any more: its append-only file cannot be written. Not ENOSPC but EFBIG, which needs no file system of
-/// its own; to the server both are a write that fails. With `appendfsync always` it ends itself then.
+/// Its append-only file cannot be written any more: ENOSPC where the server has a file system of its own, else EFBIG, since no file of it
+/// may grow. With `appendfsync always` the server ends itself then.
 async fn disk_full(persistence: Persistence, server: &Server, lasts: Duration) -> String {
-    let length = growing_file(server).and_then(|path| path.metadata().ok()).map_or(0, |data| data.len());
-    limit_files(server, length);
-    let deadline = Instant::now() + lasts;
-    tokio::time::sleep_until(deadline.into()).await;
-    limit_files(server, libc::RLIM_INFINITY);
+    match server.disk() {
+        Some(disk) => disk.fill(),
+        None => {
+            let length =
+                growing_file(server).and_then(|path| path.metadata().ok()).map_or(0, |data| data.len());
+            limit_files(server, length);
+        }
+    }
+    tokio::time::sleep(lasts).await;
+    let refused = is_refused(server).await;
+    match server.disk() {
+        Some(disk) => disk.empty(),
+        None => limit_files(server, libc::RLIM_INFINITY),
+    }
     if persistence == Persistence::Always {
         server.kill();
         server.restart().await;
     }
-    "disk full".into()
+    let error = if server.disk().is_some() { "ENOSPC" } else { "EFBIG" };
+    if refused { format!("disk full: {error}") } else { format!("disk full: {error}: nothing was written") }
+}
+
+/// Whether the server has noticed: it says so, or has ended itself.
+async fn is_refused(server: &Server) -> bool {
+    let info = tokio::time::timeout(Duration::from_secs(1), server.run::<String>(&["INFO", "persistence"]));
+    !info.await.is_ok_and(|info| info.is_ok_and(|info| info.contains("aof_last_write_status:ok")))
 }
 
 fn limit_files(server: &Server, bytes: u64) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::episode::Outcome;
+use super::episode::{Outcome, Plan};
 use super::row::Row;
 
 /// Everything of one run.
@@ -12,6 +12,8 @@ use super::row::Row;
 pub struct Report {
     pub rows: Vec<Row>,
     pub episodes: Vec<Outcome>,
+    /// Episodes that panicked.
+    pub broken_off: Vec<Plan>,
 }
 
 impl Report {
@@ -24,6 +26,11 @@ impl Report {
         }
     }
 
+    /// How long there were faults.
+    pub fn suffered(&self) -> Duration {
+        self.episodes.iter().map(|episode| episode.lasted).sum()
+    }
+
     pub fn complaints(&self) -> Vec<String> {
         let told = |outcome: &Outcome| {
             let of_rows = outcome.rows.iter().filter(|row| !row.is_clean());
@@ -32,22 +39,56 @@ impl Report {
             all.extend(outcome.complaints.iter().map(|text| format!("{}: {text}", outcome.plan.told())));
             all
         };
-        self.episodes.iter().flat_map(told).collect()
+        let broken_off = self.broken_off.iter().map(|plan| format!("{}: it panicked", plan.told()));
+        self.episodes.iter().flat_map(told).chain(broken_off).collect()
+    }
+
+    /// What each system came to in all, the worst last.
+    fn verdicts(&self) -> Vec<String> {
+        let mut systems: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !systems.contains(&row.system.as_str()) {
+                systems.push(&row.system);
+            }
+        }
+        let verdict = |system: &str| {
+            let mut all = Row::new(system, "");
+            self.rows.iter().filter(|row| row.system == system).for_each(|row| all.add(row));
+            let (judged, bad, open) = all.histories;
+            format!(
+                "{system}: {} operations, {} acknowledged, {} of unknown end; {} lost, {} twice, {} invented, {} reordered; {judged} histories judged, {bad} not \
+                 linearizable, {open} too hard to tell",
+                all.total, all.acked, all.unknown, all.lost, all.doubled, all.invented, all.reordered
+            )
+        };
+        systems.into_iter().map(verdict).collect()
     }
 
     /// The page as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let time: Duration = self.episodes.iter().map(|episode| episode.lasted).sum();
+        let seeds = || self.episodes.iter().map(|episode| episode.plan.seed);
+        let faults: usize = self.episodes.iter().map(|episode| episode.faults.len()).sum();
         let _ = writeln!(
             text,
-            "Torture: {} episodes, {:.1} minutes of faults\n",
+            "Torture: {} episodes with {faults} faults in {:.1} minutes; seeds {} to {}\n",
             self.episodes.len(),
-            time.as_secs_f64() / 60.0
+            self.suffered().as_secs_f64() / 60.0,
+            seeds().min().unwrap_or_default(),
+            seeds().max().unwrap_or_default()
         );
+        for verdict in self.verdicts() {
+            let _ = writeln!(text, "{verdict}");
+        }
+        text += "\n";
         text += &table(&self.rows);
-        text += "\n'gap': longest time without an acknowledgement by anyone while a majority could answer; 'recovery': from the end of a\n\
-                 fault of a majority to the next acknowledgement. 'survive' of pub/sub: heard by every subscriber.\n\n";
+        text += "\n'survive': acknowledged and there at the end; '-': not counted but judged as histories. 'un-acked found': ended without anybody knowing\n\
+                 what became of them, and there. 'twice': there, or answered, twice. 'other': there though said not to have been applied, or in another\n\
+                 order than a reader saw. 'gap': longest time without an acknowledgement by anyone while a majority could answer; 'recovery': from the end\n\
+                 of a fault of a majority, in the test of 2013 of the cut, to the next acknowledgement. 'histories': judged for linearizability (not\n\
+                 linearizable, too hard to tell). 'survive' of pub/sub: heard by every subscriber; not promised to who is cut off. Of the queue: taken, or left; an element\n\
+                 may have gone to a taker whose connection broke before the reply came, as many as such takers there were.\n\
+                 'side by side': the same workloads, faults and seed for every system. An episode again: make torture MINUTES=1 SEED=its seed.\n\n";
         let mut faults: BTreeMap<String, u64> = BTreeMap::new();
         for fault in self.episodes.iter().flat_map(|episode| &episode.faults) {
             let plain = if fault.beyond {

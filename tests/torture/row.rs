@@ -102,14 +102,15 @@ impl Row {
 
     pub fn cells(&self) -> [String; 13] {
         let ms = |time: Duration| time.as_millis().to_string();
-        let share = if self.acked == 0 { 0.0 } else { 100.0 * self.lost as f64 / self.acked as f64 };
         let (judged, bad, open) = self.histories;
+        let share = if self.acked == 0 { 0.0 } else { 100.0 * self.lost as f64 / self.acked as f64 };
         [
             self.system.clone(),
             self.workload.clone(),
             self.total.to_string(),
             self.acked.to_string(),
-            self.survivors.to_string(),
+            // Of those it is the histories that tell: what is there at the end is elements, not operations.
+            if judged > 0 { "-".to_owned() } else { self.survivors.to_string() },
             self.lost.to_string(),
             format!("{share:.1}"),
             self.surplus.to_string(),

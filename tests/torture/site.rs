@@ -58,6 +58,7 @@ pub struct Site {
     /// Without links: what is true, whatever the weather.
     pub watcher: Client,
     notes: Mutex<Vec<String>>,
+    complaints: Mutex<Vec<String>>,
 }
 
 impl Site {
@@ -102,6 +103,7 @@ impl Site {
             libraries,
             watcher,
             notes: Mutex::default(),
+            complaints: Mutex::default(),
         };
         for number in 0..PROXIES {
             site.start_proxy(number);
@@ -175,6 +177,15 @@ impl Site {
         std::mem::take(&mut *self.notes.lock().expect("a lock"))
     }
 
+    /// Something that should not be.
+    pub fn complain(&self, text: String) {
+        self.complaints.lock().expect("a lock").push(text);
+    }
+
+    pub fn complaints(&self) -> Vec<String> {
+        std::mem::take(&mut *self.complaints.lock().expect("a lock"))
+    }
+
     /// Waits until every node votes; says which does not.
     pub async fn until_all_vote(&self, patience: Duration) -> Result<(), String> {
         let deadline = Instant::now() + patience;
@@ -240,7 +251,7 @@ fn setup(clock: &Clock, version: Version, persistence: Persistence) -> Setup {
     let setup = clock.server(version);
     match persistence {
         Persistence::None => setup,
-        Persistence::Everysec => setup.appendonly("everysec"),
-        Persistence::Always => setup.appendonly("always"),
+        Persistence::Everysec => setup.appendonly("everysec").own_disk(),
+        Persistence::Always => setup.appendonly("always").own_disk(),
     }
 }

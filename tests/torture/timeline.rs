@@ -43,29 +43,28 @@ fn band(episode: &Outcome, top: f64) -> String {
     );
     let highest = episode.buckets.iter().map(|count| count.total()).max().unwrap_or(1).max(1) as f64;
     let bottom = top + 14.0 + CHART;
+    // One line of strokes for each colour: a rectangle each makes a page of many megabytes.
+    let stroke = (WIDTH / episode.buckets.len().max(1) as f64).max(0.3);
+    let mut strokes = [String::new(), String::new(), String::new(), String::new()];
     for (place, count) in episode.buckets.iter().enumerate() {
-        let (from, to) = (x(BUCKET * place as u32), x(BUCKET * (place as u32 + 1)));
-        let width = (to - from).max(0.3);
+        let middle = x(BUCKET * place as u32) + stroke / 2.0;
         if count.acked == 0 {
-            let _ = writeln!(
-                text,
-                "<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{CHART}\" fill=\"#eee4f7\"/>",
-                bottom - CHART
-            );
+            let _ = write!(strokes[0], "M{middle:.1} {bottom:.1}v-{CHART}");
         }
         let mut y = bottom;
-        for (number, colour) in
-            [(count.acked, "#2a9d5c"), (count.unknown, "#e08a00"), (count.refused, "#888888")]
-        {
+        for (way, number) in [count.acked, count.unknown, count.refused].into_iter().enumerate() {
             let height = CHART * number as f64 / highest;
             if number > 0 {
+                let _ = write!(strokes[way + 1], "M{middle:.1} {y:.1}v-{height:.1}");
                 y -= height;
-                let _ = writeln!(
-                    text,
-                    "<rect x=\"{from:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\"/>"
-                );
             }
         }
+    }
+    for (path, colour) in strokes.iter().zip(["#eee4f7", "#2a9d5c", "#e08a00", "#888888"]) {
+        let _ = writeln!(
+            text,
+            "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=\"{stroke:.2}\" fill=\"none\"/>"
+        );
     }
     for (place, lane) in LANES.iter().enumerate() {
         let y = bottom + 4.0 + LANE * place as f64;
