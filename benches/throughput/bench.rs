@@ -4,18 +4,19 @@ use crate::contender::Contender;
 use crate::load::{Load, Subject, Worker};
 use crate::processor::Used;
 use crate::record::{Cell, Measure, Place};
-use crate::workload::{Draw, Operation, Workload};
+use crate::workload::{Draw, Workload};
 use futures_util::future::join_all;
 use std::time::Duration;
 
 /// How many tasks prepare the keys.
 const FILLERS: usize = 64;
-/// How many keys there are of each kind; of large values a tenth, for the sake of memory.
-const KEYS: usize = 10_000;
+/// From this length on a tenth of the keys is enough, for the sake of memory.
 const LARGE: usize = 4_096;
 
 /// What is to be done, and what has been measured.
 pub struct Bench {
+    /// How many keys there are of each kind.
+    pub keys: usize,
     pub rounds: usize,
     /// Length of a measure.
     pub length: Duration,
@@ -25,7 +26,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn load(&self, workload: Workload, bytes: usize, tasks: usize) -> Load {
-        let keys = if bytes < LARGE { KEYS } else { KEYS / 10 };
+        let keys = if bytes < LARGE { self.keys } else { self.keys / 10 };
         Load { workload, keys, tasks, length: self.length, offered: None }
     }
 
@@ -92,19 +93,18 @@ impl Bench {
     }
 }
 
-/// Makes all keys exist that the workload reads.
+/// Makes all keys of the workload exist: a first write to a key is another thing than a further one.
 pub async fn fill(contender: &Contender, load: &Load) {
-    if !load.workload.reads() {
-        return;
+    for operation in load.workload.makers() {
+        let fillers = (0..FILLERS).map(async |first| {
+            let mut worker = contender.worker(first);
+            for key in (first..load.keys).step_by(FILLERS) {
+                let draw = Draw { operation: *operation, key };
+                worker.run(draw).await.expect("a key is written before it is measured");
+            }
+        });
+        join_all(fillers).await;
     }
-    let fillers = (0..FILLERS).map(async |first| {
-        let mut worker = contender.worker(first);
-        for key in (first..load.keys).step_by(FILLERS) {
-            let draw = Draw { operation: Operation::Set, key };
-            worker.run(draw).await.expect("a key is written before it is read");
-        }
-    });
-    join_all(fillers).await;
 }
 
 /// Tasks in turn on several subjects: coordinators of one store.

@@ -42,6 +42,9 @@ pub struct Load {
 /// A task that failed waits so long: whoever refuses at once must not be asked all the time.
 const AFTER_FAILURE: Duration = Duration::from_millis(1);
 
+/// How long before its first arrival an open loop's tasks are made.
+const AHEAD: Duration = Duration::from_millis(20);
+
 /// What several tasks have seen.
 pub struct Seen {
     latencies: Histogram<u32>,
@@ -96,7 +99,9 @@ impl Seen {
 impl Load {
     /// Runs it, and says what was seen: a measure without the processor time, and what a failure said.
     pub async fn run(&self, subject: &impl Subject) -> (Measure, Option<String>) {
-        let began = Instant::now();
+        // In the open loop all tasks are to wait at the door before the first arrival.
+        let ahead = if self.offered.is_some() { AHEAD } else { Duration::ZERO };
+        let began = Instant::now() + ahead;
         let pulse = Arc::new(Pulse { began, last: AtomicU64::new(0), gap: AtomicU64::new(0) });
         let seen = match self.offered {
             None => self.closed(subject, &pulse).await,
@@ -201,6 +206,7 @@ impl Door {
     /// A thread of its own: tokio's timers have steps of a millisecond, which is longer than most operations.
     fn let_in(&self, began: Instant, waiting: usize) {
         let_sleep_be_exact();
+        std::thread::sleep(began.saturating_duration_since(Instant::now()));
         let (mut admitted, all) = (0, self.schedule.arrivals());
         while admitted < all {
             let due = self.schedule.due(began.elapsed());

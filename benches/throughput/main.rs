@@ -84,7 +84,7 @@ fn measure(options: &Options) -> Report {
 
 async fn run(options: &Options) -> Bench {
     let (rounds, length) = (options.rounds(), options.length());
-    let mut bench = Bench { rounds, length, cells: Vec::new(), remarks: Vec::new() };
+    let mut bench = Bench { keys: options.keys(), rounds, length, cells: Vec::new(), remarks: Vec::new() };
     table::heading(rounds, length);
     let on_healthy = [Section::Closed, Section::Open, Section::Hot, Section::Large, Section::Scope];
     if on_healthy.iter().any(|section| options.has(*section)) {

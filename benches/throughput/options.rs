@@ -97,6 +97,10 @@ impl Options {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1))
     }
 
+    pub fn keys(&self) -> usize {
+        if self.quick { 1_000 } else { 10_000 }
+    }
+
     /// All, unless some are named or what is said is about the closed loop only.
     pub fn has(&self, section: Section) -> bool {
         if !self.sections.is_empty() {

@@ -49,6 +49,7 @@ pub struct Cell {
     #[serde(flatten)]
     pub place: Place,
     pub contender: String,
+    #[serde(with = "columns")]
     pub rounds: Vec<Measure>,
 }
 
@@ -66,7 +67,7 @@ pub struct Place {
 }
 
 /// One round. Times in microseconds; processor time for one operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measure {
     pub per_second: f64,
     /// Arrivals per second in an open loop, otherwise zero.
@@ -84,6 +85,42 @@ pub struct Measure {
     pub servers: f64,
     pub done: u64,
     pub failed: u64,
+}
+
+/// A cell's rounds as one list for each number: a name is said once, and files are a third as long.
+mod columns {
+    use super::Measure;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    macro_rules! columns {
+        ($($name:ident: $type:ty),*) => {
+            #[derive(Serialize, Deserialize)]
+            struct Columns { $($name: Vec<$type>),* }
+
+            pub fn serialize<S: Serializer>(rounds: &[Measure], to: S) -> Result<S::Ok, S::Error> {
+                Columns { $($name: rounds.iter().map(|round| round.$name).collect()),* }.serialize(to)
+            }
+
+            pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<Measure>, D::Error> {
+                let columns = Columns::deserialize(from)?;
+                let mut rounds = vec![Measure::default(); columns.done.len()];
+                $(
+                    if columns.$name.len() != rounds.len() {
+                        return Err(serde::de::Error::custom("columns differ in length"));
+                    }
+                    for (round, value) in rounds.iter_mut().zip(columns.$name) {
+                        round.$name = value;
+                    }
+                )*
+                Ok(rounds)
+            }
+        };
+    }
+
+    columns!(
+        per_second: f64, offered: f64, p50: f64, p99: f64, p999: f64, longest: f64, gap: f64, client: f64, servers: f64,
+        done: u64, failed: u64
+    );
 }
 
 impl Report {

@@ -93,10 +93,6 @@ impl Site {
             }
         })
     }
-
-    pub fn etcd(&self) -> Option<&EtcdServers> {
-        self.etcd.as_ref()
-    }
 }
 
 pub async fn connections(servers: &[Server]) -> Vec<MultiplexedConnection> {

@@ -9,7 +9,7 @@ use rand_distr::Zipf;
 const SKEW: f64 = 0.99;
 
 /// One thing that is done to one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     Set,
     Get,
@@ -101,9 +101,18 @@ impl Workload {
         matches!(self, Workload::Get | Workload::YcsbC)
     }
 
-    /// Whether its keys must be there before.
-    pub fn reads(self) -> bool {
-        matches!(self, Workload::Get | Workload::YcsbA | Workload::YcsbB | Workload::YcsbC | Workload::Mixed)
+    /// The operations that make the keys that it works on.
+    pub fn makers(self) -> &'static [Operation] {
+        match self {
+            Workload::Set | Workload::Get => &[Operation::Set],
+            Workload::YcsbA | Workload::YcsbB | Workload::YcsbC => &[Operation::Set],
+            Workload::Incr => &[Operation::Incr],
+            Workload::Capped => &[Operation::Capped],
+            Workload::Push => &[Operation::Push],
+            Workload::Hset => &[Operation::Hset],
+            Workload::Zadd => &[Operation::Zadd],
+            Workload::Mixed => &[Operation::Set, Operation::Incr, Operation::Hset],
+        }
     }
 
     fn is_skewed(self) -> bool {
@@ -133,7 +142,7 @@ impl Workload {
 }
 
 /// An operation, and a number that names its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Draw {
     pub operation: Operation,
     pub key: usize,

@@ -38,9 +38,10 @@ pub async fn run(bench: &mut Bench, site: &Site, options: &Options) {
         let able: Vec<Contender> = able.map(|(_, contender)| contender.with_bytes(bytes)).collect();
         let load = bench.load(workload, bytes, tasks);
         for contender in &able {
-            if workload.reads() && !filled.contains(&contender.prefix) {
+            let keys = (contender.prefix.clone(), workload.makers());
+            if !filled.contains(&keys) {
                 fill(contender, &load).await;
-                filled.push(contender.prefix.clone());
+                filled.push(keys);
             }
         }
         bench.take_turns(&place("closed", workload, bytes, tasks), &load, &able).await;

@@ -62,6 +62,7 @@ async fn killed(bench: &mut Bench) {
     let (nodes, contenders) = fresh().await;
     for contender in &contenders {
         fill(contender, &bench.load(Workload::Get, 100, TASKS)).await;
+        fill(contender, &bench.load(Workload::Incr, 100, TASKS)).await;
     }
     all(bench, &contenders, HEALTHY, &WORKLOADS).await;
     faults::kill(bench, &nodes, &contenders[0]).await;
