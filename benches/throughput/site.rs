@@ -6,11 +6,16 @@ use crate::harness::{Nodes, Server, Setup, Version, eventually};
 use anarchoredis::Client;
 use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many connections a primary with replicas gets: one for each task that there may be.
 pub const MOST_TASKS: usize = 256;
+
+/// How long a busy machine may take to open a connection or to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where servers keep what they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +88,7 @@ impl Site {
             }
             Kind::WaitOne | Kind::WaitTwo => {
                 let (primary, replicas) = self.primary.as_ref()?;
-                let several = join_all((0..MOST_TASKS).map(|_| primary.connection())).await;
+                let several = join_all((0..MOST_TASKS).map(|_| connection(primary.url()))).await;
                 let pids = primary.pid().into_iter().chain(self::pids(replicas)).collect();
                 Contender::primary(kind, several, if kind == Kind::WaitOne { 1 } else { 2 }, pids)
             }
@@ -96,7 +101,25 @@ impl Site {
 }
 
 pub async fn connections(servers: &[Server]) -> Vec<MultiplexedConnection> {
-    join_all(servers.iter().map(Server::connection)).await
+    join_all(servers.iter().map(|server| connection(server.url()))).await
+}
+
+/// As redis-rs and the library open it: with Nagle's algorithm, which costs nothing where answers come at once.
+pub async fn connection(url: String) -> MultiplexedConnection {
+    opened(url.into_connection_info().expect("a URL of the harness")).await
+}
+
+/// Without Nagle's algorithm: behind a slow link it would let requests wait for the answer to those before them.
+pub async fn prompt_connection(url: String) -> MultiplexedConnection {
+    let info = url.into_connection_info().expect("a URL of the harness");
+    opened(info.set_tcp_settings(TcpSettings::default().set_nodelay(true))).await
+}
+
+async fn opened(info: ConnectionInfo) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new();
+    let config = config.set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+    let client = redis::Client::open(info).expect("a URL of the harness");
+    client.get_multiplexed_async_connection_with_config(&config).await.expect("a server that runs")
 }
 
 pub fn pids(servers: &[Server]) -> Vec<u32> {
@@ -110,7 +133,7 @@ async fn replicated(storage: Storage) -> (Server, Nodes) {
     let of = format!("127.0.0.1 {}", primary.port());
     let replicas = Nodes::with((0..2).map(|_| storage.server().config("replicaof", &of))).await;
     for replica in replicas.iter() {
-        eventually("the replica is in sync", Duration::from_secs(30), async || {
+        eventually("the replica is in sync", PATIENCE, async || {
             let info: String = replica.run(&["INFO", "replication"]).await.expect("INFO");
             info.contains("master_link_status:up")
         })

@@ -29,8 +29,8 @@ const CONTENDERS: &str = "
 - **one plain Redis**: no replication.
 - **`WAIT 1`, `WAIT 2`**: a write to a primary and `WAIT` for one or both of its replicas, a connection for each task, as `WAIT` holds up its
   connection. It loses acknowledged writes when the primary fails over to a replica that lags, and its reads are those of one server.
-- **etcd**: three nodes, put and linearizable range by gRPC straight to the leader, four HTTP/2 connections that all tasks share, a plain
-  client that decodes nothing. It writes to files always: beside the figures in memory these are in a folder in memory, too.
+- **etcd**: three nodes, put and linearizable range by gRPC straight to the leader over one HTTP/2 connection that all tasks share (with
+  more it was slower), by a plain client that decodes nothing. It writes to files always: beside the figures in memory these are in a folder in memory, too.
 
 Values of 100 bytes on 10,000 keys (of 10 KiB: 1,000), drawn evenly; YCSB's mixes draw keys by Zipf's law with 0.99, with one string as a record. Lists
 are cut to 16 elements, hashes and sorted sets have up to 16. *Closed loop*: tasks that do one operation after the other. *Open loop*: operations that arrive by a fixed

@@ -74,7 +74,7 @@ pub fn conditions(report: &Report) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\n## With a node down, slow, or on its way back\n\nClosed loop, 64 tasks, fresh servers in each round; down is killed, and its rejoin is with nothing and beside a healer at its default limits. The node behind a link is so by a TCP proxy inside of this process, which costs processor time, too. etcd is asked at a node that stays; down is its leader, after the election. Each: {EACH}.\n\n"
+        "\n## With a node down, slow, or on its way back\n\nClosed loop, 64 tasks, fresh servers in each round; down is killed, and its rejoin is with nothing and beside a healer at its default limits. The node behind a link is so by a TCP proxy inside of this process, which costs processor time, too; the connections of the fan-outs are without Nagle's algorithm there. etcd is asked at a node that stays; down is its leader, after the election. Each: {EACH}.\n\n"
     );
     let mut contenders: Vec<&str> = Vec::new();
     for cell in &cells {

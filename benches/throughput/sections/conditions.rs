@@ -7,9 +7,10 @@ use crate::harness::{Link, Nodes};
 use crate::load::Load;
 use crate::options::Options;
 use crate::record::Place;
-use crate::site::{Storage, connections, pids};
+use crate::site::{Storage, connections, pids, prompt_connection};
 use crate::workload::Workload;
 use anarchoredis::Client;
+use futures_util::future::join_all;
 use std::time::Duration;
 
 pub const HEALTHY: &str = "healthy";
@@ -77,11 +78,7 @@ async fn slow(bench: &mut Bench) {
     urls[2] = link.url();
     let client = Client::builder().nodes(urls.clone()).connect().await;
     let client = client.expect("three fresh nodes make a store");
-    let mut linked = Vec::new();
-    for url in &urls {
-        let client = redis::Client::open(url.as_str()).expect("a URL of the harness");
-        linked.push(client.get_multiplexed_async_connection().await.expect("a node that runs"));
-    }
+    let linked = join_all(urls.into_iter().map(prompt_connection)).await;
     let contenders = [
         Contender::ours(&client, pids(&nodes)),
         Contender::fan(Kind::Raw, linked.clone(), 3, pids(&nodes)).await,
