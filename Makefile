@@ -20,7 +20,7 @@ SEED ?= 1
 with_redis = server=$$(scripts/get-redis) && ANARCHO_REDIS_SERVER="$$server" $(1)
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 17
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
 # Which coordinators of other languages `make test` runs: --present or --all.
 LANGUAGES ?= --present

@@ -89,6 +89,22 @@ impl Seen {
         }
     }
 
+    /// Without the processor time, which others know.
+    fn measure(&self, took: Duration, gap: u64) -> Measure {
+        let at = |share| self.latencies.value_at_quantile(share) as f64 / 1e3;
+        Measure {
+            per_second: self.latencies.len() as f64 / took.as_secs_f64(),
+            p50: at(0.5),
+            p99: at(0.99),
+            p999: at(0.999),
+            longest: self.latencies.max() as f64 / 1e3,
+            gap: gap as f64 / 1e3,
+            done: self.latencies.len(),
+            failed: self.failed,
+            ..Measure::default()
+        }
+    }
+
     fn add(&mut self, other: Seen) {
         self.latencies.add(other.latencies).expect("the histogram grows with what it is told");
         self.failed += other.failed;
@@ -107,21 +123,9 @@ impl Load {
             None => self.closed(subject, &pulse).await,
             Some(rate) => self.open(subject, &pulse, Schedule::new(rate, self.length)).await,
         };
-        let took = began.elapsed().as_secs_f64();
-        let done = seen.latencies.len();
-        let at = |share| seen.latencies.value_at_quantile(share) as f64 / 1e3;
-        let measure = Measure {
-            per_second: done as f64 / took,
-            offered: self.offered.unwrap_or_default(),
-            p50: at(0.5),
-            p99: at(0.99),
-            p999: at(0.999),
-            longest: seen.latencies.max() as f64 / 1e3,
-            gap: pulse.gap.load(Ordering::Relaxed) as f64 / 1e3,
-            done,
-            failed: seen.failed,
-            ..Measure::default()
-        };
+        let gap = pulse.gap.load(Ordering::Relaxed);
+        let measure =
+            Measure { offered: self.offered.unwrap_or_default(), ..seen.measure(began.elapsed(), gap) };
         (measure, seen.said)
     }
 

@@ -80,10 +80,7 @@ fn half(
     pick: fn(&Measure) -> f64,
     legend: bool,
 ) {
-    let points = |line: &Line| -> Vec<(f64, f64)> {
-        let point = |cell: &&Cell| (cell.middle(|round| round.per_second) / 1e3, cell.middle(pick) / 1e3);
-        line.cells.iter().map(point).filter(|(x, y)| *x > 0.0 && *y > 0.0).collect()
-    };
+    let points = |line: &Line| points(line, pick);
     let all: Vec<(f64, f64)> = lines.iter().flat_map(points).collect();
     let most = all.iter().map(|(x, _)| *x).fold(1.0, f64::max) * 1.05;
     let highest = all.iter().map(|(_, y)| *y).fold(0.1, f64::max) * 1.5;
@@ -104,12 +101,11 @@ fn half(
         .draw()
         .expect("drawing into a string");
     for line in lines {
-        let colour = COLOURS[titles::place(line.contender) % COLOURS.len()];
+        let colour = colour(line.contender);
         let series = LineSeries::new(points(line), colour.stroke_width(2)).point_size(3);
         let drawn = chart.draw_series(series).expect("drawing into a string");
-        drawn
-            .label(titles::plain(line.contender))
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3)));
+        let sample = move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3));
+        drawn.label(titles::plain(line.contender)).legend(sample);
     }
     if legend {
         let mut labels = chart.configure_series_labels();
@@ -117,4 +113,13 @@ fn half(
         labels.background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3));
         labels.draw().expect("drawing into a string");
     }
+}
+
+fn points(line: &Line, pick: fn(&Measure) -> f64) -> Vec<(f64, f64)> {
+    let point = |cell: &&Cell| (cell.middle(|round| round.per_second) / 1e3, cell.middle(pick) / 1e3);
+    line.cells.iter().map(point).filter(|(x, y)| *x > 0.0 && *y > 0.0).collect()
+}
+
+fn colour(contender: &str) -> RGBColor {
+    COLOURS[titles::place(contender) % COLOURS.len()]
 }
