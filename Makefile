@@ -1,7 +1,7 @@
 # Every target works on a fresh machine that has Rust: redis-server is found or fetched by scripts/get-redis.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo run test clients conformance bench soak torture simulate commands vectors fmt servers cargo
+.PHONY: help demo run test clients conformance bench benchmarks soak torture simulate commands vectors fmt servers cargo
 
 # Where rustup puts cargo, for shells that have not read its env file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -21,7 +21,7 @@ SEED ?= 1
 with_redis = server=$$(scripts/get-redis) && ANARCHO_REDIS_SERVER="$$server" $(1)
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 17
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
 # Which coordinators of other languages `make test` runs: --present or --all.
 LANGUAGES ?= --present
@@ -48,8 +48,11 @@ clients: cargo servers ## redis-py, ioredis, node-redis, redis-cli and redis-ben
 conformance: cargo servers ## Coordinators in Python, Node and Go: the vectors, then all together and Rust on the same keys under node kills
 	$(call with_languages,--all,cargo test --locked --test conformance -- --nocapture --test-threads 1)
 
-bench: cargo ## Throughput and latency, next to what plain Redis does
-	$(call with_redis,cargo bench)
+bench: cargo ## Throughput and latency next to plain Redis, WAIT and etcd, with a node down too; writes BENCHMARKS.md in some ten minutes
+	$(call with_redis,cargo bench --bench throughput -- --write)
+
+benchmarks: cargo ## The other ones, which have no part in that page: memory, healing, the proxy, large values
+	$(call with_redis,cargo bench --bench memory --bench heal --bench proxy --bench large)
 
 soak: cargo servers ## A long random run under faults: make soak OPS=2000000
 	$(call with_redis,ANARCHO_SOAK_OPS=$(OPS) cargo test --release --test soak -- --nocapture)
