@@ -104,13 +104,8 @@ pub async fn connections(servers: &[Server]) -> Vec<MultiplexedConnection> {
     join_all(servers.iter().map(|server| connection(server.url()))).await
 }
 
-/// As redis-rs and the library open it: with Nagle's algorithm, which costs nothing where answers come at once.
+/// As the library opens it: without Nagle's algorithm, which would let requests wait for the answer to those before them.
 pub async fn connection(url: String) -> MultiplexedConnection {
-    opened(url.into_connection_info().expect("a URL of the harness")).await
-}
-
-/// Without Nagle's algorithm: behind a slow link it would let requests wait for the answer to those before them.
-pub async fn prompt_connection(url: String) -> MultiplexedConnection {
     let info = url.into_connection_info().expect("a URL of the harness");
     opened(info.set_tcp_settings(TcpSettings::default().set_nodelay(true))).await
 }

@@ -1,6 +1,7 @@
 //! Addresses of servers, and what it takes to connect to them.
 
 use crate::config::{Config, Tls};
+use redis::io::tcp::TcpSettings;
 use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
 
 /// The address of a URL, without user and password.
@@ -26,10 +27,13 @@ pub fn client_at(address: &str, like: &Client, config: &Config) -> redis::RedisR
 }
 
 pub(super) fn client_for(url: &str, tls: &Tls) -> redis::RedisResult<Client> {
+    // A round waits for the slowest node: what is to be sent must not wait for an acknowledgement of what was (Nagle).
+    let settings = TcpSettings::default().set_nodelay(true);
+    let info = url.into_connection_info()?.set_tcp_settings(settings);
     if *tls == Tls::default() || !url.starts_with("rediss:") {
-        return Client::open(url);
+        return Client::open(info);
     }
-    with_tls(url, tls)
+    with_tls(info, tls)
 }
 
 fn with_tls(whom: impl IntoConnectionInfo, tls: &Tls) -> redis::RedisResult<Client> {

@@ -7,7 +7,7 @@ use crate::harness::{Link, Nodes};
 use crate::load::Load;
 use crate::options::Options;
 use crate::record::Place;
-use crate::site::{Storage, connections, pids, prompt_connection};
+use crate::site::{Storage, connection, connections, pids};
 use crate::workload::Workload;
 use anarchoredis::Client;
 use futures_util::future::join_all;
@@ -78,7 +78,7 @@ async fn slow(bench: &mut Bench) {
     urls[2] = link.url();
     let client = Client::builder().nodes(urls.clone()).connect().await;
     let client = client.expect("three fresh nodes make a store");
-    let linked = join_all(urls.into_iter().map(prompt_connection)).await;
+    let linked = join_all(urls.into_iter().map(connection)).await;
     let contenders = [
         Contender::ours(&client, pids(&nodes)),
         Contender::fan(Kind::Raw, linked.clone(), 3, pids(&nodes)).await,
