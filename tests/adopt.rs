@@ -436,7 +436,7 @@ async fn an_adoption_that_another_one_has_ended_lists_nothing_any_more() {
             runtime.expect("a runtime").block_on(async {
                 cut_short(nodes.urls(), Midst::of_count(die)).await;
                 nodes[0].reset_calls().await;
-                let looked = async || nodes[0].script_calls().await >= 3;
+                let looked = async || nodes[0].round_trips().await >= 3;
                 eventually("the first one has looked at its node anew", SOON, looked).await;
             });
         });

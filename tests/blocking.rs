@@ -45,9 +45,9 @@ async fn until_asleep(cluster: &Cluster, register: &str, clients: u64) {
     let subscribed = async || ears(cluster, register).await.iter().all(|ears| *ears == clients);
     eventually("all nodes are listened to", PATIENCE, subscribed).await;
     let quiet = async || {
-        let before = cluster.script_calls().await;
+        let before = cluster.round_trips().await;
         tokio::time::sleep(Duration::from_millis(60)).await;
-        before == cluster.script_calls().await
+        before == cluster.round_trips().await
     };
     eventually("nobody tries any more", PATIENCE, quiet).await;
 }
@@ -98,13 +98,13 @@ async fn many_who_wait_for_one_key_ask_once_in_seconds() {
     let client = cluster.client().await;
     cluster.reset_calls().await;
     assert_eq!(run::<Value>(&client, "BLPOP other 0.001").await, Value::Nil);
-    let of_a_try = cluster.script_calls().await.into_iter().max().unwrap_or_default();
+    let of_a_try = cluster.round_trips().await.into_iter().max().unwrap_or_default();
     let waiting: Vec<_> = (0..20).map(|_| begin(&client, "BLPOP k 0")).collect();
     until_asleep(&cluster, "k", 1).await;
     cluster.reset_calls().await;
     tokio::time::sleep(Duration::from_millis(3_000)).await;
     // The supervisors' looks come every five seconds; the first of the twenty tries every four to six.
-    let calls = cluster.script_calls().await;
+    let calls = cluster.round_trips().await;
     assert!(calls.iter().all(|calls| *calls <= 1 + of_a_try), "{calls:?}, a try makes {of_a_try}");
     waiting.into_iter().for_each(|waiting| waiting.abort());
     eventually("nobody listens", PATIENCE, async || ears(&cluster, "k").await == [0; 3]).await;

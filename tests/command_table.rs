@@ -176,7 +176,7 @@ async fn keys_are_where_the_server_finds_them() {
 }
 
 #[tokio::test]
-async fn the_script_calls_every_command_that_we_run() {
+async fn the_round_trips_every_command_that_we_run() {
     let server = Server::start(Version::V7_0).await;
     let table = table_of(&mut server.connection().await).await;
     let lower = |word: &Vec<u8>| String::from_utf8_lossy(word).to_ascii_lowercase();

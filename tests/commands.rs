@@ -114,7 +114,7 @@ async fn every_command_that_the_page_calls_refused_is_refused_with_that_reason_b
         for entry in &refused {
             is_refused(&client, entry).await;
         }
-        assert_eq!(nodes.script_calls().await, [0; 3], "{version}: a script was called");
+        assert_eq!(nodes.round_trips().await, [0; 3], "{version}: a script was called");
         for node in nodes.iter() {
             let called = calls(node).await;
             let reached: Vec<_> = refused.iter().filter(|entry| called.contains(&entry.name)).collect();

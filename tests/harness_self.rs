@@ -59,7 +59,7 @@ async fn options_reach_the_server() {
 }
 
 #[tokio::test]
-async fn script_calls_are_counted_one_by_one() {
+async fn round_trips_are_counted_one_by_one() {
     for version in Version::ALL {
         let server = Server::start(version).await;
         let script = "return redis.call('INCR', KEYS[1])";
@@ -68,10 +68,10 @@ async fn script_calls_are_counted_one_by_one() {
             server.run::<i64>(&["EVALSHA", &sha, "1", "n"]).await.expect("EVALSHA");
         }
         server.run::<i64>(&["EVAL", script, "1", "n"]).await.expect("EVAL");
-        assert_eq!((server.calls("evalsha").await, server.script_calls().await), (3, 4), "{version}");
+        assert_eq!((server.calls("evalsha").await, server.round_trips().await), (3, 4), "{version}");
         assert_eq!(server.calls("incr").await, 4, "{version}");
         server.reset_calls().await;
-        assert_eq!(server.script_calls().await, 0, "{version}");
+        assert_eq!(server.round_trips().await, 0, "{version}");
     }
 }
 
@@ -86,7 +86,7 @@ async fn nodes_are_as_many_servers_as_asked_for_each_by_itself() {
         let found: Option<String> = node.run(&["GET", "k"]).await.expect("GET");
         assert_eq!(found.is_some(), index == 0);
     }
-    assert_eq!(nodes.script_calls().await, [0; 4]);
+    assert_eq!(nodes.round_trips().await, [0; 4]);
     assert_eq!(Nodes::start(3).await.len(), 3);
 }
 

@@ -85,7 +85,7 @@ async fn a_removed_member_is_not_asked_any_more_and_clients_may_still_name_it() 
     eventually("the client counts three", SOON, || async { client_of_four.nodes().len() == 3 }).await;
     servers[1].reset_calls().await;
     fill(&client_of_four, 60).await;
-    assert_eq!(servers[1].script_calls().await, 0, "the removed server is asked nothing");
+    assert_eq!(servers[1].round_trips().await, 0, "the removed server is asked nothing");
     let late = client(&servers).await;
     assert_eq!(voters(&late).len(), 3);
     assert!(!voters(&late).contains(&address(&servers[1])));

@@ -289,6 +289,6 @@ async fn each_stream_command_takes_one_round_trip() {
     ] {
         cluster.reset_calls().await;
         run::<Value>(&store, command).await;
-        eventually("all nodes were asked", PATIENCE, async || cluster.script_calls().await == [1; 3]).await;
+        eventually("all nodes were asked", PATIENCE, async || cluster.round_trips().await == [1; 3]).await;
     }
 }

@@ -23,7 +23,7 @@ async fn a_client_whose_clock_is_off_still_delivers_in_one_round_trip() {
         run::<String>(&store, "XADD x * f v").await;
         cluster.reset_calls().await;
         run::<Value>(&store, "XREADGROUP GROUP g one STREAMS x >").await;
-        eventually("all nodes were asked", PATIENCE, async || cluster.script_calls().await == [1; 3]).await;
+        eventually("all nodes were asked", PATIENCE, async || cluster.round_trips().await == [1; 3]).await;
         let held = same_streams(&cluster, &["x"]).await;
         assert!(held.contains(" one "), "{held}");
     }

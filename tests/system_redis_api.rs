@@ -136,7 +136,7 @@ async fn reads_at_quorum_level_include_every_acknowledged_write_in_one_round_tri
     }
     cluster[1].reset_calls().await;
     run::<i64>(&reader, "GET counter").await;
-    assert_eq!(cluster[1].script_calls().await, 1);
+    assert_eq!(cluster[1].round_trips().await, 1);
 }
 
 #[tokio::test]
@@ -154,6 +154,6 @@ async fn at_level_one_a_single_node_is_asked_and_writes_reach_the_others_afterwa
     for _ in 0..10 {
         assert_eq!(run::<i64>(&one, "GET counter").await, 20);
     }
-    let calls: u64 = cluster.script_calls().await.into_iter().sum();
+    let calls: u64 = cluster.round_trips().await.into_iter().sum();
     assert_eq!(calls, 10, "reads at level one asked more than one node each");
 }

@@ -1,4 +1,4 @@
-//! How many round trips an operation takes, counted on the nodes: one script call of a node is one round trip to it.
+//! How many round trips an operation takes, counted on the nodes: one script or transaction of a node is one round trip to it.
 
 mod harness;
 mod workload;
@@ -6,7 +6,7 @@ mod workload;
 use anarchoredis::Client;
 use workload::{Cluster, words};
 
-/// Script calls of each node that is alive, while the command runs ten times on keys of their own.
+/// Round trips to each node that is alive, while the command runs ten times on keys of their own.
 async fn calls_of(cluster: &Cluster, alive: &[usize], client: &Client, command: &str) -> Vec<u64> {
     for node in alive {
         cluster[*node].reset_calls().await;
@@ -17,7 +17,7 @@ async fn calls_of(cluster: &Cluster, alive: &[usize], client: &Client, command: 
     }
     let mut calls = Vec::new();
     for node in alive {
-        calls.push(cluster[*node].script_calls().await);
+        calls.push(cluster[*node].round_trips().await);
     }
     calls
 }
@@ -92,7 +92,7 @@ async fn operations_that_wait_for_the_same_key_share_a_round_trip() {
         .collect();
     totals.sort_unstable();
     assert_eq!(totals, (1..=100).collect::<Vec<i64>>());
-    for calls in cluster.script_calls().await {
+    for calls in cluster.round_trips().await {
         assert!(calls <= 10, "100 operations took {calls} round trips");
     }
 }

@@ -117,6 +117,6 @@ async fn a_command_above_the_limit_is_refused_before_anything_is_sent() {
         error.contains("the command has 2097156 bytes, more than the 1048576 that one command may have"),
         "{error}"
     );
-    assert_eq!(nodes.script_calls().await, [0; 3]);
+    assert_eq!(nodes.round_trips().await, [0; 3]);
     assert_eq!(keyspaces(&nodes).await, before);
 }

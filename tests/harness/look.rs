@@ -56,10 +56,10 @@ impl Server {
         line.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0)
     }
 
-    /// How many scripts were called, however they were: one per operation is one round trip per operation.
-    pub async fn script_calls(&self) -> u64 {
+    /// How many scripts and transactions were called, however they were: one per operation is one round trip per operation.
+    pub async fn round_trips(&self) -> u64 {
         let mut sum = 0;
-        for command in ["evalsha", "evalsha_ro", "eval", "eval_ro", "fcall", "fcall_ro"] {
+        for command in ["evalsha", "evalsha_ro", "eval", "eval_ro", "fcall", "fcall_ro", "exec"] {
             sum += self.calls(command).await;
         }
         sum

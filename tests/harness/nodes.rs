@@ -32,9 +32,9 @@ impl Nodes {
         self.servers.iter().map(Server::url).collect()
     }
 
-    /// Script calls of each node, in order.
-    pub async fn script_calls(&self) -> Vec<u64> {
-        join_all(self.servers.iter().map(Server::script_calls)).await
+    /// Round trips to each node, in order.
+    pub async fn round_trips(&self) -> Vec<u64> {
+        join_all(self.servers.iter().map(Server::round_trips)).await
     }
 
     /// Counts calls from zero again on every node.

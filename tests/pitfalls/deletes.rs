@@ -37,10 +37,10 @@ async fn p10_a_write_that_comes_too_late_for_a_deletion_changes_nothing_not_even
         if kind == Kind::Ours {
             rig.heal(&["h"]).await;
         }
-        let calls = rig.nodes[A].script_calls().await;
+        let calls = rig.nodes[A].round_trips().await;
         let before = rig.ask::<Value>(&["HGETALL", &record("h")]).await;
         x.links[A].heal();
-        eventually("it arrives at A", SOON, async || rig.nodes[A].script_calls().await > calls).await;
+        eventually("it arrives at A", SOON, async || rig.nodes[A].round_trips().await > calls).await;
         let same_record = rig.ask::<Value>(&["HGETALL", &record("h")]).await == before;
         (rig.ask::<i64>(&["EXISTS", "h"]).await, same_record)
     };

@@ -41,9 +41,9 @@ async fn p22_an_append_that_arrives_after_the_key_has_expired_does_not_begin_an_
             for node in [A, B, C] {
                 is_gone_from(&rig, node).await;
             }
-            let calls = rig.nodes[A].script_calls().await;
+            let calls = rig.nodes[A].round_trips().await;
             x.links[A].heal();
-            eventually("X is at A", SOON, async || rig.nodes[A].script_calls().await > calls).await;
+            eventually("X is at A", SOON, async || rig.nodes[A].round_trips().await > calls).await;
         };
         let (appended, ()) = tokio::join!(x.run(&["APPEND", "k", "y"]), late);
         appended.expect("two nodes answered");
@@ -79,9 +79,9 @@ async fn p23_a_repair_does_not_bring_an_expired_key_back_from_a_node_where_it_st
         x.links[B].hold_requests();
         let late = async {
             is_gone_from(&rig, A).await;
-            let calls = rig.nodes[B].script_calls().await;
+            let calls = rig.nodes[B].round_trips().await;
             x.links[B].heal();
-            eventually("X is at B", SOON, async || rig.nodes[B].script_calls().await > calls).await;
+            eventually("X is at B", SOON, async || rig.nodes[B].round_trips().await > calls).await;
         };
         let (set, ()) = tokio::join!(x.run(&["PEXPIRE", "k", "1000"]), late);
         set.expect("two nodes answered");

@@ -39,7 +39,7 @@ async fn p02_nodes_that_applied_two_pushes_in_different_orders_are_not_taken_for
         };
         let (pushed, ()) = tokio::join!(x.run(&["RPUSH", "k", "x"]), late);
         pushed.expect("three nodes answer in the end");
-        eventually("X is at C too", SOON, async || rig.nodes[C].script_calls().await >= 2).await;
+        eventually("X is at C too", SOON, async || rig.nodes[C].round_trips().await >= 2).await;
         rig.heal(&["k"]).await;
         rig.ask::<Vec<String>>(&["LRANGE", "k", "0", "-1"]).await
     };
@@ -106,9 +106,9 @@ async fn p04_a_write_that_its_caller_was_told_failed_does_not_arrive_late_over_a
         x.links[A].hold_requests();
         x.run(&["SET", "k", "late"]).await.expect_err("nobody answered");
         y.must(&["SET", "k", "acknowledged"]).await;
-        let calls = rig.nodes[A].script_calls().await;
+        let calls = rig.nodes[A].round_trips().await;
         x.links[A].heal();
-        eventually("the late write arrives", SOON, async || rig.nodes[A].script_calls().await > calls).await;
+        eventually("the late write arrives", SOON, async || rig.nodes[A].round_trips().await > calls).await;
         rig.heal(&["k"]).await;
         rig.ask::<String>(&["GET", "k"]).await
     };
