@@ -20,6 +20,7 @@ mod pinned;
 mod remote;
 mod seating;
 mod seats;
+mod sending;
 mod session;
 mod supervisor;
 
