@@ -58,8 +58,8 @@ pub trait Wire: Debug + Send + Sync {
     /// Sends one command. What the server refuses is an answer; an error is none.
     fn send<'a>(&'a self, cmd: &'a Cmd) -> Pending<'a, Value>;
 
-    /// Sends commands that the server runs with nothing in between, and gives their replies.
-    fn transaction<'a>(&'a self, pipeline: &'a Pipeline) -> Pending<'a, Value>;
+    /// Sends several commands and gives the reply to each, be it an error.
+    fn pipeline<'a>(&'a self, pipeline: &'a Pipeline) -> Pending<'a, Vec<Value>>;
 }
 
 impl Connection {
@@ -78,17 +78,15 @@ impl Connection {
 }
 
 impl Connection {
-    /// Sends commands as `MULTI` and `EXEC` and gives the replies to them.
-    pub async fn transaction(&self, pipeline: &Pipeline) -> RedisResult<Value> {
+    /// Sends several commands and gives the reply to each, be it an error.
+    pub async fn pipeline(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
         match self {
             Connection::Remote(connection, answer) => {
                 let mut connection = connection.clone();
                 connection.set_response_timeout(*answer);
-                // Behind the answers to MULTI and to what is queued.
-                let mut replies = connection.send_packed_commands(pipeline, pipeline.len() + 1, 1).await?;
-                Ok(replies.pop().unwrap_or(Value::Nil))
+                connection.send_packed_commands(pipeline, 0, pipeline.len()).await
             }
-            Connection::Other(wire) => wire.transaction(pipeline).await,
+            Connection::Other(wire) => wire.pipeline(pipeline).await,
         }
     }
 }

@@ -4,6 +4,7 @@ mod harness;
 mod workload;
 
 use anarchoredis::Client;
+use harness::Server;
 use workload::{Cluster, words};
 
 /// Round trips to each node that is alive, while the command runs ten times on keys of their own.
@@ -17,9 +18,20 @@ async fn calls_of(cluster: &Cluster, alive: &[usize], client: &Client, command: 
     }
     let mut calls = Vec::new();
     for node in alive {
-        calls.push(cluster[*node].round_trips().await);
+        calls.push(round_trips(&cluster[*node]).await);
     }
     calls
+}
+
+/// Those of operations: now and then a client looks at a node, which takes one INFO and one script.
+async fn round_trips(node: &Server) -> u64 {
+    let stats: String = node.run(&["INFO", "commandstats"]).await.expect("INFO commandstats");
+    let calls = |command: &str| -> u64 {
+        let start = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&start));
+        line.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0)
+    };
+    calls("evalsha") + calls("exec") - calls("info")
 }
 
 const ONE_EACH: u64 = 10;

@@ -60,13 +60,12 @@ impl Node for Arc<RemoteNode> {
         let Some(session) = self.voting_in(epoch) else {
             return not_sent("it does not vote under the round's epoch".into());
         };
-        match part {
-            Some(part) => {
-                let is_native = self.speaks_resp2() && session.reads_natively();
-                let native = is_native.then(|| call.native()).flatten();
-                outbox::send(self, session, Arc::clone(part), time_left, native)
-            }
-            None => self.send_over(session, &|ticket| call.encode(ticket), time_left),
+        let is_native = self.speaks_resp2() && session.reads_natively();
+        let native = is_native.then(|| call.native()).flatten();
+        match (part, native) {
+            (Some(part), native) => outbox::send(self, session, Arc::clone(part), time_left, native),
+            (None, None) => self.send_over(session, &|ticket| call.encode(ticket), time_left),
+            (None, Some(read)) => self.read_over(session, read, &|ticket| call.encode(ticket), time_left),
         }
     }
 

@@ -6,7 +6,8 @@
 //!   any ──── else ─▶ outbox ── an answer came ─▶ one bunch ─▶ node
 //! ```
 //!
-//! So one call alone is as fast as it can be, and many cost the node and the connection little more than one.
+//! So one call alone is as fast as it can be, and many cost the node and the connection little more than one. Whatever is under way is
+//! a task of its own: who asked may stop to look at its answer, and others must not wait for that.
 
 use super::Calling;
 use super::error::CallError;
@@ -24,6 +25,8 @@ const UNDER_WAY: usize = 2;
 /// The largest bunch; more calls than that do not wait.
 const MOST_PARTS: usize = 64;
 const MOST_BYTES: usize = 64 * 1024;
+/// How much a bunch may answer, by what the last ones did: a node builds the whole reply before it sends any of it.
+const MOST_REPLIED: usize = 1024 * 1024;
 
 /// The calls that wait for one connection.
 #[derive(Debug, Default)]
@@ -33,11 +36,14 @@ pub(super) struct Outbox(Mutex<Waiting>);
 struct Waiting {
     under_way: usize,
     calls: VecDeque<Call>,
+    /// The longest reply of the last bunches, in bytes; it fades.
+    reply_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Call {
     part: Arc<Part>,
+    native: Option<NativeRead>,
     deadline_ms: u64,
     answer: oneshot::Sender<Result<Value, CallError>>,
 }
@@ -49,19 +55,25 @@ impl Outbox {
 }
 
 impl Waiting {
-    /// As many of the oldest as one call takes.
+    /// As many of the oldest as one call takes, without those that nobody waits for any more.
     fn bunch(&mut self) -> Vec<Call> {
+        self.calls.retain(|call| !call.answer.is_closed());
         let mut bytes = 0;
         let fits = |call: &&Call| {
             bytes += call.part.bytes();
             bytes <= MOST_BYTES
         };
-        let count = self.calls.iter().take(MOST_PARTS).take_while(fits).count();
+        let most = (MOST_REPLIED / self.reply_bytes.max(1)).clamp(1, MOST_PARTS);
+        let count = self.calls.iter().take(most).take_while(fits).count();
         self.calls.drain(..count.max(1).min(self.calls.len())).collect()
+    }
+
+    fn is_full(&self) -> bool {
+        self.calls.len() >= MOST_PARTS
     }
 }
 
-/// Sends one call: as `at_once` says where few are under way, else with others.
+/// Sends one call, alone where few are under way, else with others.
 pub(super) fn send(
     node: &Arc<RemoteNode>,
     session: Arc<Session>,
@@ -70,37 +82,23 @@ pub(super) fn send(
     native: Option<NativeRead>,
 ) -> Calling {
     let deadline_ms = session.deadline_ms(node.now_us(), time_left);
-    let mut waiting = session.outbox.lock();
-    if waiting.under_way < UNDER_WAY && waiting.calls.is_empty() {
-        waiting.under_way += 1;
-        drop(waiting);
-        let turn = Turn { node: Arc::clone(node), session };
-        return match native {
-            Some(read) => Box::pin(turn.read(read)),
-            None => Box::pin(alone(turn, part, deadline_ms)),
-        };
-    }
     let (answer, answered) = oneshot::channel();
-    waiting.calls.push_back(Call { part, deadline_ms, answer });
-    if waiting.calls.len() >= MOST_PARTS {
+    let mut waiting = session.outbox.lock();
+    waiting.calls.push_back(Call { part, native, deadline_ms, answer });
+    if waiting.under_way < UNDER_WAY || waiting.is_full() {
         waiting.under_way += 1;
         let calls = waiting.bunch();
         drop(waiting);
         let turn = Turn { node: Arc::clone(node), session };
-        tokio::spawn(carry(turn, calls));
+        node.runtime.spawn(carry(turn, calls));
     }
     let gone = || Err(CallError::Unknown("the connection is gone".into()));
     Box::pin(async move { answered.await.unwrap_or_else(|_| gone()) })
 }
 
-async fn alone(turn: Turn, part: Arc<Part>, deadline_ms: u64) -> Result<Value, CallError> {
-    let mut answers = turn.call(&[(&part, deadline_ms)]).await?;
-    answers.pop().ok_or_else(|| CallError::Unknown("a bunch without an answer".into()))
-}
-
 async fn carry(turn: Turn, calls: Vec<Call>) {
-    let parts: Vec<(&Part, u64)> = calls.iter().map(|call| (&*call.part, call.deadline_ms)).collect();
-    let answers = turn.call(&parts).await;
+    let answers = turn.ask(&calls).await;
+    turn.learn(&answers);
     // The next ones go before these are handed out.
     drop(turn);
     match answers {
@@ -121,38 +119,50 @@ struct Turn {
 }
 
 impl Turn {
-    async fn read(self, read: NativeRead) -> Result<Value, CallError> {
-        Arc::clone(&self.node).read(Arc::clone(&self.session), read).await
-    }
-
-    async fn call(&self, parts: &[(&Part, u64)]) -> Result<Vec<Value>, CallError> {
+    async fn ask(&self, calls: &[Call]) -> Result<Vec<Value>, CallError> {
         let is_present = self.node.session().is_some_and(|now| now.number == self.session.number);
         if !is_present {
             return Err(CallError::NotSent("the connection is gone".into()));
         }
-        let cmd = bunch_call(&self.session.fence, self.node.limits(), parts);
+        if let [Call { native: Some(read), .. }] = calls
+            && let Some(answer) = self.node.read(&self.session, read).await?
+        {
+            return Ok(vec![answer]);
+        }
+        let parts: Vec<(&Part, u64)> = calls.iter().map(|call| (&*call.part, call.deadline_ms)).collect();
+        let cmd = bunch_call(&self.session.fence, self.node.limits(), &parts);
         let reply = Arc::clone(&self.node).call(Arc::clone(&self.session), cmd).await?;
         let parts: Vec<&Part> = parts.iter().map(|(part, _)| *part).collect();
         split_bunch(reply, &parts).map_err(|malformed| CallError::Unknown(malformed.to_string()))
+    }
+
+    fn learn(&self, answers: &Result<Vec<Value>, CallError>) {
+        let longest = answers.iter().flatten().map(bytes_of).max().unwrap_or_default();
+        let mut waiting = self.session.outbox.lock();
+        waiting.reply_bytes = longest.max(waiting.reply_bytes / 2);
+    }
+}
+
+/// About how long a reply is.
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::BulkString(bytes) => bytes.len(),
+        Value::Array(items) => items.iter().map(bytes_of).sum(),
+        _ => 0,
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut waiting = self.session.outbox.lock();
-        let runtime = tokio::runtime::Handle::try_current();
-        match runtime {
-            Ok(runtime) if !waiting.calls.is_empty() => {
-                let calls = waiting.bunch();
-                drop(waiting);
-                let turn = Turn { node: Arc::clone(&self.node), session: Arc::clone(&self.session) };
-                runtime.spawn(carry(turn, calls));
-            }
-            _ => {
-                waiting.under_way -= 1;
-                waiting.calls.clear();
-            }
+        let calls = waiting.bunch();
+        if calls.is_empty() {
+            waiting.under_way -= 1;
+            return;
         }
+        drop(waiting);
+        let turn = Turn { node: Arc::clone(&self.node), session: Arc::clone(&self.session) };
+        self.node.runtime.spawn(carry(turn, calls));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::protocol::Epoch;
 use redis::{Client, ProtocolVersion};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 /// After how many rounds in a row that did not wait for it a node is not sent to until it answers a probe.
@@ -46,6 +47,8 @@ pub struct RemoteNode {
     answered_us: AtomicU64,
     pub(super) latency: Latency,
     pub(super) told_hanging: AtomicBool,
+    /// Where what it has under way goes on, whoever asked for it.
+    pub(super) runtime: Handle,
     /// Wakes the supervisor: the connection broke, the node hangs, or its admission changed.
     pub(super) wake: Notify,
     /// Counts the supervisor's findings, so that others can wait for one.
@@ -75,6 +78,7 @@ impl RemoteNode {
             answered_us: AtomicU64::new(0),
             latency: Latency::default(),
             told_hanging: AtomicBool::new(false),
+            runtime: Handle::current(),
             wake: Notify::new(),
             news: watch::Sender::new(0),
         });

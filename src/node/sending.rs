@@ -48,32 +48,46 @@ impl RemoteNode {
         self.note(&session, began, reply)
     }
 
-    /// A read as a transaction. Where the server would not run one, as for a user who may not, the next reads go through the script.
-    pub(super) async fn read(
-        self: Arc<Self>,
+    /// A read that travels alone, whatever else is under way.
+    pub(super) fn read_over(
+        self: &Arc<Self>,
         session: Arc<Session>,
         read: NativeRead,
-    ) -> Result<Value, CallError> {
-        let began = Instant::now();
-        let reply = session.connection.transaction(&read.pipeline).await;
-        let replies = self.note(&session, began, reply)?;
-        match read.answer(&session.fence, replies) {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => {
-                session.native_reads.store(false, Ordering::Relaxed);
-                tracing::debug!(node = %self.name, "runs no transactions: reads go through the script");
-                Err(CallError::NotSent("it runs no transactions".into()))
+        encode: Encode<'_>,
+        time_left: Duration,
+    ) -> Calling {
+        let script = encode(&self.ticket(&session, time_left));
+        let node = Arc::clone(self);
+        Box::pin(async move {
+            match node.read(&session, &read).await? {
+                Some(answer) => Ok(answer),
+                None => node.call(session, script).await,
             }
-            Err(malformed) => Err(CallError::Unknown(malformed.to_string())),
-        }
+        })
     }
 
-    fn note(
+    /// A read as a transaction; none where the server would not run it, as for a user who may not: the script says why.
+    pub(super) async fn read(
+        &self,
+        session: &Session,
+        read: &NativeRead,
+    ) -> Result<Option<Value>, CallError> {
+        let began = Instant::now();
+        let replies = session.connection.pipeline(&read.pipeline).await;
+        let replies = self.note(session, began, replies)?;
+        if matches!(replies.first(), Some(Value::ServerError(_))) {
+            session.native_reads.store(false, Ordering::Relaxed);
+            tracing::debug!(node = %self.name, "runs no transactions: reads go through the script");
+        }
+        read.answer(&session.fence, replies).map_err(|malformed| CallError::Unknown(malformed.to_string()))
+    }
+
+    fn note<T>(
         &self,
         session: &Session,
         began: Instant,
-        reply: redis::RedisResult<Value>,
-    ) -> Result<Value, CallError> {
+        reply: redis::RedisResult<T>,
+    ) -> Result<T, CallError> {
         match reply {
             Ok(value) => {
                 self.latency.record(began.elapsed());

@@ -4,6 +4,7 @@ use super::admission::admit;
 use super::remote::{RemoteNode, State};
 use super::session::{Session, look_at, open};
 use crate::protocol::Role;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -71,7 +72,9 @@ async fn stay_connected(node: &Weak<RemoteNode>) {
             Ok(looked) => {
                 strong.answered_probe();
                 // The connection is the same one: a call that finds it broken must be able to say so.
-                strong.set(State::Up(Arc::new(Session { number: session.number, ..looked })));
+                let native_reads = AtomicBool::new(session.reads_natively());
+                let looked = Session { number: session.number, native_reads, ..looked };
+                strong.set(State::Up(Arc::new(looked)));
             }
             Err(refusal) => {
                 strong.set(State::Away(refusal));

@@ -1,15 +1,85 @@
 //! Many ops and reads in one call: what a node pays for a call at all it pays once, and so does the connection.
 
 use super::call::{ApplyCall, ReadCall};
+use super::native::is_listed;
 use super::parse::{Malformed, fields, text};
 use super::{Name, script};
 use redis::{Cmd, Value};
 
-/// A longer op travels alone: others would wait for it.
+/// A longer call travels alone: others would wait for it.
 const MOST_BYTES: usize = 8 * 1024;
 const MOST_COMMANDS: usize = 64;
-/// Commands of the scripts' own that a bunch does not know.
-const ALONE: [&[u8]; 3] = [b"EVAL", b"TAKE", b"TAKEMOVE"];
+/// What travels with others, in order: commands that take a node microseconds, whatever the key holds.
+const TOGETHER: [&str; 68] = [
+    "APPEND",
+    "DECR",
+    "DECRBY",
+    "DEL",
+    "EXISTS",
+    "EXPIREAT",
+    "GET",
+    "GETBIT",
+    "GETDEL",
+    "GETEX",
+    "GETRANGE",
+    "GETSET",
+    "HDEL",
+    "HEXISTS",
+    "HGET",
+    "HINCRBY",
+    "HINCRBYFLOAT",
+    "HLEN",
+    "HMGET",
+    "HMSET",
+    "HSET",
+    "HSETNX",
+    "HSTRLEN",
+    "INCR",
+    "INCRBY",
+    "INCRBYFLOAT",
+    "LINDEX",
+    "LLEN",
+    "LPOP",
+    "LPUSH",
+    "LPUSHX",
+    "LSET",
+    "LTRIM",
+    "MGET",
+    "MSET",
+    "MSETNX",
+    "PERSIST",
+    "PEXPIREAT",
+    "PFADD",
+    "PTTL",
+    "RPOP",
+    "RPUSH",
+    "RPUSHX",
+    "SADD",
+    "SCARD",
+    "SET",
+    "SETBIT",
+    "SETEX",
+    "SETNX",
+    "SETRANGE",
+    "SISMEMBER",
+    "SMISMEMBER",
+    "SREM",
+    "STRLEN",
+    "TTL",
+    "TYPE",
+    "UNLINK",
+    "XLEN",
+    "ZADD",
+    "ZCARD",
+    "ZINCRBY",
+    "ZMSCORE",
+    "ZPOPMAX",
+    "ZPOPMIN",
+    "ZRANK",
+    "ZREM",
+    "ZREVRANK",
+    "ZSCORE",
+];
 
 /// One op or read of a bunch, encoded once for all nodes.
 #[derive(Debug)]
@@ -53,10 +123,10 @@ impl Part {
 impl Part {
     /// Whether calls of these commands and keys may travel with others.
     fn fits(keys: &[Vec<u8>], commands: &[Vec<Vec<u8>>]) -> bool {
-        let is_plain =
-            |command: &Vec<Vec<u8>>| !command.first().is_some_and(|name| ALONE.contains(&name.as_slice()));
-        let bytes: usize = commands.iter().flatten().chain(keys).map(Vec::len).sum();
-        bytes <= MOST_BYTES && commands.len() <= MOST_COMMANDS && commands.iter().all(is_plain)
+        let is_short =
+            |command: &Vec<Vec<u8>>| command.first().is_some_and(|name| is_listed(&TOGETHER, name));
+        let bytes: usize = commands.iter().flatten().chain(keys).map(|word| word.len() + 8).sum();
+        bytes <= MOST_BYTES && commands.len() <= MOST_COMMANDS && commands.iter().all(is_short)
     }
 
     fn new(record: &[u8], keys: &[Vec<u8>], head: [&str; 3], commands: &[Vec<Vec<u8>>]) -> Part {
@@ -160,4 +230,14 @@ pub fn split_bunch(reply: Value, parts: &[&Part]) -> Result<Vec<Value>, Malforme
         });
     }
     Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TOGETHER;
+
+    #[test]
+    fn the_list_is_in_order() {
+        assert!(TOGETHER.is_sorted());
+    }
 }

@@ -5,7 +5,7 @@
 //!   MULTI · GET anrcho_fence · HMGET record p a s v d f kKEY · EXISTS KEY · the command · EXEC
 //! ```
 //!
-//! Nothing comes between the commands of a transaction, so its answers are of one moment, as the script's are. The deadline is left
+//! (`MULTI` and `EXEC` are sent as they stand: redis-rs's own transactions hide which of the replies was an error.) Nothing comes between the commands of a transaction, so its answers are of one moment, as the script's are. The deadline is left
 //! out: a read that comes late changes nothing, and what it answers was true when it did.
 
 use super::call::ReadCall;
@@ -18,8 +18,51 @@ const FIELDS: [&str; 6] = ["p", "a", "s", "v", "d", "f"];
 const REFUSALS: [&str; 8] =
     ["OOM", "MISCONF", "READONLY", "NOPERM", "BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS"];
 
+/// What goes so, in order: every version knows these, and their errors repeat no bytes of the caller's, which would end the connection
+/// where they are no text. Replies are strings, lists of them, or small numbers.
+const COMMANDS: [&str; 38] = [
+    "BITCOUNT",
+    "EXISTS",
+    "GET",
+    "GETBIT",
+    "GETRANGE",
+    "HEXISTS",
+    "HGET",
+    "HGETALL",
+    "HKEYS",
+    "HLEN",
+    "HMGET",
+    "HSTRLEN",
+    "HVALS",
+    "LINDEX",
+    "LLEN",
+    "LPOS",
+    "LRANGE",
+    "SCARD",
+    "SISMEMBER",
+    "SMEMBERS",
+    "SMISMEMBER",
+    "STRLEN",
+    "SUBSTR",
+    "TYPE",
+    "XLEN",
+    "ZCARD",
+    "ZCOUNT",
+    "ZLEXCOUNT",
+    "ZMSCORE",
+    "ZRANGE",
+    "ZRANGEBYLEX",
+    "ZRANGEBYSCORE",
+    "ZRANK",
+    "ZREVRANGE",
+    "ZREVRANGEBYLEX",
+    "ZREVRANGEBYSCORE",
+    "ZREVRANK",
+    "ZSCORE",
+];
+
 /// A read as the server's own commands, and what its answers are held against.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct NativeRead {
     /// What is sent.
     pub pipeline: Pipeline,
@@ -31,11 +74,11 @@ impl ReadCall<'_> {
     /// The read without Lua; none where it takes the script: several commands or keys, or a user's script.
     pub fn native(&self) -> Option<NativeRead> {
         let ([key], [command]) = (self.keys, self.commands) else { return None };
-        if command.first().is_none_or(|name| name.eq_ignore_ascii_case(b"EVAL")) {
+        if !is_listed(&COMMANDS, command.first()?) {
             return None;
         }
-        let mut pipeline = Pipeline::with_capacity(4);
-        pipeline.atomic();
+        let mut pipeline = Pipeline::with_capacity(6);
+        pipeline.cmd("MULTI");
         pipeline.cmd("GET").arg("anrcho_fence");
         pipeline.cmd("HMGET").arg(self.record).arg(&FIELDS).arg([b"k", key.as_slice()].concat());
         pipeline.cmd("EXISTS").arg(key.as_slice());
@@ -44,21 +87,19 @@ impl ReadCall<'_> {
             read.arg(word.as_slice());
         });
         pipeline.add_command(read);
+        pipeline.cmd("EXEC");
         Some(NativeRead { pipeline, at_ms: self.at_ms, key: key.clone() })
     }
 }
 
 impl NativeRead {
-    /// The answers of the transaction as `read.lua` would have said it; none where the server would not run a transaction.
-    pub fn answer(&self, fence: &str, replies: Value) -> Result<Option<Value>, Malformed> {
-        match &replies {
-            // A command that this server does not know, or takes otherwise: the script says so in its words.
-            Value::ServerError(error) if error.code() == "EXECABORT" => {
-                return Ok(Some(word("REFUSED", ["ERR it takes the script".to_owned()])));
-            }
-            Value::ServerError(_) | Value::Nil => return Ok(None),
-            _ => {}
-        }
+    /// The answers of the transaction as `read.lua` would have said it; none where the server would not run it.
+    pub fn answer(&self, fence: &str, replies: Vec<Value>) -> Result<Option<Value>, Malformed> {
+        let refused = replies.iter().any(|reply| matches!(reply, Value::ServerError(_)));
+        let replies = match replies.into_iter().next_back() {
+            Some(executed @ Value::Array(_)) if !refused => executed,
+            _ => return Ok(None),
+        };
         let mut items = fields(replies)?;
         let (token, record) = (next(&mut items)?, next(&mut items)?);
         let (is_there, reply) = (next(&mut items)? == Value::Int(1), next(&mut items)?);
@@ -115,6 +156,12 @@ impl NativeRead {
     }
 }
 
+/// Whether a command's name, in any case, is in a sorted list.
+pub(super) fn is_listed(list: &[&str], name: &[u8]) -> bool {
+    let name = name.to_ascii_uppercase();
+    list.binary_search_by(|known| known.as_bytes().cmp(&name)).is_ok()
+}
+
 fn is_refusal(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if REFUSALS.contains(&error.code()))
 }
@@ -126,4 +173,14 @@ fn bulk(text: &str) -> Value {
 fn word<const N: usize>(status: &str, rest: [String; N]) -> Value {
     let rest = rest.into_iter().map(|text| Value::BulkString(text.into_bytes()));
     Value::Array(std::iter::once(bulk(status)).chain(rest).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::COMMANDS;
+
+    #[test]
+    fn the_list_is_in_order() {
+        assert!(COMMANDS.is_sorted());
+    }
 }

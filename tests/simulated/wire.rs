@@ -114,8 +114,14 @@ impl Wire for Handle {
         self.ask(vec![words_of(cmd)])
     }
 
-    fn transaction<'a>(&'a self, pipeline: &'a Pipeline) -> Pending<'a, Value> {
-        self.ask(pipeline.cmd_iter().map(words_of).collect())
+    fn pipeline<'a>(&'a self, pipeline: &'a Pipeline) -> Pending<'a, Vec<Value>> {
+        let asking = self.ask(pipeline.cmd_iter().map(words_of).collect());
+        Box::pin(async move {
+            match asking.await? {
+                Value::Array(replies) => Ok(replies),
+                other => Ok(vec![other]),
+            }
+        })
     }
 }
 
@@ -213,7 +219,9 @@ impl Line {
         };
         match request.as_slice() {
             [words] => Some(run(words)),
-            all => Some(Value::Array(all.iter().map(run).collect())),
+            // A transaction, which is all that comes in several commands: nothing is between them here anyway.
+            [_, queued @ .., _] => Some(Value::Array(vec![Value::Array(queued.iter().map(run).collect())])),
+            [] => None,
         }
     }
 
