@@ -41,13 +41,13 @@ impl Pass {
         let mut page = self.next_copies(source, Some("0".to_owned()), keys).await?;
         // What gave no answer once is left to the sweep, which waits for it.
         while let Some(copies) = page.filter(|_| !joining.is_empty()) {
-            pace.give_way().await;
             looked_at += keys as u64 / 2;
-            // Without limits the next page is read while this one is written; within them, one node at a time is at work.
             let giving = self.give_each(&mut joining, &copies, summary);
             let next = copies.next.clone();
+            // Without limits the next page is read while this one is written; within them, one node at a time is at work.
             if pace.is_patient() {
                 pace.timed(keys, giving).await;
+                pace.give_way().await;
                 keys = pace.keys();
                 page = pace.timed(keys, self.next_copies(source, next, keys)).await?;
             } else {
