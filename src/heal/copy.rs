@@ -5,6 +5,7 @@
 //! A clone counts only once its node votes, which is under an epoch that no answer from before the loss was given in; whoever asks a
 //! majority then finds, at the clone or at the voter, what it would have found at the voter alone. Searched in `tests/growth`.
 
+use super::pace::Pace;
 use super::side::{PATIENCE, Side};
 use super::sweep::{PAGE, Swept};
 use super::{Pass, Progress, Summary};
@@ -35,18 +36,27 @@ impl Pass {
             return Ok(());
         }
         let mut looked_at = 0;
-        let mut pace = self.pace(source).await;
-        let mut page = self.next_copies(source, Some("0".to_owned())).await?;
+        let mut pace = self.pace(source, LOOKED_AT).await;
+        let mut keys = pace.keys();
+        let mut page = self.next_copies(source, Some("0".to_owned()), keys).await?;
         // What gave no answer once is left to the sweep, which waits for it.
         while let Some(copies) = page.filter(|_| !joining.is_empty()) {
-            pace.give_way(&source.node).await;
-            // The next page is read while this one is written.
-            let following = self.next_copies(source, copies.next.clone());
-            let (following, ()) = tokio::join!(following, self.give(source, &mut joining, &copies, summary));
-            looked_at += LOOKED_AT as u64 / 2;
+            looked_at += keys as u64 / 2;
+            let giving = self.give_each(&mut joining, &copies, summary);
+            let next = copies.next.clone();
+            // Without limits the next page is read while this one is written; within them, one node at a time is at work.
+            if pace.is_patient() {
+                pace.timed(keys, giving).await;
+                pace.give_way().await;
+                keys = pace.keys();
+                page = pace.timed(keys, self.next_copies(source, next, keys)).await?;
+            } else {
+                let (following, ()) = tokio::join!(self.next_copies(source, next, keys), giving);
+                page = following?;
+            }
+            pace.spend(keys as u64, copies.packed.len() as u64).await;
+            self.give_left(source, &mut joining, copies.left.clone(), summary, &mut pace).await;
             self.tell(progress, looked_at.min(swept.about()), swept.about(), summary);
-            pace.spend(LOOKED_AT as u64, copies.packed.len() as u64).await;
-            page = following?;
         }
         progress
             .note(&format!("{} registers were copied in bulk; now all nodes are compared", summary.given()));
@@ -57,19 +67,31 @@ impl Pass {
         side.node.session().map_or(0, |session| session.epoch.0)
     }
 
-    async fn next_copies(&self, source: &Side, cursor: Option<String>) -> Result<Option<Copies>, Error> {
+    async fn next_copies(
+        &self,
+        source: &Side,
+        cursor: Option<String>,
+        keys: usize,
+    ) -> Result<Option<Copies>, Error> {
         let Some(cursor) = cursor else { return Ok(None) };
-        let encode = |ticket: &Ticket<'_>| copy_scan_call(ticket, &cursor, LOOKED_AT, BYTES);
+        let encode = |ticket: &Ticket<'_>| copy_scan_call(ticket, &cursor, keys, BYTES);
         self.ask_patiently(source, &encode, Copies::parse).await.map(Some)
     }
 
-    /// A page, and the rest of it call by call. What a node does not take the sweep gives it.
-    async fn give(&self, source: &Side, joining: &mut Vec<&Side>, page: &Copies, summary: &mut Summary) {
-        self.give_each(joining, page, summary).await;
-        let mut left = page.left.clone();
+    /// The rest of a page, call by call. What a node does not take the sweep gives it.
+    async fn give_left(
+        &self,
+        source: &Side,
+        joining: &mut Vec<&Side>,
+        mut left: Vec<Vec<u8>>,
+        summary: &mut Summary,
+        pace: &mut Pace,
+    ) {
         while !left.is_empty() && !self.is_stopped() {
+            pace.give_way().await;
             let encode = |ticket: &Ticket<'_>| copy_of_call(ticket, &left, BYTES);
             let Ok(more) = self.ask_patiently(source, &encode, Copies::parse).await else { return };
+            pace.spend(0, more.packed.len() as u64).await;
             self.give_each(joining, &more, summary).await;
             left = more.left;
         }

@@ -19,14 +19,15 @@ impl Pass {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         for (scanner, side) in swept.nodes.iter().enumerate() {
-            let mut pace = self.pace(side).await;
+            let mut pace = self.pace(side, PAGE).await;
             let mut cursor = Some("0".to_owned());
             while let Some(from) = cursor {
-                pace.give_way(&side.node).await;
-                let page = self.list(side, &from).await?;
+                pace.give_way().await;
+                let keys = pace.keys();
+                let page = pace.timed(keys, self.list(side, &from, keys)).await?;
                 cursor = page.next;
                 let bytes: usize = page.rows.iter().map(|row| row.register.len() + 140).sum();
-                pace.spend(PAGE as u64, bytes as u64).await;
+                pace.spend(keys as u64, bytes as u64).await;
                 let mut holdings = self.with_the_others(swept, scanner, page.rows).await?;
                 // What an earlier node of the list holds was seen in that node's scan.
                 holdings.retain(|_, held| held[..scanner].iter().all(Option::is_none));
@@ -40,10 +41,10 @@ impl Pass {
         Ok(())
     }
 
-    pub(super) async fn list(&self, side: &Side, cursor: &str) -> Result<DigestPage, Error> {
+    pub(super) async fn list(&self, side: &Side, cursor: &str, keys: usize) -> Result<DigestPage, Error> {
         self.ask_patiently(
             side,
-            &|ticket: &Ticket<'_>| digest_scan_call(ticket, cursor, PAGE),
+            &|ticket: &Ticket<'_>| digest_scan_call(ticket, cursor, keys),
             DigestPage::parse,
         )
         .await

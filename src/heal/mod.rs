@@ -27,6 +27,7 @@ mod rejoin;
 mod settings;
 mod side;
 mod situation;
+mod size;
 mod status;
 mod stray;
 mod summary;
@@ -56,7 +57,7 @@ use crate::node::{Node, RemoteNode, Seat};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use sweep::Found;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Heals one cluster.
 #[derive(Clone, Debug)]
@@ -152,8 +153,8 @@ impl Healer {
     fn pass_here(&self) -> Pass {
         let roster = self.client.inner().roster();
         let (settings, stop) = (self.settings.clone(), self.stop.clone());
-        let fences = Mutex::default();
-        Pass { client: self.client.clone(), roster, settings, stop, purpose: Purpose::Heal, fences }
+        let (fences, turns) = (Mutex::default(), Arc::new(Semaphore::new(1)));
+        Pass { client: self.client.clone(), roster, settings, stop, turns, purpose: Purpose::Heal, fences }
     }
 }
 
@@ -163,6 +164,8 @@ struct Pass {
     roster: Arc<Roster>,
     settings: watch::Receiver<Settings>,
     stop: watch::Receiver<bool>,
+    /// Within its limits, a pass works on one node at a time.
+    turns: Arc<Semaphore>,
     purpose: Purpose,
     /// The tokens under which this pass has nodes filled, by their places.
     fences: Mutex<BTreeMap<usize, String>>,

@@ -17,8 +17,8 @@ pub struct Settings {
     pub keys_per_second: u64,
     /// Bytes that it may move in a second, compared and repaired together; 0 for no limit. Default 64 MiB.
     pub bytes_per_second: u64,
-    /// A sweep pauses while the nodes take so many times as long to answer as they do at rest, and between two pages as long as one took; 0 for
-    /// never. Default 3.
+    /// A sweep pauses while the nodes take so many times as long to answer as they do at rest, and between two pages twice as long as one
+    /// took; while a node is filled, its pages are small, and one node at a time is at work. 0 for none of it. Default 3.
     pub patience: f64,
     /// Wait for the operator where more nodes restarted at once than the protocol can tell the loss of. Default: no, see `recover`.
     pub strict: bool,

@@ -10,6 +10,7 @@
 //! and a part is what the hash of the names makes it. Writes that come between two nodes' pages make registers differ that do not: they
 //! are told apart at the end, where all nodes are asked at once.
 
+use super::pace::Pace;
 use super::side::Side;
 use super::sweep::{Found, PAGE, Swept};
 use super::{Pass, Progress, Summary};
@@ -31,8 +32,15 @@ const PAGES_FROM: usize = 4;
 /// The digits at which a state's mark may begin.
 const DIGITS: u64 = 24;
 
-/// What one node's scan gave of some parts: where it was, and what was there.
-type Marked = Vec<(String, Vec<Mark>)>;
+/// What one node's scan gave of some parts.
+type Marked = Vec<MarkedPage>;
+
+/// Where the scan was, how many keys it looked at, and what was there.
+struct MarkedPage {
+    from: String,
+    keys: usize,
+    marks: Vec<Mark>,
+}
 
 impl Pass {
     /// Compares sums, then marks, then registers.
@@ -66,17 +74,24 @@ impl Pass {
         Ok(())
     }
 
+    /// Sweeps at rest come again and again, and are to move little; a fill comes once, and is to be noticed little.
+    async fn summary_pace(&self, side: &Side, compared: Compared) -> Pace {
+        let pace = self.pace(side, PAGE).await;
+        if compared == Compared::Digests { pace.in_whole_pages() } else { pace }
+    }
+
     async fn sums(&self, side: &Side, compared: Compared, tell: &impl Fn(u64)) -> Result<Sums, Error> {
-        let mut pace = self.pace(side).await;
+        let mut pace = self.summary_pace(side, compared).await;
         let (mut sums, mut cursor) = (Sums::default(), Some("0".to_owned()));
         while let Some(from) = cursor {
-            pace.give_way(&side.node).await;
-            let encode = |ticket: &Ticket<'_>| sum_call(ticket, &from, PAGE, compared);
-            let (next, page) = self.ask_patiently(side, &encode, parse_sums).await?;
+            pace.give_way().await;
+            let keys = pace.keys();
+            let encode = |ticket: &Ticket<'_>| sum_call(ticket, &from, keys, compared);
+            let (next, page) = pace.timed(keys, self.ask_patiently(side, &encode, parse_sums)).await?;
             sums.add(&page);
             tell(page.registers);
             cursor = next;
-            pace.spend(PAGE as u64, SUMS_BYTES).await;
+            pace.spend(keys as u64, SUMS_BYTES).await;
         }
         Ok(sums)
     }
@@ -110,15 +125,16 @@ impl Pass {
         parts: &[usize],
         digit: u64,
     ) -> Result<Marked, Error> {
-        let mut pace = self.pace(side).await;
+        let mut pace = self.summary_pace(side, compared).await;
         let (mut marked, mut cursor) = (Marked::new(), Some("0".to_owned()));
         while let Some(from) = cursor {
-            pace.give_way(&side.node).await;
-            let encode = |ticket: &Ticket<'_>| marks_call(ticket, &from, PAGE, compared, parts, digit);
-            let (next, page) =
-                self.ask_patiently(side, &encode, |value| parse_marks(value, compared)).await?;
-            pace.spend(PAGE as u64, SUMS_BYTES + 12 * page.len() as u64).await;
-            marked.push((from, page));
+            pace.give_way().await;
+            let keys = pace.keys();
+            let encode = |ticket: &Ticket<'_>| marks_call(ticket, &from, keys, compared, parts, digit);
+            let asking = self.ask_patiently(side, &encode, |value| parse_marks(value, compared));
+            let (next, marks) = pace.timed(keys, asking).await?;
+            pace.spend(keys as u64, SUMS_BYTES + 12 * marks.len() as u64).await;
+            marked.push(MarkedPage { from, keys, marks });
             cursor = next;
         }
         Ok(marked)
@@ -131,18 +147,18 @@ impl Pass {
         marked: &Marked,
         wanted: &HashSet<u32>,
     ) -> Result<(Vec<Vec<u8>>, u64), Error> {
-        let mut pace = self.pace(side).await;
+        let mut pace = self.pace(side, PAGE).await;
         let (mut names, mut missing) = (Vec::new(), 0);
-        for (cursor, marks) in marked {
+        for MarkedPage { from: cursor, keys, marks } in marked {
             let mut looked_for = LookedFor::of(marks.iter().filter(|mark| wanted.contains(&mark.register)));
             let here: Vec<u32> = looked_for.marks();
             let mut from = Some(cursor.clone());
             for _ in 0..PAGES_FROM {
                 let Some(at) = from.take().filter(|_| looked_for.missing() > 0) else { break };
-                pace.give_way(&side.node).await;
-                let encode = |ticket: &Ticket<'_>| pick_call(ticket, &at, PAGE, &here);
+                pace.give_way().await;
+                let encode = |ticket: &Ticket<'_>| pick_call(ticket, &at, *keys, &here);
                 let page = self.ask_patiently(side, &encode, DigestPage::parse).await?;
-                pace.spend(PAGE as u64, SUMS_BYTES + ROW_BYTES * page.rows.len() as u64).await;
+                pace.spend(*keys as u64, SUMS_BYTES + ROW_BYTES * page.rows.len() as u64).await;
                 page.rows.into_iter().for_each(|row| looked_for.found(row.register));
                 from = page.next;
             }
@@ -197,7 +213,7 @@ impl LookedFor {
 fn odd_ones(marks: &[Marked]) -> HashSet<u32> {
     let mut states: HashMap<Mark, u64> = HashMap::new();
     for (place, marked) in marks.iter().enumerate() {
-        for mark in marked.iter().flat_map(|(_, page)| page) {
+        for mark in marked.iter().flat_map(|page| &page.marks) {
             *states.entry(*mark).or_default() |= 1 << place;
         }
     }
@@ -211,14 +227,14 @@ mod tests {
 
     fn marked(marks: &[(u32, u64)]) -> Marked {
         let mark = |(register, state): &(u32, u64)| Mark { register: *register, state: *state };
-        vec![("0".into(), marks.iter().map(mark).collect())]
+        vec![MarkedPage { from: "0".into(), keys: PAGE, marks: marks.iter().map(mark).collect() }]
     }
 
     #[test]
     fn a_register_that_is_found_twice_does_not_stand_for_one_that_is_missing() {
         let register = |name: &str| Mark::register_of(name.as_bytes());
         let page = marked(&[(register("one"), 5), (register("two"), 6), (register("two"), 6)]);
-        let mut looked_for = LookedFor::of(page[0].1.iter());
+        let mut looked_for = LookedFor::of(page[0].marks.iter());
         assert_eq!(looked_for.missing(), 2, "a scan may name one twice");
         looked_for.found(b"one".to_vec());
         looked_for.found(b"one".to_vec());
@@ -226,7 +242,7 @@ mod tests {
         looked_for.found(b"two".to_vec());
         assert_eq!(looked_for.missing(), 0);
         let page = marked(&[(register("one"), 5), (register("one"), 7)]);
-        let mut looked_for = LookedFor::of(page[0].1.iter());
+        let mut looked_for = LookedFor::of(page[0].marks.iter());
         looked_for.found(b"one".to_vec());
         assert_eq!(looked_for.missing(), 1, "two registers of one mark");
     }

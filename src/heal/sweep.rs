@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError};
 
 /// Keys that a node looks at for one page: few enough that its clients hardly notice the call, and enough that a sweep moves little.
 pub(super) const PAGE: usize = 600;
-/// Registers that are mended at a time.
+/// Registers that are mended at a time; within the limits, a quarter of that.
 pub(super) const AT_ONCE: usize = 16;
 /// Registers that are compared at a time, where they are known by name.
 pub(super) const BUNCH: usize = 512;
@@ -93,8 +93,9 @@ impl Pass {
         Ok(Swept { nodes })
     }
 
-    pub(super) async fn pace(&self, side: &Side) -> Pace {
-        Pace::beside(&side.node, self.settings.clone()).await
+    /// The pace of work on this node, in pages of at most so many keys.
+    pub(super) async fn pace(&self, side: &Side, most: usize) -> Pace {
+        Pace::beside(&side.node, self.settings.clone(), Arc::clone(&self.turns), most).await
     }
 
     /// What the nodes hold of these registers.
@@ -127,9 +128,14 @@ impl Pass {
         found: &mut Found,
         summary: &mut Summary,
     ) -> Result<(), Error> {
-        for bunch in registers.chunks(BUNCH) {
-            let holdings = self.holdings(swept, bunch).await?;
+        let (mut pace, mut left) = (Pace::of(self.settings.clone(), BUNCH), registers);
+        while !left.is_empty() {
+            let (bunch, rest) = left.split_at(pace.keys().min(left.len()));
+            left = rest;
+            pace.give_way().await;
+            let holdings = pace.timed(bunch.len(), self.holdings(swept, bunch)).await?;
             self.judge(swept, holdings, found, summary).await?;
+            pace.spend(bunch.len() as u64, 0).await;
         }
         Ok(())
     }
@@ -153,8 +159,8 @@ impl Pass {
         let mut before = self.client.telemetry().moved.get();
         let mut mending = futures_util::stream::iter(differing)
             .map(|(register, held)| self.mend_one(swept, register, held))
-            .buffer_unordered(AT_ONCE);
-        let (mut pace, moved) = (Pace::of(self.settings.clone()), &self.client.telemetry().moved);
+            .buffer_unordered(if self.settings.borrow().patience > 0.0 { AT_ONCE / 4 } else { AT_ONCE });
+        let (mut pace, moved) = (Pace::of(self.settings.clone(), AT_ONCE), &self.client.telemetry().moved);
         while let Some(repaired) = mending.next().await {
             pace.spend(1, moved.get().saturating_sub(before)).await;
             before = moved.get();

@@ -107,10 +107,11 @@ impl Pass {
         verified: &mut Verified,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
-        let (mut pace, mut cursor) = (self.pace(side).await, Some("0".to_owned()));
+        let (mut pace, mut cursor) = (self.pace(side, PAGE).await, Some("0".to_owned()));
         while let Some(from) = cursor {
-            pace.give_way(&side.node).await;
-            let page = self.list(side, &from).await?;
+            pace.give_way().await;
+            let keys = pace.keys();
+            let page = pace.timed(keys, self.list(side, &from, keys)).await?;
             cursor = page.next;
             let names: Vec<Vec<u8>> = page.rows.into_iter().map(|row| row.register).collect();
             let mut holdings = self.holdings(swept, &names).await?;
@@ -188,13 +189,14 @@ impl Pass {
 
     /// Looks every key of a node up in its register's record.
     async fn verify_keys(&self, side: &Side, repair: bool, verified: &mut Verified) -> Result<(), Error> {
-        let (mut pace, mut cursor) = (self.pace(side).await, Some("0".to_owned()));
+        let (mut pace, mut cursor) = (self.pace(side, PAGE).await, Some("0".to_owned()));
         while let Some(from) = cursor {
-            pace.give_way(&side.node).await;
+            pace.give_way().await;
+            let count = pace.keys();
             let encode = |_: &crate::script::Ticket<'_>| {
-                redis::cmd("SCAN").arg(&from).arg("COUNT").arg(PAGE).to_owned()
+                redis::cmd("SCAN").arg(&from).arg("COUNT").arg(count).to_owned()
             };
-            let (next, keys) = self.ask_patiently(side, &encode, scanned).await?;
+            let (next, keys) = pace.timed(count, self.ask_patiently(side, &encode, scanned)).await?;
             cursor = (next != "0").then_some(next);
             verified.keys += keys.len() as u64;
             pace.spend(keys.len() as u64, 0).await;
