@@ -75,9 +75,7 @@ impl Connection {
             Connection::Other(wire) => wire.send(cmd).await,
         }
     }
-}
 
-impl Connection {
     /// Sends several commands and gives the reply to each, be it an error.
     pub async fn pipeline(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
         match self {

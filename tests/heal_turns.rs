@@ -22,27 +22,6 @@ use tokio::time::Instant;
 const HEALERS: usize = 3;
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Servers that fsync what they write, a network that takes 1 to 3 ms, and clocks that are right.
-fn fair_weather(nodes: usize) -> Weather {
-    Weather {
-        nodes,
-        coordinators: HEALERS,
-        tasks: 1,
-        ops_each: 0,
-        think_ms: 1,
-        late: 0,
-        late_ms: 6,
-        breaks: 0,
-        repeated: 0,
-        overtaking: false,
-        fsyncs: true,
-        fault_ms: 0,
-        faults_at_once: 1,
-        skew_ms: 0,
-        keys: 1,
-    }
-}
-
 fn in_virtual_time<T>(test: impl AsyncFnOnce() -> T) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true).build().expect("a runtime").block_on(test())
@@ -102,7 +81,7 @@ fn slow() -> Settings {
 fn a_pass_that_takes_an_hour_is_left_to_the_healer_that_began_it() {
     for seed in 1..3 {
         in_virtual_time(async || {
-            let world = World::in_weather(seed, fair_weather(3));
+            let world = World::in_weather(seed, Weather { fsyncs: true, ..Weather::fair(3, HEALERS) });
             let clients = clients(&world, 700).await;
             let before = epoch(&world);
             world.host(2).kill();
@@ -124,7 +103,7 @@ fn a_pass_that_takes_an_hour_is_left_to_the_healer_that_began_it() {
 fn a_pass_whose_healer_died_is_taken_over_within_seconds() {
     for seed in 1..3 {
         in_virtual_time(async || {
-            let world = World::in_weather(seed, fair_weather(3));
+            let world = World::in_weather(seed, Weather { fsyncs: true, ..Weather::fair(3, HEALERS) });
             let clients = clients(&world, 300).await;
             let before = epoch(&world);
             world.host(2).kill();
@@ -149,7 +128,7 @@ fn a_pass_whose_healer_died_is_taken_over_within_seconds() {
 fn however_often_passes_have_failed_a_node_that_comes_back_ends_the_rest() {
     for seed in 1..3 {
         in_virtual_time(async || {
-            let world = World::in_weather(seed, fair_weather(5));
+            let world = World::in_weather(seed, Weather { fsyncs: true, ..Weather::fair(5, HEALERS) });
             let clients = clients(&world, 50).await;
             world.host(3).kill();
             world.host(4).kill();

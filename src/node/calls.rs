@@ -5,11 +5,12 @@ use super::remote::{MISSES, RemoteNode, State};
 use super::session::Session;
 use super::{Calling, Encode, Node, Seat, outbox};
 use crate::protocol::{Epoch, Role};
-use crate::script::{Part, ReadCall};
+use crate::script::{Part, ReadCall, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+const NO_VOTE: &str = "it does not vote under the round's epoch";
 const STRANGER: &str = "it is in another configuration of this generation, or no member of it";
 
 /// Calls own their node, so that a round that has decided can leave them behind.
@@ -31,7 +32,7 @@ impl Node for Arc<RemoteNode> {
     fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
         match self.voting_in(epoch) {
             Some(session) => self.send_over(session, encode, time_left),
-            None => not_sent("it does not vote under the round's epoch".into()),
+            None => not_sent(NO_VOTE.into()),
         }
     }
 
@@ -58,21 +59,24 @@ impl Node for Arc<RemoteNode> {
         time_left: Duration,
     ) -> Calling {
         let Some(session) = self.voting_in(epoch) else {
-            return not_sent("it does not vote under the round's epoch".into());
+            return not_sent(NO_VOTE.into());
         };
         let is_native = self.speaks_resp2() && session.reads_natively();
-        let native = is_native.then(|| call.native()).flatten();
-        match (part, native) {
-            (Some(part), native) => outbox::send(self, session, Arc::clone(part), time_left, native),
-            (None, None) => self.send_over(session, &|ticket| call.encode(ticket), time_left),
-            (None, Some(read)) => self.read_over(session, read, &|ticket| call.encode(ticket), time_left),
-        }
+        let native = || is_native.then(|| call.native()).flatten();
+        let Some(part) = part else {
+            let encode = |ticket: &Ticket<'_>| call.encode(ticket);
+            return match native() {
+                Some(read) => self.read_over(session, read, &encode, time_left),
+                None => self.send_over(session, &encode, time_left),
+            };
+        };
+        outbox::send(self, session, Arc::clone(part), time_left, native)
     }
 
     fn send_part(&self, epoch: Epoch, part: &Arc<Part>, time_left: Duration) -> Calling {
         match self.voting_in(epoch) {
-            Some(session) => outbox::send(self, session, Arc::clone(part), time_left, None),
-            None => not_sent("it does not vote under the round's epoch".into()),
+            Some(session) => outbox::send(self, session, Arc::clone(part), time_left, || None),
+            None => not_sent(NO_VOTE.into()),
         }
     }
 

@@ -73,19 +73,21 @@ impl Waiting {
     }
 }
 
-/// Sends one call, alone where few are under way, else with others.
+/// Sends one call, alone where few are under way, and then without Lua where `native` says how; else with others.
 pub(super) fn send(
     node: &Arc<RemoteNode>,
     session: Arc<Session>,
     part: Arc<Part>,
     time_left: Duration,
-    native: Option<NativeRead>,
+    native: impl FnOnce() -> Option<NativeRead>,
 ) -> Calling {
     let deadline_ms = session.deadline_ms(node.now_us(), time_left);
     let (answer, answered) = oneshot::channel();
     let mut waiting = session.outbox.lock();
+    let goes_now = waiting.under_way < UNDER_WAY;
+    let native = if goes_now { native() } else { None };
     waiting.calls.push_back(Call { part, native, deadline_ms, answer });
-    if waiting.under_way < UNDER_WAY || waiting.is_full() {
+    if goes_now || waiting.is_full() {
         waiting.under_way += 1;
         let calls = waiting.bunch();
         drop(waiting);

@@ -5,8 +5,9 @@
 //!   MULTI · GET anrcho_fence · HMGET record p a s v d f kKEY · EXISTS KEY · the command · EXEC
 //! ```
 //!
-//! (`MULTI` and `EXEC` are sent as they stand: redis-rs's own transactions hide which of the replies was an error.) Nothing comes between the commands of a transaction, so its answers are of one moment, as the script's are. The deadline is left
-//! out: a read that comes late changes nothing, and what it answers was true when it did.
+//! (`MULTI` and `EXEC` are sent as they stand: redis-rs's own transactions hide which of the replies was an error.) Nothing comes
+//! between the commands of a transaction, so its answers are of one moment, as the script's are. The deadline is left out: a read that
+//! comes late changes nothing, and what it answers was true when it did.
 
 use super::call::ReadCall;
 use super::parse::{Malformed, fields, next, text};

@@ -54,3 +54,26 @@ impl Weather {
         }
     }
 }
+
+impl Weather {
+    /// A network that only takes 1 to 3 ms, and clocks that are right, until somebody does something to them.
+    pub fn fair(nodes: usize, parties: usize) -> Weather {
+        Weather {
+            nodes,
+            coordinators: parties,
+            tasks: 1,
+            ops_each: 0,
+            think_ms: 1,
+            late: 0,
+            late_ms: 6,
+            breaks: 0,
+            repeated: 0,
+            overtaking: false,
+            fsyncs: false,
+            fault_ms: 0,
+            faults_at_once: 1,
+            skew_ms: 0,
+            keys: 1,
+        }
+    }
+}

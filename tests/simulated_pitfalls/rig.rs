@@ -60,27 +60,6 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) {
     tokio::time::timeout(SOON, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-/// A network that only takes 1 to 3 ms, and clocks that are right, until the trace does something to them.
-fn fair_weather(nodes: usize) -> Weather {
-    Weather {
-        nodes,
-        coordinators: PARTIES,
-        tasks: 1,
-        ops_each: 0,
-        think_ms: 1,
-        late: 0,
-        late_ms: 6,
-        breaks: 0,
-        repeated: 0,
-        overtaking: false,
-        fsyncs: false,
-        fault_ms: 0,
-        faults_at_once: 1,
-        skew_ms: 0,
-        keys: 1,
-    }
-}
-
 /// A repair whose settle is on its way to C.
 pub struct HeldRepair<'a>(&'a Party);
 
@@ -100,7 +79,7 @@ impl Rig {
 
     /// With so many servers.
     pub fn of(kind: Kind, seed: u64, servers: usize) -> Rig {
-        Rig { kind, world: World::in_weather(seed, fair_weather(servers)), joined: Cell::new(0) }
+        Rig { kind, world: World::in_weather(seed, Weather::fair(servers, PARTIES)), joined: Cell::new(0) }
     }
 
     /// A coordinator that reaches all nodes, for now.
