@@ -1,4 +1,4 @@
-//! What a register costs on a node above the plain key: `cargo bench --bench memory`.
+//! What a register costs on a node above the plain key, in memory and in the append-only file: `cargo bench --bench memory`.
 
 #[path = "../tests/harness/mod.rs"]
 mod harness;
@@ -20,11 +20,11 @@ async fn main() {
         Client::builder().nodes(nodes.urls()).connect().await.expect("three fresh nodes make a store");
 
     let empty = (used_memory(&plain).await, used_memory(&nodes[0]).await);
-    write_all(&plain.connection().await, 1).await;
-    write_all(&client, 1).await;
+    write_all(&plain.connection().await, 1, WRITERS).await;
+    write_all(&client, 1, WRITERS).await;
     let plain_bytes = per_register(used_memory(&plain).await - empty.0);
     let once = per_register(used_memory(&nodes[0]).await - empty.1);
-    write_all(&client, 4).await;
+    write_all(&client, 4, WRITERS).await;
     let often = per_register(used_memory(&nodes[0]).await - empty.1);
 
     println!("{REGISTERS} values of {} bytes, keys of 12 bytes; bytes of memory for each\n", VALUE.len());
@@ -40,20 +40,46 @@ async fn main() {
     let record = "anrcho_version:{key:00000001}";
     let bytes: u64 = nodes[0].run(&["MEMORY", "USAGE", record]).await.expect("MEMORY USAGE");
     let encoding: String = nodes[0].run(&["OBJECT", "ENCODING", record]).await.expect("OBJECT ENCODING");
-    println!("\none record by MEMORY USAGE: {bytes} bytes, encoded as {encoding}");
+    println!("\none record by MEMORY USAGE: {bytes} bytes, encoded as {encoding}\n");
+    append_only().await;
 }
 
-/// Sets every key, `times` times.
-async fn write_all(connection: &(impl ConnectionLike + Clone), times: usize) {
-    let writers = (0..WRITERS).map(async |first| {
+/// What a write adds to the append-only file.
+async fn append_only() {
+    let appending = || Server::with(Version::Any).appendonly("no");
+    let nodes = Nodes::with((0..3).map(|_| appending())).await;
+    let plain = appending().start().await;
+    let client =
+        Client::builder().nodes(nodes.urls()).connect().await.expect("three fresh nodes make a store");
+    println!("bytes in the append-only file for each SET of such a value\n");
+    write_all(&plain.connection().await, 1, WRITERS).await;
+    println!("  plain key                        {:>7.0}", per_register(appended(&plain).await));
+    let mut before = appended(&nodes[0]).await;
+    for (writers, what) in [(1, "register, one task"), (WRITERS, "register, 64 tasks")] {
+        write_all(&client, 1, writers).await;
+        let now = appended(&nodes[0]).await;
+        println!("  {what:<32} {:>7.0}", per_register(now - before));
+        before = now;
+    }
+}
+
+async fn appended(server: &Server) -> f64 {
+    let info: String = server.run(&["INFO", "persistence"]).await.expect("INFO persistence");
+    let line = info.lines().find_map(|line| line.strip_prefix("aof_current_size:"));
+    line.and_then(|bytes| bytes.parse().ok()).expect("aof_current_size")
+}
+
+/// Sets every key, `times` times, with so many tasks.
+async fn write_all(connection: &(impl ConnectionLike + Clone), times: usize, writers: usize) {
+    let all = (0..writers).map(async |first| {
         let mut connection = connection.clone();
-        for number in (first..REGISTERS * times).step_by(WRITERS) {
+        for number in (first..REGISTERS * times).step_by(writers) {
             let mut cmd = redis::cmd("SET");
             cmd.arg(format!("key:{:08}", number % REGISTERS)).arg(&VALUE);
             cmd.exec_async(&mut connection).await.expect("SET");
         }
     });
-    join_all(writers).await;
+    join_all(all).await;
 }
 
 async fn used_memory(server: &Server) -> f64 {

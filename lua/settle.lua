@@ -1,5 +1,5 @@
 -- settle: accept a history under a ballot, with the state that it produced where the node does not have it. With a state it tells who waits: PUBLISH.
--- USES    fence text age log record rebuild value wake
+-- USES    fence text age log record confirm rebuild value wake
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta, reset, fill); 7 base digest (delta: the digest that the delta starts from;
 --         reset, fill and the delta that ends them: a token of 32 hex digits in its place);
@@ -13,7 +13,8 @@
 local record = KEYS[1]
 local ballot, version, digest, mode, base, ops, dirty = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 -- Neither Lua nor Redis takes back what was written before a mistake shows: all of a call is looked at before the first write, here and below.
-local modes = {confirm = true, full = true, delta = true, reset = true, fill = true}
+if mode == 'confirm' then return confirm(record, ballot, digest, dirty) end
+local modes = {full = true, delta = true, reset = true, fill = true}
 if not modes[mode] or #ballot ~= 33 or not string.find(ballot, '^%d+%-%x+$') or #version > 16 or not string.find(version, '^%d+$')
   or not (digest == '' or #digest == 32 and string.find(digest, '^%x+$')) or (mode == 'reset' or mode == 'fill') and #base ~= 32 then
   return {'REFUSED', 'ERR no mode, ballot, version or digest'}
@@ -38,8 +39,7 @@ if mode == 'reset' then
 end
 if mode ~= 'fill' and ballot < promised then return {'NACK', promised} end -- I1
 if mode ~= 'fill' and ballot == accepted and ballot == promised and digest ~= local_digest then return {'CONFLICT', local_digest} end -- I3
-if (mode == 'confirm' and (filling or local_digest ~= digest)) or (mode == 'delta' and (filling or local_digest) ~= base)
-  or (mode == 'fill' and filling ~= base) then
+if mode == 'delta' and (filling or local_digest) ~= base or mode == 'fill' and filling ~= base then
   return {'NEEDS_STATE', local_version, local_digest}
 end
 
@@ -78,46 +78,43 @@ local function can_be_stored(key)
   end
   return true
 end
-local remembered
-if mode ~= 'confirm' then
-  local count = take_count()
-  for i = 1, count or 0 do
-    log[i] = take()
-    local entry = unpacked(log[i] or '')
-    local logged = entry and tonumber(entry[1])
-    if not logged or logged % 1 ~= 0 then count = nil break end
+local count = take_count()
+for i = 1, count or 0 do
+  log[i] = take()
+  local entry = unpacked(log[i] or '')
+  local logged = entry and tonumber(entry[1])
+  if not logged or logged % 1 ~= 0 then count = nil break end
+end
+local remembered = (ops == '' or mode == 'fill') and {} or unpacked(ops)
+for _, op in ipairs(remembered or {}) do
+  if type(op) ~= 'table' or type(op[1]) ~= 'string' or #op[1] ~= 16 or string.find(op[1], '%X') or type(op[2]) ~= 'string' or #op[2] ~= 33 then remembered = nil end
+end
+if not count or not remembered then return {'REFUSED', 'ERR no log, or no remembered ops'} end
+local staged = {}
+count = take_count()
+if not count then return {'REFUSED', 'ERR the arguments do not add up'} end
+for i = 1, count do
+  local key = {name = take(), form = take(), expiry = take(), count = take_count()}
+  key.first = at
+  at = at + (key.count or 0)
+  if not key.count or at > #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
+  local step = multiple[key.form]
+  if exactly[key.form] ~= key.count and not (step and key.count > 0 and key.count % step == 0) or not tonumber(key.expiry) then
+    return {'REFUSED', 'ERR a state of form ' .. key.form .. ' with ' .. key.count .. ' elements'}
   end
-  remembered = (ops == '' or mode == 'fill') and {} or unpacked(ops)
-  for _, op in ipairs(remembered or {}) do
-    if type(op) ~= 'table' or type(op[1]) ~= 'string' or #op[1] ~= 16 or string.find(op[1], '%X') or type(op[2]) ~= 'string' or #op[2] ~= 33 then remembered = nil end
-  end
-  if not count or not remembered then return {'REFUSED', 'ERR no log, or no remembered ops'} end
-  local staged = {}
-  count = take_count()
-  if not count then return {'REFUSED', 'ERR the arguments do not add up'} end
-  for i = 1, count do
-    local key = {name = take(), form = take(), expiry = take(), count = take_count()}
-    key.first = at
-    at = at + (key.count or 0)
-    if not key.count or at > #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
-    local step = multiple[key.form]
-    if exactly[key.form] ~= key.count and not (step and key.count > 0 and key.count % step == 0) or not tonumber(key.expiry) then
-      return {'REFUSED', 'ERR a state of form ' .. key.form .. ' with ' .. key.count .. ' elements'}
-    end
-    if not can_be_stored(key) then return {'REFUSED', 'ERR a state with an expiry, a score or a name that is none'} end
-    keys[i] = key
-    if key.form == 'staged' then
-      local stage, form, length = ARGV[key.first], ARGV[key.first + 1], ARGV[key.first + 2]
-      if staged[stage] or string.sub(stage, 1, 13) ~= 'anrcho_stage:' then return {'REFUSED', 'ERR a stage that is none'} end
-      staged[stage] = true
-      if redis.call('TYPE', stage).ok ~= form or as_text(redis.call(lengths[form], stage)) ~= length then
-        return {'NEEDS_STATE', local_version, local_digest}
-      end
+  if not can_be_stored(key) then return {'REFUSED', 'ERR a state with an expiry, a score or a name that is none'} end
+  keys[i] = key
+  if key.form == 'staged' then
+    local stage, form, length = ARGV[key.first], ARGV[key.first + 1], ARGV[key.first + 2]
+    if staged[stage] or string.sub(stage, 1, 13) ~= 'anrcho_stage:' then return {'REFUSED', 'ERR a stage that is none'} end
+    staged[stage] = true
+    if redis.call('TYPE', stage).ok ~= form or as_text(redis.call(lengths[form], stage)) ~= length then
+      return {'NEEDS_STATE', local_version, local_digest}
     end
   end
 end
 
-if mode ~= 'confirm' and at ~= #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
+if at ~= #ARGV + 1 then return {'REFUSED', 'ERR the arguments do not add up'} end
 -- A server refuses the DUMP of a newer one (P28): try each under another name, before anything is replaced.
 for i = 1, #keys do
   if keys[i].form == 'dump' or keys[i].form == 'stream' then
@@ -141,10 +138,10 @@ if mode == 'fill' then refused = error_of(redis.pcall('HSET', record, 'f', base 
 else
   promise_in(head, ballot)
   head.accepted, head.settled, head.version, head.digest = ballot, version, version, digest
-  if mode ~= 'confirm' then remember(head, remembered) end
+  remember(head, remembered)
   local many = ARGV[10] == '1'
   for i = 1, #keys do many = many or not is_id(record, keys[i].name) end
-  if mode ~= 'confirm' and many then list_many(head)
+  if many then list_many(head)
   elseif head.entry ~= 'm' then
     if mode == 'full' then head.entry = '' end
     if keys[1] then head.entry = entry_in(keys[1]) end
@@ -154,7 +151,6 @@ end
 if refused then return {'REFUSED', refused} end
 if mode ~= 'fill' and filling then redis.call('HDEL', record, 'f') end
 if mode ~= 'fill' and dirty == '1' then redis.call('HSET', 'anrcho_dirty', string.sub(record, 17, -2), ballot) end
-if mode == 'confirm' then return {'SETTLED'} end
 
 local function store(key)
   redis.call('UNLINK', key.name)

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn raise(server: &Server) {
     // As the tool that brings a new contract would: another fence, so that who is connected has to look again.
-    server.run::<()>(&["HSET", "anrcho_node", "contract", "2"]).await.expect("HSET");
+    server.run::<()>(&["HSET", "anrcho_node", "contract", "99"]).await.expect("HSET");
     server.run::<()>(&["SET", "anrcho_fence", "0000000001-00000000000000ff"]).await.expect("SET");
 }
 
@@ -23,9 +23,13 @@ async fn nodes_of_another_contract_are_refused_by_name_and_keep_their_data() {
     for node in nodes.iter() {
         raise(node).await;
     }
-    let error =
-        Client::builder().nodes(nodes.urls()).connect().await.expect_err("it keeps contract 1").to_string();
-    assert!(error.contains("contract 2") && error.contains("use a version of this program"), "{error}");
+    let error = Client::builder()
+        .nodes(nodes.urls())
+        .connect()
+        .await
+        .expect_err("it keeps another contract")
+        .to_string();
+    assert!(error.contains("contract 99") && error.contains("use a version of this program"), "{error}");
     // Who was connected is turned away at the next call.
     let refused = async || client.run(&[b"SET".as_slice(), b"k", b"w"]).await.is_err();
     eventually("the client is turned away", PATIENCE, refused).await;

@@ -29,3 +29,5 @@ mod sequence;
 mod server_model;
 #[path = "model_is_scripts/states.rs"]
 mod states;
+#[path = "model_is_scripts/usual.rs"]
+mod usual;

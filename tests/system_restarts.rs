@@ -265,7 +265,9 @@ async fn a_claimed_node_among_nodes_with_data_is_filled_before_it_votes() {
     let id =
         members.split(',').find(|id| !known.iter().any(|other| other == id)).expect("the third").to_owned();
     let name: String = cluster[0].run(&["HGET", "anrcho_node", "cluster"]).await.expect("the cluster");
+    let contract = anarchoredis::script::contract();
     let claim = ["HSET", "anrcho_node", "cluster", &name, "node", &id, "members", &members, "epoch", "1"];
+    let claim = [&claim[..], &["contract", contract]].concat();
     cluster[2].run::<i64>(&claim).await.expect("a claim");
     only_claimed(&cluster, 2).await;
     let client = cluster.client().await;

@@ -46,3 +46,13 @@ local function look_lean(record, key, first, behind)
   if not h then return nil, {'ABSENT', {reply}} end
   return 'READ ' .. sub(h, 1, 33) .. ' ' .. (a and sub(a, 1, 33) .. ' ' .. sub(a, 34) or ' 0') .. ' ' .. sub(h, 34, -3) .. ' ' .. sub(d, 1, 32) .. ' 0', reply
 end
+-- Under the ballot that it has just run the op of, nothing but what is accepted changes.
+local function confirm_lean(record, ballot, digest, dirty)
+  local found = call('HMGET', record, 'h', 'd', 'f')
+  local h, d = found[1], found[2]
+  if not h or not d or found[3] or sub(h, 1, 33) ~= ballot or sub(d, 1, 32) ~= digest then return nil end
+  local reply = try('HSET', record, 'a', ballot .. string.match(h, '%d+', 34))
+  if type(reply) == 'table' then return nil end
+  if dirty == '1' then call('HSET', 'anrcho_dirty', sub(record, 17, -2), ballot) end
+  return nil, {'SETTLED'}
+end

@@ -1,3 +1,3 @@
 -- so_far: see lib/seldom.lua.
-return run_op, run_read, error_of
+return run_op, run_read, confirm, error_of
 end

@@ -30,7 +30,8 @@ async fn step(sequence: &mut Sequence<'_>) -> Result<(), Difference> {
         return sequence.join(node).await;
     }
     match sequence.rng.below(100) {
-        0..38 => sequence.apply(node).await,
+        0..30 => sequence.apply(node).await,
+        30..38 => sequence.usual(node).await,
         38..50 => sequence.read(node).await,
         50..60 => sequence.confirm(node).await,
         60..72 => sequence.copy(node).await,

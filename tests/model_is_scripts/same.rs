@@ -57,6 +57,8 @@ fn script_answer(words: &[Vec<u8>], mut items: Vec<Value>) -> Vec<Value> {
         }
         "AHEAD" | "EXPIRED" => items[1] = Value::Nil,
         // A server counts keys whose time has passed until it drops them; KEYS, which is compared too, does not name them.
+        // Of several keys that are lost a server names the one that its hash has first.
+        "LOST" if items[1] != Value::BulkString(Vec::new()) => items[1] = Value::Nil,
         "NODE" => items[8..=9].fill(Value::Nil),
         _ => {}
     }

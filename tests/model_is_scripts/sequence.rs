@@ -135,6 +135,13 @@ impl<'a> Sequence<'a> {
         op
     }
 
+    /// Of another op of a coordinator, which may come again later as any does.
+    pub fn next_sequence(&mut self, coordinator: u64, register: usize, command: &Words) -> u64 {
+        let sequence = self.ops.len() as u64 + 1;
+        self.ops.push(Op { coordinator, sequence, register, commands: vec![command.clone()] });
+        sequence
+    }
+
     pub async fn apply(&mut self, node: usize) -> Result<(), Difference> {
         let mut op = self.op();
         if self.rng.percent(1) {

@@ -5,7 +5,7 @@ use redis::Value;
 
 use crate::pair::{Difference, Words};
 use crate::reply::Reply;
-use crate::sequence::{REGISTERS, Sequence, evalsha, record, text};
+use crate::sequence::{NEVER, REGISTERS, Sequence, evalsha, record, text};
 
 /// A key of a made-up state.
 struct Made(&'static str, &'static [&'static str]);
@@ -74,6 +74,13 @@ impl Sequence<'_> {
             ballot = held.promised;
         }
         let digest = if self.rng.percent(10) { "f".repeat(32) } else { held.digest };
+        if self.rng.percent(50) {
+            let shape = self.rng.pick(&["0,0,0,*,", "0,0,0,*,", "0,0,0,*,1"]);
+            let limits = ["4096", "600000", "500"];
+            let mut args = [self.ticket(node), text(&limits)].concat();
+            args.extend(text(&[NEVER, &ballot, &digest, shape]));
+            return self.tell(node, &evalsha(Name::Bunch, &[record(register)], args)).await.map(|_| ());
+        }
         let version = if held.version.is_empty() { "0".into() } else { held.version };
         let args = self.settle_head(node, &ballot, [&version, &digest], ["confirm", ""], b"");
         self.settle(node, register, args).await

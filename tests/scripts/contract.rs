@@ -242,8 +242,8 @@ async fn answers_of_purge(node: &Node) -> Vec<Reply> {
     let drop = format!("drop 2 {digest} {}", ballot(2));
     let mut answers = lines(node, Name::Purge, "", &["scan 0 10"]).await;
     answers.extend(lines(node, Name::Purge, "k", &["of", &drop]).await);
-    node.settle(&Settle::confirm("k", ballot(3), 2, &digest)).await;
-    let drop = format!("drop 2 {digest} {}", ballot(3));
+    node.settle(&Settle::confirm("k", ballot(3), 3, &digest)).await;
+    let drop = format!("drop 3 {digest} {}", ballot(3));
     answers.extend(lines(node, Name::Purge, "k", &[&drop, "of"]).await);
     answers
 }
@@ -292,7 +292,7 @@ async fn a_node_without_a_record_takes_no_ballot_that_is_older_than_the_purge_ag
         let other = node.unchanged(node.settle(&Settle::full("other", ballot(3), 1, &digest, state))).await;
         assert!(other.is("EXPIRED"), "{other}");
         assert!(
-            node.settle(&Settle::confirm("k", ballot(3), 2, &digest)).await.is("SETTLED"),
+            node.settle(&Settle::confirm("k", ballot(3), 3, &digest)).await.is("SETTLED"),
             "it has a record"
         );
     })

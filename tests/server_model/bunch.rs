@@ -2,7 +2,7 @@
 
 use super::fragments::{Call, End, Ended, as_text, number, raise};
 use super::reply::{Reply, words};
-use super::{apply, read};
+use super::{apply, read, settle};
 
 /// What one word says of a part: number of keys, number of commands, lowest expiry, digest that it holds at, flags.
 struct Shape<'c> {
@@ -41,6 +41,21 @@ fn part(
     behind: usize,
 ) -> Ended<Vec<Reply>> {
     let commands = as_text(shape.commands);
+    if shape.commands == 0 {
+        let args = [
+            call.arg(1)?,
+            call.arg(at)?,
+            call.arg(at + 1)?,
+            b"0",
+            call.arg(at + 2)?,
+            b"confirm",
+            b"",
+            b"",
+            shape.flags,
+        ];
+        let keys = keys_of(call, shape, key)?;
+        return Ok(answered(settle::run(Call { session: &mut *call.session, keys, args: &args }), shape));
+    }
     if call.arg(at + 1)?.is_empty() {
         let mut args = vec![call.arg(1)?, call.arg(at)?, call.arg(at + 2)?, commands.as_bytes()];
         args.extend(&call.args[at + 3..behind - 1]);

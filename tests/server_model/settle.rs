@@ -219,9 +219,11 @@ fn accept(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<Vec<u8>> {
     let before = head.entry.clone();
     head.promise(ballot)?;
     (head.accepted, head.digest) = (ballot.to_vec(), digest.to_vec());
-    (head.settled, head.version) = (version.to_vec(), version.to_vec());
     let mode = call.arg(6)?;
-    if mode != b"confirm" {
+    if mode == b"confirm" {
+        head.settled = head.version.clone();
+    } else {
+        (head.settled, head.version) = (version.to_vec(), version.to_vec());
         head.remember(&match call.arg(8)? {
             b"" => Vec::new(),
             packed => unpack_ops(packed)?,
