@@ -24,8 +24,8 @@ const FILL: &str = "
     for i = ARGV[1], ARGV[2] do
       local key = 'key:' .. i
       redis.call('SET', key, string.rep('v', 32))
-      redis.call('HSET', 'anrcho_version:{' .. key .. '}', 'p', ballot, 'a', ballot, 's', '1', 'v', '1',
-        'd', string.sub(redis.sha1hex(key), 1, 32), 'k' .. key, '0')
+      redis.call('HSET', 'anrcho_version:{' .. key .. '}', 'h', ballot .. '1 0', 'a', ballot .. '1',
+        'd', string.sub(redis.sha1hex(key), 1, 32))
     end";
 
 #[tokio::main]
@@ -67,8 +67,9 @@ async fn main() {
     sweep(&healer, &nodes, "alike").await;
     for number in (1..=registers).step_by(1_000) {
         let record = format!("anrcho_version:{{key:{number}}}");
+        let head = "1700000000000000-00000000000000012 0";
         let _: u64 = nodes[1]
-            .run(&["HSET", &record, "d", &format!("{number:032x}"), "v", "2"])
+            .run(&["HSET", &record, "d", &format!("{number:032x}"), "h", head])
             .await
             .expect("a record");
     }

@@ -1,5 +1,5 @@
 -- admit: who a node is and whether it votes: look, claim and start a new node, demote, re-admit, move to an epoch or to a generation; and the heal's own bookkeeping.
--- USES    text contract
+-- USES    text contract record
 -- KEYS    forget: 1 record, 2.. nothing; others none
 -- ARGV    1 what, then
 --         look: nothing
@@ -122,9 +122,7 @@ end
 if fence == '' or fence ~= ARGV[2] then return {'OTHER', 'fence', ''} end
 if what == 'forget' then
   if role ~= 'joining' then return {'OTHER', 'role', role} end
-  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(field, 1, 1) == 'k' then redis.call('UNLINK', string.sub(field, 2)) end
-  end
+  for _, key in ipairs(keys_of(KEYS[1], load_head(KEYS[1]))) do redis.call('UNLINK', key) end
   redis.call('DEL', KEYS[1])
   return {'OK'}
 elseif what == 'mark' then

@@ -1,5 +1,5 @@
 -- apply: promise a ballot and run one op (a command or a batch) on the local value, at most once per op id.
--- USES    fence text age expiry deadline log state stream register user take wake op
+-- USES    fence text age record expiry deadline log state stream register user take wake op
 -- KEYS    1 record; 2.. every key that the commands name, each once; users' scripts may use others of the register too, which join these then
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 op id, of the ballot's coordinator; 5 flags (k keep the promise of an absent register, r read-only, h hash the replies, w tell who waits: PUBLISH,
 --         t and ms: stream commands take their time from the op, and deliver at this one, which should be past on every node's clock);

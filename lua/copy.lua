@@ -1,5 +1,5 @@
 -- copy: clones small registers of a node that votes on one that is being filled, many in a call. What it leaves out, the sweep that follows finds.
--- USES    fence text state value wake
+-- USES    fence text record state value wake
 -- KEYS    out: 1.. records, or none, to scan; in: none
 -- ARGV    1 fence; 2 deadline ms; 3 what (out, in); out: 4 limit bytes of the copies; without KEYS 5 cursor ('0' first), 6 number of keys to look at; in: 4 copies, as out gave them
 -- REPLY   {'COPIES', next cursor ('0' last), number of registers, copies, {record, ...}} copies: opaque; the records that were left for the limit, to be asked for by
@@ -12,23 +12,21 @@ local most_fields, most_elements, most_bytes = 200, 1000, 65536
 local function copy_of(record)
   local length = redis.pcall('HLEN', record)
   if type(length) ~= 'number' or length > most_fields then return nil, 0 end
-  local fields, keys, bytes, promised = redis.call('HGETALL', record), {}, 0, false
+  local fields, keys, bytes, given = redis.call('HGETALL', record), {}, 0, {}
   for i = 1, #fields, 2 do
-    local field, value = fields[i], fields[i + 1]
-    if field == 'f' then return nil, 0 end
-    promised = promised or field == 'p'
-    bytes = bytes + #field + #value
-    if string.sub(field, 1, 1) == 'k' then
-      local key = string.sub(field, 2)
-      local form = form_of(key)
-      if form == 'dump' or form == 'gone' and (value == '0' or tonumber(value) > now_ms) then return nil, 0 end
-      local elements, size = elements_within(key, form, most_bytes, most_elements)
-      if not elements then return nil, 0 end
-      bytes = bytes + size
-      keys[#keys + 1] = {key, form, elements}
-    end
+    given[fields[i]] = fields[i + 1]
+    bytes = bytes + #fields[i] + #fields[i + 1]
   end
-  if not promised then return nil, 0 end
+  local head = head_of(given.h, given.d, given.a)
+  if given.f or not head then return nil, 0 end
+  for _, key in ipairs(keys_of(record, head)) do
+    local form, value = form_of(key), given['k' .. key] or head.entry
+    if form == 'dump' or form == 'gone' and (value == '0' or tonumber(value) > now_ms) then return nil, 0 end
+    local elements, size = elements_within(key, form, most_bytes, most_elements)
+    if not elements then return nil, 0 end
+    bytes = bytes + size
+    keys[#keys + 1] = {key, form, elements, value}
+  end
   return {record, fields, keys}, bytes
 end
 
@@ -56,29 +54,25 @@ if redis.call('HGET', 'anrcho_node', 'role') ~= 'joining' then return {'REFUSED'
 local function take(record, fields, keys)
   local given = {}
   for i = 1, #fields, 2 do given[fields[i]] = fields[i + 1] end
-  local head = redis.call('HMGET', record, 'p', 'a', 'd', 'f')
-  local promised, accepted, given_accepted = head[1] or '', head[2] or '', given.a or ''
-  if head[4] or promised > given.p or accepted > given_accepted then return false end
-  if head[1] == given.p and accepted == given_accepted and (head[3] or '') == (given.d or '') then return false end
-  if head[1] and redis.call('HLEN', record) > most_fields then return false end
+  local there, held = head_of(given.h, given.d, given.a), load_head(record)
+  local own = held or no_head()
+  if redis.call('HEXISTS', record, 'f') == 1 or own.promised > there.promised or own.accepted > there.accepted then return false end
+  if own.promised == there.promised and own.accepted == there.accepted and own.digest == there.digest then return false end
+  if held and redis.call('HLEN', record) > most_fields then return false end
   -- The first write: a full node refuses it.
-  local refused = error_of(redis.pcall('HSET', record, 'p', given.p))
+  promise_in(own, there.promised)
+  local refused = save_head(record, own)
   if refused then return false, refused end
-  if head[1] then
-    for _, field in ipairs(redis.call('HKEYS', record)) do
-      if string.sub(field, 1, 1) == 'k' then redis.call('UNLINK', string.sub(field, 2)) end
-    end
-  end
+  for _, key in ipairs(keys_of(record, held)) do redis.call('UNLINK', key) end
   for _, each in ipairs(keys) do
-    local key, form, elements = each[1], each[2], each[3]
-    local expiry = given['k' .. key]
+    local key, form, elements, expiry = each[1], each[2], each[3], each[4]
     redis.call('UNLINK', key)
     store_value(key, form, elements, 1, #elements)
     if form ~= 'gone' and expiry ~= '0' then redis.call('PEXPIREAT', key, expiry) end
   end
   redis.call('DEL', record)
   redis.call('HSET', record, unpack(fields))
-  tell_waiters(record, given.v or '0')
+  tell_waiters(record, there.version)
   return true
 end
 local taken = 0

@@ -1,5 +1,5 @@
 -- digest: the version digests of registers, page by page, for a sweep. Writes nothing.
--- USES    fence text
+-- USES    fence text record
 -- KEYS    of: 1.. records; others none
 -- ARGV    1 fence; 2 deadline ms; 3 what (scan, of, dirty, count, sum, marks, pick); but for of: 4 cursor ('0' first), 5 number of keys to look at;
 --         sum, marks: 6 what of a register counts (d its digest, a also what it promised and accepted); marks: 7 parts wanted, hex digits; 8 first digit of the states' marks;
@@ -32,9 +32,9 @@ end
 local function mark_of(record) return redis.sha1hex(string.sub(record, 17, -2)) end
 -- What a register's state comes to, in at least 32 hex digits: digests of two registers are never equal.
 local function state_of(record, id, kind)
-  local head = redis.call('HMGET', record, 'd', 'p', 'a')
-  if kind == 'a' then return redis.sha1hex(id .. (head[1] or '') .. (head[2] or '') .. (head[3] or '')) end
-  return head[1] and head[1] ~= '' and head[1] or id
+  local head = load_head(record) or no_head()
+  if kind == 'a' then return redis.sha1hex(id .. head.digest .. head.promised .. head.accepted) end
+  return head.digest ~= '' and head.digest or id
 end
 -- A record that somebody else wrote may hold anything.
 local function number(hex, from, to) return tonumber(string.sub(hex, from, to), 16) or 0 end
@@ -69,7 +69,8 @@ elseif what == 'pick' then
 end
 local rows = {}
 for i = 1, #records do
-  local head = redis.call('HMGET', records[i], 'v', 'd', 'p', 'a')
-  rows[i] = {string.sub(records[i], 17, -2), head[3] and (head[1] or '0') or '', head[2] or '', head[3] or '', head[4] or ''}
+  local held = load_head(records[i])
+  local head = held or no_head()
+  rows[i] = {string.sub(records[i], 17, -2), held and head.version or '', head.digest, head.promised, head.accepted}
 end
 return {'PAGE', following, rows}

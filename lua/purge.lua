@@ -1,5 +1,5 @@
 -- purge: which records are tombstones (deleted or expired registers) that may go, and their end.
--- USES    fence text age
+-- USES    fence text age record
 -- KEYS    of: 1.. records; drop: 1 record; scan: none
 -- ARGV    1 fence; 2 deadline ms; 3 what (scan, of, drop); scan: 4 cursor ('0' first), 5 number of keys to look at; drop: 4 version, 5 digest, 6 accepted
 -- REPLY   {'PAGE', next cursor ('0' last), {{register, what, version, digest, accepted}, ...}, tombstones} what: 'GO' it may, 'UNSETTLED' once it is settled, 'STAYS', 'NONE' no
@@ -9,19 +9,21 @@
 -- ERRORS  none of its own
 local what = ARGV[3]
 -- 'now' where a value is there, 'lately' where one was. The log of a register that once had many keys has up to 4096 fields; one with a thousand more is not searched.
-local function alive(record)
+local function alive(record, head)
+  local answer
+  local function look_at(key, expiry_ms)
+    if expiry_ms == 0 or expiry_ms > now_ms or redis.call('EXISTS', key) == 1 then return 'now' end
+    if not older_than_purge_age(expiry_ms) then answer = 'lately' end
+  end
+  if head.entry ~= 'm' then return head.entry ~= '' and look_at(string.sub(record, 17, -2), tonumber(head.entry)) or answer end
   if redis.call('HLEN', record) > 5200 then return 'now' end
-  local cursor, answer = '0', nil
+  local cursor = '0'
   repeat
     local page = redis.call('HSCAN', record, cursor, 'COUNT', 100)
     cursor = page[1]
     for i = 1, #page[2], 2 do
       local field = page[2][i]
-      if string.sub(field, 1, 1) == 'k' then
-        local expiry_ms = tonumber(page[2][i + 1])
-        if expiry_ms == 0 or expiry_ms > now_ms or redis.call('EXISTS', string.sub(field, 2)) == 1 then return 'now' end
-        if not older_than_purge_age(expiry_ms) then answer = 'lately' end
-      end
+      if string.sub(field, 1, 1) == 'k' and look_at(string.sub(field, 2), tonumber(page[2][i + 1])) then return 'now' end
     end
   until cursor == '0'
   return answer
@@ -29,14 +31,13 @@ end
 local tombstones = 0
 local function judge(record)
   local id = string.sub(record, 17, -2)
-  local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'k' .. id)
-  local promised, accepted, settled, version, digest = head[1], head[2] or '', head[3] or '0', head[4] or '0', head[5] or ''
-  local verdict, value = 'GO', promised and (head[6] == '0' and 'now' or alive(record))
-  if promised and value ~= 'now' then tombstones = tombstones + 1 end
-  if not promised then verdict = 'NONE'
-  elseif value or not older_than_purge_age(time_of(promised)) then verdict = 'STAYS'
-  elseif promised ~= accepted or settled ~= version then verdict = 'UNSETTLED' end
-  return {id, verdict, version, digest, accepted}
+  local held = load_head(record)
+  if not held then return {id, 'NONE', '0', '', ''} end
+  local verdict, value = 'GO', alive(record, held)
+  if value ~= 'now' then tombstones = tombstones + 1 end
+  if value or not older_than_purge_age(time_of(held.promised)) then verdict = 'STAYS'
+  elseif held.promised ~= held.accepted or held.settled ~= held.version then verdict = 'UNSETTLED' end
+  return {id, verdict, held.version, held.digest, held.accepted}
 end
 
 if what == 'drop' then

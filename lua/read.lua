@@ -1,5 +1,5 @@
 -- read: run read-only commands and tell what history they saw. Writes nothing.
--- USES    fence text expiry register user look
+-- USES    fence text record expiry register user look
 -- KEYS    1 record; 2.. every key that the commands name, each once; users' scripts may use others of the register too
 -- ARGV    1 fence; 2 deadline ms; 3 time ms that the read is at; 4 number of commands; 5.. argc, args of each
 -- REPLY   {'READ', promised, accepted, settled, version, digest, replies, due ms} due: the latest expiry among the keys that has passed by the read's time; '0' for none

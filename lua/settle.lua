@@ -1,5 +1,5 @@
 -- settle: accept a history under a ballot, with the state that it produced where the node does not have it. With a state it tells who waits: PUBLISH.
--- USES    fence text age log rebuild value wake
+-- USES    fence text age log record rebuild value wake
 -- KEYS    1 record
 -- ARGV    1 fence; 2 deadline ms; 3 ballot; 4 version; 5 digest; 6 mode (confirm, full, delta, reset, fill); 7 base digest (delta: the digest that the delta starts from;
 --         reset, fill and the delta that ends them: a token of 32 hex digits in its place);
@@ -18,15 +18,19 @@ if not modes[mode] or #ballot ~= 33 or not string.find(ballot, '^%d+%-%x+$') or 
   or not (digest == '' or #digest == 32 and string.find(digest, '^%x+$')) or (mode == 'reset' or mode == 'fill') and #base ~= 32 then
   return {'REFUSED', 'ERR no mode, ballot, version or digest'}
 end
-local head = redis.call('HMGET', record, 'p', 'a', 'v', 'd', 'f')
-local promised, accepted, local_version, local_digest = head[1] or '', head[2] or '', head[3] or '0', head[4] or ''
-if not head[1] and older_than_purge_age(time_of(ballot)) then return {'EXPIRED', as_text(now_ms)} end
-local filling = head[5] and string.sub(head[5], 1, 32)
+local found = redis.call('HMGET', record, 'h', 'd', 'a', 'f')
+local head = head_of(found[1], found[2], found[3]) or no_head()
+local promised, accepted, local_version, local_digest = head.promised, head.accepted, head.version, head.digest
+if not found[1] and older_than_purge_age(time_of(ballot)) then return {'EXPIRED', as_text(now_ms)} end
+local filling = found[4] and string.sub(found[4], 1, 32)
 if mode == 'reset' then
-  if ballot <= accepted or filling and filling ~= ops and tonumber(string.sub(head[5], 33)) > now_ms - 20000 then return {'NACK', promised} end
-  local refused = error_of(redis.pcall('HSET', record, 'p', ballot > promised and ballot or promised, 'v', '0', 'd', '', 'f', base .. as_text(now_ms)))
+  if ballot <= accepted or filling and filling ~= ops and tonumber(string.sub(found[4], 33)) > now_ms - 20000 then return {'NACK', promised} end
+  local forgetful = no_head()
+  forgetful.promised, forgetful.entry = ballot > promised and ballot or promised, head.entry
+  list_many(forgetful)
+  local refused = save_head(record, forgetful, 'f', base .. as_text(now_ms))
   if refused then return {'REFUSED', refused} end
-  redis.call('HDEL', record, 'a', 's', 'o', 'm')
+  redis.call('HDEL', record, 'd', 'a')
   local log = {}
   for i = 0, 4095 do log[i + 1] = 'l' .. i end
   redis.call('HDEL', record, unpack(log))
@@ -74,6 +78,7 @@ local function can_be_stored(key)
   end
   return true
 end
+local remembered
 if mode ~= 'confirm' then
   local count = take_count()
   for i = 1, count or 0 do
@@ -82,9 +87,9 @@ if mode ~= 'confirm' then
     local logged = entry and tonumber(entry[1])
     if not logged or logged % 1 ~= 0 then count = nil break end
   end
-  local remembered = (ops == '' or mode == 'fill') and {} or unpacked(ops)
+  remembered = (ops == '' or mode == 'fill') and {} or unpacked(ops)
   for _, op in ipairs(remembered or {}) do
-    if type(op) ~= 'table' or type(op[1]) ~= 'number' or type(op[2]) ~= 'string' or #op[2] ~= 33 then remembered = nil end
+    if type(op) ~= 'table' or type(op[1]) ~= 'string' or #op[1] ~= 16 or string.find(op[1], '%X') or type(op[2]) ~= 'string' or #op[2] ~= 33 then remembered = nil end
   end
   if not count or not remembered then return {'REFUSED', 'ERR no log, or no remembered ops'} end
   local staged = {}
@@ -129,9 +134,23 @@ for i = 1, #keys do
   end
 end
 
-local refused
+-- What the record is to say of a key.
+local function entry_in(key) return key.form == 'gone' and key.expiry == '0' and '' or key.expiry end
+local refused, alone = nil, head.entry
 if mode == 'fill' then refused = error_of(redis.pcall('HSET', record, 'f', base .. as_text(now_ms)))
-else refused = error_of(redis.pcall('HSET', record, 'p', ballot, 'a', ballot, 's', version, 'v', version, 'd', digest)) end
+else
+  promise_in(head, ballot)
+  head.accepted, head.settled, head.version, head.digest = ballot, version, version, digest
+  if mode ~= 'confirm' then remember(head, remembered) end
+  local many = ARGV[10] == '1'
+  for i = 1, #keys do many = many or not is_id(record, keys[i].name) end
+  if mode ~= 'confirm' and many then list_many(head)
+  elseif head.entry ~= 'm' then
+    if mode == 'full' then head.entry = '' end
+    if keys[1] then head.entry = entry_in(keys[1]) end
+  end
+  refused = save_head(record, head)
+end
 if refused then return {'REFUSED', refused} end
 if mode ~= 'fill' and filling then redis.call('HDEL', record, 'f') end
 if mode ~= 'fill' and dirty == '1' then redis.call('HSET', 'anrcho_dirty', string.sub(record, 17, -2), ballot) end
@@ -147,10 +166,13 @@ local function store(key)
     store_value(key.name, key.form, ARGV, key.first, key.first + key.count - 1)
   end
   if key.form ~= 'gone' and key.expiry ~= '0' then redis.call('PEXPIREAT', key.name, key.expiry) end
-  if key.form == 'gone' and key.expiry == '0' then redis.call('HDEL', record, 'k' .. key.name)
+  if head.entry ~= 'm' then return end
+  if entry_in(key) == '' then redis.call('HDEL', record, 'k' .. key.name)
   else redis.call('HSET', record, 'k' .. key.name, key.expiry) end
 end
+if digest == '' and mode ~= 'fill' then redis.call('HDEL', record, 'd') end
 if mode == 'full' then
+  if head.entry == '' and alone ~= '' and alone ~= 'm' then redis.call('UNLINK', string.sub(record, 17, -2)) end
   local kept = {}
   for i = 1, #keys do kept['k' .. keys[i].name] = true end
   for _, field in ipairs(redis.call('HKEYS', record)) do
@@ -165,7 +187,5 @@ end
 for i = 1, #keys do store(keys[i]) end
 if mode == 'fill' then return {'SETTLED'} end
 for i = 1, #log do redis.call('HSET', record, 'l' .. tonumber(cmsgpack.unpack(log[i])[1]) % log_length(record), log[i]) end
-if ops == '' then redis.call('HDEL', record, 'o') else redis.call('HSET', record, 'o', ops) end
-if ARGV[10] == '1' then redis.call('HSET', record, 'm', '1') end
 tell_waiters(record, version) -- it may hold growth that this node never executed
 return {'SETTLED'}

@@ -1,5 +1,5 @@
 -- snapshot: a register's state for a repair: all of it, what changed since a digest, some keys, or a slice of one large key. Writes nothing.
--- USES    fence text deadline log state entries
+-- USES    fence text deadline log record state entries
 -- KEYS    1 record; 2.. the keys wanted ('all', 'since' and 'names': none; 'slice': one)
 -- ARGV    1 fence; 2 deadline ms; 3 what (all, since, keys, streams, slice, names); 4 limit bytes of the answer;
 --         streams: as keys, but streams in the form `stream`; since: 5 digest that the other node is at, or several (comma between),
@@ -12,18 +12,20 @@
 --         {'ABSENT'} no record; {'LOST', key} the record lists a key that the server no longer has, or there is nothing to slice, or ('') the register is being filled; {'FENCED'} {'EXPIRED', now ms}
 -- ERRORS  none of its own
 local record, what, limit = KEYS[1], ARGV[3], tonumber(ARGV[4])
-local head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm', 'f')
-if not head[1] then return {'ABSENT'} end
-local version, digest = head[4] or '0', head[5] or ''
+local found = redis.call('HMGET', record, 'h', 'd', 'a', 'f')
+local head = head_of(found[1], found[2], found[3])
+if not head then return {'ABSENT'} end
+local version, digest, many = head.version, head.digest, head.entry == 'm'
 
 if what == 'names' then
+  if not many then return {'SLICE', version, digest, '0', keys_of(record, head)} end
   local page, names = redis.call('HSCAN', record, ARGV[5], 'COUNT', ARGV[6]), {}
   for i = 1, #page[2], 2 do
     if string.sub(page[2][i], 1, 1) == 'k' then names[#names + 1] = string.sub(page[2][i], 2) end
   end
   return {'SLICE', version, digest, page[1], names}
 end
-if head[8] then return {'LOST', ''} end
+if found[4] then return {'LOST', ''} end
 if what == 'slice' then
   local key, position, count = KEYS[2], ARGV[5], tonumber(ARGV[6])
   local form, from = form_of(key), tonumber(ARGV[5])
@@ -67,14 +69,12 @@ local function changed_since(bases)
     end
   end
 end
-local function every_key()
-  local names, log = {}, {}
-  for _, field in ipairs(redis.call('HKEYS', record)) do
-    local sort = string.sub(field, 1, 1)
-    if sort == 'k' then names[#names + 1] = string.sub(field, 2) end
-    if sort == 'l' then log[#log + 1] = redis.call('HGET', record, field) end
+local function whole_log()
+  local log = {}
+  for _, field in ipairs(many and redis.call('HKEYS', record) or {}) do
+    if string.sub(field, 1, 1) == 'l' then log[#log + 1] = redis.call('HGET', record, field) end
   end
-  return names, log
+  return log
 end
 local mode, names, log = 'delta', nil, {}
 if what == 'since' then names, log = changed_since(ARGV[5]) end
@@ -85,13 +85,13 @@ end
 if not names and redis.call('HLEN', record) > most_keys then mode, names, log = 'many', {}, {} end
 if not names then
   mode = 'full'
-  names, log = every_key()
+  names, log = keys_of(record, head), whole_log()
 end
 
 local states, total = {}, 0
 for i = 1, #names do
   local name = names[i]
-  local listed, form = redis.call('HGET', record, 'k' .. name), form_of(name)
+  local listed, form = entry_of(record, head, name), form_of(name)
   local entry = listed or '0'
   if form == 'gone' and listed and (entry == '0' or tonumber(entry) > now_ms) then return {'LOST', name} end
   if not listed then form = 'gone' end
@@ -105,4 +105,5 @@ for i = 1, #names do
     total = total + (elements and size or 0) + #name
   end
 end
-return {'SNAPSHOT', head[1], head[2] or '', head[3] or '0', version, digest, head[6] or '', head[7] or '0', mode, log, states}
+local ops = head.ops == '' and '' or cmsgpack.pack(remembered_by(head))
+return {'SNAPSHOT', head.promised, head.accepted, head.settled, version, digest, ops, many and '1' or '0', mode, log, states}

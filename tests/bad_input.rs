@@ -12,6 +12,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anarchoredis::script::Record;
 use anarchoredis::{Client, Config};
 use harness::{Nodes, Server, eventually};
 use redis::Value;
@@ -28,13 +29,21 @@ async fn keyspace(server: &Server) -> Keyspace {
     let mut all = Keyspace::new();
     for key in keys {
         let look = if key.starts_with(b"anrcho_version:") {
-            redis::cmd("HMGET").arg(&key).arg(&["v", "d"]).clone()
+            redis::cmd("HMGET").arg(&key).arg(&Record::FIELDS).clone()
         } else {
             redis::cmd("DUMP").arg(&key).clone()
         };
-        all.insert(key, look.query_async(&mut connection).await.expect("a look at the key"));
+        let found: Value = look.query_async(&mut connection).await.expect("a look at the key");
+        let held = if key.starts_with(b"anrcho_version:") { history(found) } else { found };
+        all.insert(key, held);
     }
     all
+}
+
+/// Version and digest.
+fn history(found: Value) -> Value {
+    let record = Record::of(found).expect("a record").expect("a record");
+    Value::SimpleString(format!("{} {}", record.version, record.digest))
 }
 
 async fn keyspaces(nodes: &[Server]) -> Vec<Keyspace> {

@@ -115,12 +115,12 @@ async fn the_program_answers_as_tables_and_as_json_and_a_dry_run_changes_nothing
     let (code, text) = run(&["explain", "list"]);
     assert!(code == Some(0) && text.contains("R1"), "{text}");
 
-    let record = "anrcho_version:{text}";
-    let _: u64 = nodes[1].run(&["HSET", record, "v", "9", "d", &"0".repeat(32)]).await.expect("a change");
+    let head = format!("{}9 0", nodes[1].record("text").await.expect("a record").promised);
+    let change = ["HSET", "anrcho_version:{text}", "h", &head, "d", &"0".repeat(32)];
+    let _: u64 = nodes[1].run(&change).await.expect("a change");
     let (code, text) = run(&["--once", "--dry-run", "--json"]);
     assert_eq!((code, &json(&text)["differing"]), (Some(1), &1.into()));
-    let version: u64 = nodes[1].run(&["HGET", record, "v"]).await.expect("a version");
-    assert_eq!(version, 9, "a dry run changes nothing");
+    assert_eq!(nodes[1].record("text").await.expect("a record").version, "9", "a dry run changes nothing");
     let (code, _) = run(&["--once"]);
     assert_eq!(code, Some(0));
     let (code, text) = run(&["verify"]);

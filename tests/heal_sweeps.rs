@@ -13,11 +13,11 @@ const FILL: &str = "
     for i = ARGV[1], ARGV[2] do
       local key = 'key:' .. i
       redis.call('SET', key, string.rep('v', 32))
-      redis.call('HSET', 'anrcho_version:{' .. key .. '}', 'p', ballot, 'a', ballot, 's', '1', 'v', '1',
-        'd', string.sub(redis.sha1hex(key), 1, 32), 'k' .. key, '0')
+      redis.call('HSET', 'anrcho_version:{' .. key .. '}', 'h', ballot .. '1 0', 'a', ballot .. '1',
+        'd', string.sub(redis.sha1hex(key), 1, 32))
     end";
 /// Key, value and record of one of them.
-const REGISTER_BYTES: u64 = 10 + 32 + 2 * 34 + 2 + 32 + 12 + 30;
+const REGISTER_BYTES: u64 = 10 + 32 + 2 * 34 + 2 + 32 + 30;
 
 fn size() -> u64 {
     std::env::var("ANARCHO_SWEEP_REGISTERS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000)
@@ -69,7 +69,8 @@ async fn a_sweep_of_equal_nodes_moves_less_than_a_hundredth_and_one_of_few_diffe
     for number in 1..=registers / 1_000 {
         let record = format!("anrcho_version:{{key:{}}}", number * 1_000);
         let digest = format!("{number:032x}");
-        let _: u64 = nodes[1].run(&["HSET", &record, "d", &digest, "v", "2"]).await.expect("a record");
+        let head = "1700000000000000-00000000000000012 0";
+        let _: u64 = nodes[1].run(&["HSET", &record, "d", &digest, "h", head]).await.expect("a record");
     }
     let (summary, few) = pass(&healer, &nodes, "a thousandth differs").await;
     assert_eq!((summary.differing, summary.seen), (registers / 1_000, registers));

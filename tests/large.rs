@@ -8,6 +8,7 @@ mod workload;
 
 use anarchoredis::heal::{Healer, Silent};
 use anarchoredis::node::Seat;
+use anarchoredis::script::Record;
 use anarchoredis::{Client, Config, Consistency};
 use harness::{Nodes, Server, eventually};
 use redis::Value;
@@ -247,7 +248,7 @@ async fn a_node_that_missed_writes_to_a_scope_of_very_many_keys_is_given_those_k
         let () = run(&client, "EXISTS s:00000000").await;
         let mut digests = Vec::new();
         for node in nodes.iter() {
-            digests.push(node.run::<String>(&["HGET", "anrcho_version:{s:}", "d"]).await.unwrap());
+            digests.push(node.record("s:").await.expect("a record").digest);
         }
         client.repairs().waiting == 0 && digests.windows(2).all(|two| two[0] == two[1])
     };
@@ -311,8 +312,8 @@ async fn a_scope_is_filled_while_it_is_written_to_and_by_whoever_comes_next_if_t
     assert_eq!(run::<usize>(&client, "EXISTS s:while").await, 1);
 }
 
-async fn field(server: &Server, name: &str) -> Option<String> {
-    server.run(&["HGET", "anrcho_version:{t}", name]).await.expect("a field")
+async fn record(server: &Server) -> Record {
+    server.record("t").await.expect("a record")
 }
 
 /// A client of all nodes whose answers come late, in a runtime of its own, so that it can die with all that it does.
@@ -347,13 +348,13 @@ async fn settled_there_alone(server: &Server) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
     let ballot = format!("{:016}-{:016x}", now.as_micros(), 7);
     let deadline = (now.as_millis() + 60_000).to_string();
-    let (version, digest) = (field(server, "v").await.expect("v"), field(server, "d").await.expect("d"));
-    let record = "anrcho_version:{t}";
+    let Record { version, digest, .. } = record(server).await;
+    let key = "anrcho_version:{t}";
     let call = [
         "EVAL",
         &settle.source,
         "1",
-        record,
+        key,
         &fence,
         &deadline,
         &ballot,
@@ -365,7 +366,7 @@ async fn settled_there_alone(server: &Server) -> String {
         "",
     ];
     let _: Vec<String> = server.run(&call).await.expect("a settle");
-    assert_eq!(field(server, "a").await.as_ref(), Some(&ballot), "it was taken");
+    assert_eq!(record(server).await.accepted, ballot, "it was taken");
     ballot
 }
 
@@ -384,14 +385,14 @@ async fn a_node_lets_go_of_nothing_on_the_word_of_one_other() {
     cluster.until_not_voting(&client, B).await;
     run::<()>(&client, "SET {t}c acknowledged").await;
     drop(client);
-    let settled = async || field(&cluster[T], "a").await == field(&cluster[A], "a").await;
+    let settled = async || record(&cluster[T]).await.accepted == record(&cluster[A]).await.accepted;
     eventually("both have taken the settle", PATIENCE, settled).await;
     // An op that reaches T alone, and a settle that reaches A alone.
     stray.links[A].cut_requests();
-    let before = field(&cluster[T], "d").await;
+    let before = record(&cluster[T]).await.digest;
     let lost = stray.client.clone();
     let op = tokio::spawn(async move { try_run::<()>(&lost, "SET {t}z 1").await.is_ok() });
-    eventually("T has run it", PATIENCE, async || field(&cluster[T], "d").await != before).await;
+    eventually("T has run it", PATIENCE, async || record(&cluster[T]).await.digest != before).await;
     op.abort();
     let _ = op.await;
     drop(stray);
@@ -400,8 +401,9 @@ async fn a_node_lets_go_of_nothing_on_the_word_of_one_other() {
     let _ = go.send(());
     // The reader dies as soon as T has been given something.
     let is_repaired = async || {
-        field(&cluster[T], "f").await.is_some()
-            || field(&cluster[T], "a").await.is_some_and(|accepted| accepted >= ballot)
+        let is_begun =
+            cluster[T].run::<bool>(&["HEXISTS", "anrcho_version:{t}", "f"]).await.expect("an answer");
+        is_begun || record(&cluster[T]).await.accepted >= ballot
     };
     eventually("a repair has begun", PATIENCE, is_repaired).await;
     links.iter().for_each(|link| link.cut());

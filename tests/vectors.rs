@@ -65,7 +65,14 @@ async fn a_script_that_does_something_else_is_noticed() {
         ),
         ("read", "if is_due and redis.call('EXISTS', key) == 1", "if false"),
         ("apply", "(read_only or not wrote and not succeeded)", "(not wrote and not succeeded)"),
-        ("purge", "elseif promised ~= accepted or settled ~= version then", "elseif false then"),
+        (
+            "purge",
+            "elseif held.promised ~= held.accepted or held.settled ~= held.version then",
+            "elseif false then",
+        ),
+        ("bunch", "if ballot <= promised or", "if"),
+        ("bunch", "sub(d, 33, 48) >= sequence", "false"),
+        ("bunch", "if #packed > reply_limit then packed = '-' end", ""),
         ("admit", "if role ~= 'joining' then return {'OTHER', 'role', role} end", ""),
     ];
     for (script, right, wrong) in mutants {

@@ -1,2 +1,2 @@
 -- contract: which contract these scripts keep: see "The contract's number" in lua/README.md. A node is of one, and lets in those who keep the same.
-local contract = '1'
+local contract = '2'

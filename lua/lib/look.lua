@@ -1,10 +1,8 @@
 -- look: runs read-only commands on the register of KEYS[first], whose keys are KEYS[first + 1] to KEYS[last]; they begin at ARGV[at]. Answers what `read` answers.
 local function run_read(first, last, at_ms, commands, at)
-  local record, head = KEYS[first], nil
-  if last == first + 1 then head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'k' .. KEYS[last])
-  else head = load_record(first, last, {'p', 'a', 's', 'v', 'd'}) end
-  local exists, version, due = head[1], head[4] or '0', '0'
-  if version == '0' and exists and redis.call('HEXISTS', record, 'f') == 1 then return {'REFUSED', 'ERR this register is being filled'} end
+  local record, due = KEYS[first], '0'
+  local head, entries = load_record(first, last)
+  if head and head.version == '0' and redis.call('HEXISTS', record, 'f') == 1 then return {'REFUSED', 'ERR this register is being filled'} end
   local function look_at(entry, key)
     local give_up, is_due = give_up_on(entry, key, at_ms)
     if give_up then return give_up end
@@ -12,7 +10,7 @@ local function run_read(first, last, at_ms, commands, at)
     if is_due and tonumber(entry) > tonumber(due) then due = entry end
   end
   for i = first + 1, last do
-    local entry = head[i - first + 5]
+    local entry = entries[i]
     if entry ~= '0' then
       local give_up = look_at(entry, KEYS[i])
       if give_up then return give_up end
@@ -24,7 +22,7 @@ local function run_read(first, last, at_ms, commands, at)
     if not argc or argc < 1 then return {'REFUSED', 'ERR a command without a number of arguments'} end
     local reply, _, refused, given_up
     if name == 'EVAL' then
-      local function enter(key) return look_at(redis.call('HGET', record, 'k' .. key), key) end
+      local function enter(key) return look_at(entry_of(record, head, key), key) end
       reply, _, _, refused, given_up = run_user(at + 1, argc, at_ms, ARGV[3], true, enter)
       if given_up then return given_up end
     else
@@ -38,6 +36,6 @@ local function run_read(first, last, at_ms, commands, at)
     replies[i] = reply
     at = at + 1 + argc
   end
-  if not exists then return {'ABSENT', replies} end
-  return {'READ', exists, head[2] or '', head[3] or '0', version, head[5] or '', due, replies}
+  if not head then return {'ABSENT', replies} end
+  return {'READ', head.promised, head.accepted, head.settled, head.version, head.digest, due, replies}
 end

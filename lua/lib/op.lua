@@ -4,7 +4,10 @@ local huge = math.huge
 -- A ballot begins with 16 digits of microseconds.
 local function ms_of(text) return tonumber(string.sub(text, 1, 13)) end
 -- The promise alone; it is the first write of the op, so a full node says so here.
-local function promise(record, ballot) return error_of(redis.pcall('HSET', record, 'p', ballot)) end
+local function promise(record, head, ballot)
+  promise_in(head, ballot)
+  return save_head(record, head)
+end
 local function states_of(first, last, limit)
   local all, total = {}, 0
   for i = first + 1, last do
@@ -37,32 +40,30 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
     wake = string.find(flags, 'w', 1, true)
   end
 
-  local head
-  if last == first + 1 then head = redis.call('HMGET', record, 'p', 'a', 's', 'v', 'd', 'o', 'm', 'k' .. KEYS[last])
-  else head = load_record(first, last, {'p', 'a', 's', 'v', 'd', 'o', 'm'}) end
-  local exists, promised, accepted, settled = head[1], head[1] or '', head[2] or '', head[3] or '0'
-  local version, digest, multi = head[4] or '0', head[5] or '', head[7]
+  local head, entries = load_record(first, last)
+  local exists = head
+  head = head or no_head()
+  local promised, accepted, settled, version, digest = head.promised, head.accepted, head.settled, head.version, head.digest
   if ballot <= promised then return {'NACK', promised} end -- I1
   if op_ms > now_ms + max_offset_ms then return {'AHEAD', as_text(now_ms)} end
   if not exists and older_than_purge_age(op_ms) then return {'EXPIRED', as_text(now_ms)} end
 
   -- A node that is being filled has no history, and values of parts of another: it promises, and that is all.
   if version == '0' and exists and redis.call('HEXISTS', record, 'f') == 1 then
-    local refused = promise(record, ballot)
+    local refused = promise(record, head, ballot)
     if refused then return {'REFUSED', refused} end
     return {'ACK', accepted, settled, version, digest, '', digest, 'MISMATCH', {}}
   end
 
-  -- The ops that this history remembers: {sequence, ballot it ran under, packed replies or false}, one per coordinator. (I5)
-  -- A coordinator's ballots carry its id, so the id is not kept twice: with a short reply the entry stays within a listpack.
-  local coordinator, sequence = string.sub(op, 1, 16), tonumber(string.sub(op, 18), 16)
+  -- The ops that this history remembers, one per coordinator (I5). A coordinator's ballots carry its id, so the id is not kept twice.
+  local coordinator, sequence = string.sub(op, 1, 16), string.sub(op, 18)
   local remembered = {}
-  if head[6] and not read_only then
-    for _, entry in ipairs(cmsgpack.unpack(head[6])) do
+  if not read_only then
+    for _, entry in ipairs(remembered_by(head)) do
       if string.sub(entry[2], 18) ~= coordinator then
         if ms_of(entry[2]) >= op_ms - retry_window_ms then remembered[#remembered + 1] = entry end
       elseif entry[1] == sequence then
-        local refused = promise(record, ballot)
+        local refused = promise(record, head, ballot)
         if refused then return {'REFUSED', refused} end
         local states = state_limit == 0 and {} or states_of(first, last, state_limit)
         return {'ACK', accepted, settled, version, digest, entry[2], '', entry[3] and cmsgpack.unpack(entry[3]), states}
@@ -80,9 +81,9 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
     if argc > 7900 then return {'REFUSED', 'ERR a command of ' .. argc .. ' arguments: a script takes 7900, split it'} end
     behind = behind + 1 + argc
   end
-  local entries, due = {}, nil
+  local due
   for i = first + 1, last do
-    local entry = head[i - first + 7]
+    local entry = entries[i]
     if entry ~= '0' then
       local give_up, is_due = give_up_on(entry, KEYS[i], op_ms)
       if give_up then return give_up end
@@ -91,12 +92,11 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
         due[#due + 1] = KEYS[i]
       end
     end
-    entries[i] = entry
   end
   if lowest_expiry_ms > op_ms and lowest_expiry_ms <= now_ms + 5 then return {'EXPIRING', as_text(lowest_expiry_ms)} end
   if expected ~= '*' and expected ~= digest or op_ms >= holds_until_ms then
     if not exists and not keep then return {'ABSENT', 'MISMATCH'} end
-    local refused = promise(record, ballot)
+    local refused = promise(record, head, ballot)
     if refused then return {'REFUSED', refused} end
     local states = state_limit == 0 and {} or states_of(first, last, state_limit)
     return {'ACK', accepted, settled, version, digest, '', digest, 'MISMATCH', states}
@@ -132,7 +132,7 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
       for j = first + 1, last do entered[KEYS[j]] = true end
       local function enter(key, wrote)
         if entered[key] then return nil end
-        local entry = redis.call('HGET', record, 'k' .. key)
+        local entry = entry_of(record, exists, key)
         local give_up, is_due = give_up_on(entry, key, op_ms)
         if give_up and (read_only or not wrote and not succeeded) then return give_up end
         if give_up and entry then seen_here = seen_here .. key
@@ -186,16 +186,17 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
 
   if read_only or not succeeded then
     if not exists and not keep then return {'ABSENT', replies} end
-    local refused = promise(record, ballot)
+    local refused = promise(record, head, ballot)
     if refused then return {'REFUSED', refused} end
     local states = state_limit == 0 and {} or states_of(first, last, state_limit)
     return {'ACK', accepted, settled, version, digest, '', digest, replies, states}
   end
 
-  -- The first of the fields is written with the rest of the record.
-  local field, entry_of_field, fields, lost, alive
+  local fields, lost, alive, own = {}, {}, false, head.entry
+  local many = head.entry == 'm'
   for i = first + 1, last do
     local key, old, expiry = KEYS[i], entries[i], nil
+    many = many or not is_id(record, key)
     if lasts and (clears or not old or old == '0') then expiry = -1
     else expiry = expiry_of(key) end
     if expiry >= 0 and expiry <= op_ms then
@@ -203,18 +204,11 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
       expiry = -2
     end
     if expiry ~= -2 then
-      alive = true
-      local entry = expiry == -1 and '0' or as_text(expiry)
-      if entry ~= old then
-        if field then
-          fields = fields or {}
-          fields[#fields + 1] = 'k' .. key
-          fields[#fields + 1] = entry
-        else field, entry_of_field = 'k' .. key, entry end
-      end
-    elseif old then
-      lost = lost or {}
-      lost[#lost + 1] = 'k' .. key
+      alive, own = true, expiry == -1 and '0' or as_text(expiry)
+      if own ~= old then fields[#fields + 1], fields[#fields + 2] = 'k' .. key, own end
+    else
+      own = ''
+      if old then lost[#lost + 1] = 'k' .. key end
     end
   end
   if not exists and not alive and not keep then return {'ABSENT', replies} end
@@ -223,24 +217,18 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
   version = string.format('%d', version + 1)
   digest = string.sub(redis.sha1hex(base .. op .. ballot .. (hash and packed or '') .. (delivery_ms or '') .. seen_here), 1, 32) -- I2
   remembered[#remembered + 1] = {sequence, ballot, #packed <= reply_limit and packed}
-  if not multi then
-    for i = first + 1, last do
-      if record ~= 'anrcho_version:{' .. KEYS[i] .. '}' then multi = '1' end
-    end
-  end
-  if multi then
+  head.promised, head.version, head.digest = ballot, version, digest
+  remember(head, remembered)
+  if many then list_many(head) else head.entry = own end
+  local unwritten = save_head(record, head)
+  if unwritten then return {'REFUSED', unwritten} end
+  if many then
     local changed = {}
     for i = first + 1, last do changed[i - first] = KEYS[i] end
-    redis.call('HSET', record, 'm', '1', 'l' .. tonumber(version) % log_length(record), cmsgpack.pack({version, digest, changed}))
-  end
-  if fields then
+    redis.call('HSET', record, 'l' .. tonumber(version) % log_length(record), cmsgpack.pack({version, digest, changed}))
     for i = 1, #fields, 2 do redis.call('HSET', record, fields[i], fields[i + 1]) end
-  end
-  if lost then
     for i = 1, #lost do redis.call('HDEL', record, lost[i]) end
   end
-  if field then redis.call('HSET', record, 'p', ballot, 'v', version, 'd', digest, 'o', cmsgpack.pack(remembered), field, entry_of_field)
-  else redis.call('HSET', record, 'p', ballot, 'v', version, 'd', digest, 'o', cmsgpack.pack(remembered)) end
   if wake then tell_waiters(record, version) end
   local states = state_limit == 0 and {} or states_of(first, last, state_limit)
   return {'ACK', accepted, settled, version, digest, ballot, base, replies, states}

@@ -13,6 +13,7 @@ mod digest;
 mod native;
 mod parse;
 mod purge;
+mod record;
 mod state;
 mod summary;
 
@@ -31,6 +32,7 @@ pub use purge::{
     PurgePage, Purged, Tombstone, Verdict, parse_purged, purge_drop_call, purge_of_call, purge_page,
     purge_scan_call,
 };
+pub use record::Record;
 pub use state::{Form, KeyState, Slice, Snapshot, SnapshotReply, Want, is_staged, snapshot_call, stage_call};
 pub use summary::{Compared, Mark, PARTS, Sums, marks_call, parse_marks, parse_sums, pick_call, sum_call};
 
@@ -177,6 +179,6 @@ mod tests {
             assert_eq!(script.sha.len(), 40);
         }
         assert!(script(Name::Apply).source.starts_with("-- fence: "));
-        assert_eq!(contract(), "1");
+        assert_eq!(contract(), "2");
     }
 }

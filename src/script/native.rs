@@ -2,7 +2,7 @@
 //! costs a node a third of the script.
 //!
 //! ```text
-//!   MULTI · GET anrcho_fence · HMGET record p a s v d f kKEY · EXISTS KEY · the command · EXEC
+//!   MULTI · GET anrcho_fence · HMGET record h d a f kKEY · EXISTS KEY · the command · EXEC
 //! ```
 //!
 //! (`MULTI` and `EXEC` are sent as they stand: redis-rs's own transactions hide which of the replies was an error.) Nothing comes
@@ -11,10 +11,9 @@
 
 use super::call::ReadCall;
 use super::parse::{Malformed, fields, next, text};
+use super::record::Record;
 use redis::{Cmd, Pipeline, Value};
 
-/// Which of a record's fields are asked for, before those of the keys.
-const FIELDS: [&str; 6] = ["p", "a", "s", "v", "d", "f"];
 /// What a node says of itself, rather than of the command: another node may well run it.
 const REFUSALS: [&str; 8] =
     ["OOM", "MISCONF", "READONLY", "NOPERM", "BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS"];
@@ -69,6 +68,8 @@ pub struct NativeRead {
     pub pipeline: Pipeline,
     at_ms: u64,
     key: Vec<u8>,
+    /// Whether the key is the register's id, of which the head tells.
+    is_id: bool,
 }
 
 impl ReadCall<'_> {
@@ -81,7 +82,12 @@ impl ReadCall<'_> {
         let mut pipeline = Pipeline::with_capacity(6);
         pipeline.cmd("MULTI");
         pipeline.cmd("GET").arg("anrcho_fence");
-        pipeline.cmd("HMGET").arg(self.record).arg(&FIELDS).arg([b"k", key.as_slice()].concat());
+        pipeline
+            .cmd("HMGET")
+            .arg(self.record)
+            .arg(&Record::FIELDS)
+            .arg("f")
+            .arg([b"k", key.as_slice()].concat());
         pipeline.cmd("EXISTS").arg(key.as_slice());
         let mut read = Cmd::with_capacity(command.len(), command.iter().map(Vec::len).sum());
         command.iter().for_each(|word| {
@@ -89,7 +95,8 @@ impl ReadCall<'_> {
         });
         pipeline.add_command(read);
         pipeline.cmd("EXEC");
-        Some(NativeRead { pipeline, at_ms: self.at_ms, key: key.clone() })
+        let is_id = self.record == [b"anrcho_version:{", key.as_slice(), b"}"].concat();
+        Some(NativeRead { pipeline, at_ms: self.at_ms, key: key.clone(), is_id })
     }
 }
 
@@ -115,24 +122,24 @@ impl NativeRead {
         if !matches!(&token, Value::BulkString(token) if token == fence.as_bytes()) {
             return Ok(Some(word("FENCED", [])));
         }
-        let mut head = fields(record)?;
-        let mut field = || next(&mut head);
-        let [promised, accepted, settled, version, digest, filling, entry] =
-            [field()?, field()?, field()?, field()?, field()?, field()?, field()?];
+        let mut found = fields(record)?;
+        let mut field = || next(&mut found);
+        let [h, d, a, filling, entry] = [field()?, field()?, field()?, field()?, field()?];
         if filling != Value::Nil {
             return Ok(Some(word("REFUSED", ["ERR this register is being filled".to_owned()])));
         }
-        let entry = if entry == Value::Nil { None } else { Some(text(entry)?) };
+        let head = Record::parse([h, d, a])?;
+        let listed = if entry == Value::Nil { None } else { Some(text(entry)?) };
+        let own = head.as_ref().filter(|_| self.is_id).and_then(Record::only_key);
+        let entry = own.map_or(listed, |own| Some(own.to_owned()));
         let due = match self.due(entry.as_deref(), is_there) {
             Ok(due) => due,
             Err(gives_up) => return Ok(Some(gives_up)),
         };
         let replies = Value::Array(vec![reply]);
-        if promised == Value::Nil {
-            return Ok(Some(Value::Array(vec![bulk("ABSENT"), replies])));
-        }
-        let or = |value, other| if value == Value::Nil { bulk(other) } else { value };
-        let standing = [promised, or(accepted, ""), or(settled, "0"), or(version, "0"), or(digest, "")];
+        let Some(head) = head else { return Ok(Some(Value::Array(vec![bulk("ABSENT"), replies]))) };
+        let Record { promised, accepted, settled, version, digest, .. } = &head;
+        let standing = [promised, accepted, settled, version, digest].map(|text| bulk(text));
         let all = std::iter::once(bulk("READ")).chain(standing).chain([replies, bulk(&due)]);
         Ok(Some(Value::Array(all.collect())))
     }

@@ -6,9 +6,10 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use crate::generate::Words;
-use crate::same::{in_order, items, of_any_version};
+use crate::same::{in_order, of_any_version};
 use crate::stores::send;
 use anarchoredis::command::Scopes;
+use anarchoredis::script::Record;
 
 /// A key's type and value, and when it goes: in ms since 1970, negative for never.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +112,14 @@ pub async fn digests(
     scopes: &Scopes,
     keys: &[Vec<u8>],
 ) -> Vec<Vec<Value>> {
-    let look = |key: &Vec<u8>| words(&[b"HMGET", &scopes.register_of(key).record_key(), b"v", b"d"]);
+    let [h, d, a] = Record::FIELDS.map(str::as_bytes);
+    let look = |key: &Vec<u8>| words(&[b"HMGET", &scopes.register_of(key).record_key(), h, d, a]);
     let looks: Vec<Words> = keys.iter().map(look).collect();
-    send(&mut connection.clone(), &looks).await.iter().map(|found| items(found).to_vec()).collect()
+    send(&mut connection.clone(), &looks).await.into_iter().map(history).collect()
+}
+
+fn history(found: Value) -> Vec<Value> {
+    let record = Record::of(found).expect("a record");
+    let texts = record.into_iter().flat_map(|record| [record.version, record.digest]);
+    texts.map(|text| Value::BulkString(text.into_bytes())).collect()
 }

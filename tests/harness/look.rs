@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use anarchoredis::script::Record;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult};
 
@@ -45,6 +46,13 @@ impl Server {
             command.arg(word);
         }
         command.query_async(&mut self.try_connection().await?).await
+    }
+
+    /// What this server's record says of the register; none where it has no record.
+    pub async fn record(&self, register: &str) -> Option<Record> {
+        let key = format!("anrcho_version:{{{register}}}");
+        let [h, d, a] = Record::FIELDS;
+        Record::of(self.run(&["HMGET", &key, h, d, a]).await.expect("an answer")).expect("a record")
     }
 
     /// How often the command of this name (lower case) was called since the start or the last

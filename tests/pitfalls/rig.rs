@@ -116,6 +116,15 @@ impl Rig {
         answers
     }
 
+    /// Version and digest of a key's register at each node.
+    pub async fn histories(&self, key: &str) -> Vec<Option<(String, String)>> {
+        let mut all = Vec::new();
+        for server in self.nodes.iter() {
+            all.push(server.record(key).await.map(|record| (record.version, record.digest)));
+        }
+        all
+    }
+
     /// Whether all nodes give the same answer.
     pub async fn agree(&self, words: &[&str]) -> bool {
         let answers: Vec<Value> = self.ask(words).await;

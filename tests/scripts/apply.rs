@@ -23,11 +23,15 @@ async fn an_op_moves_the_history_on_by_one_and_its_digest_follows_from_the_last_
         let next = sha1_32(&[digest.as_bytes(), second_op.as_bytes(), second.as_bytes()]);
         assert_eq!(append.to_string(), format!("[ACK '' 0 2 {next} {second} {digest} [2] []]"));
         assert_eq!(node.line("GET k").await, "vw", "the value is a plain Redis value");
-        let record = ["p", "a", "s", "v", "d", "m", "kk"].map(async |field| node.field("k", field).await);
-        let [promised, accepted, settled, version, held, multi, entry] = record;
-        assert_eq!((promised.await, accepted.await, settled.await), (second, String::new(), String::new()));
-        assert_eq!((version.await, held.await), ("2".into(), next));
-        assert_eq!((multi.await, entry.await), (String::new(), "0".into()));
+        let held = Record {
+            promised: second,
+            version: "2".into(),
+            entry: "0".into(),
+            digest: next,
+            accepted: String::new(),
+            settled: "0".into(),
+        };
+        assert_eq!(node.record("k").await, held);
     })
     .await;
 }
@@ -62,7 +66,7 @@ async fn a_retry_of_an_op_answers_the_stored_reply_and_does_not_run_again() {
             (first.digest(), ballot(2).to_string(), String::new())
         );
         assert_eq!(node.line("GET k").await, "x");
-        assert_eq!(node.field("k", "p").await, ballot(3).to_string(), "the retry's ballot is promised");
+        assert_eq!(node.record("k").await.promised, ballot(3).to_string(), "the retry's ballot is promised");
     })
     .await;
 }
@@ -94,7 +98,7 @@ async fn a_command_that_fails_changes_neither_value_nor_version() {
         }
         assert_eq!(node.line("GET k").await, "v");
         assert_eq!(
-            node.field("k", "p").await,
+            node.record("k").await.promised,
             ballot(5).to_string(),
             "the ballots are promised all the same"
         );
@@ -137,7 +141,7 @@ async fn what_leaves_nothing_behind_on_an_absent_register_is_no_promise_unless_i
         assert_eq!(node.op("k", 6, "SET k v").await.to_string(), format!("[NACK {}]", ballot(7)));
         let read = node.apply(&Apply::new("j", 8, "GET j").flags("kr")).await;
         assert_eq!(read.to_string(), format!("[ACK '' 0 0 '' '' '' [nil] []]"));
-        assert_eq!(node.field("j", "p").await, ballot(8).to_string());
+        assert_eq!(node.record("j").await.promised, ballot(8).to_string());
     })
     .await;
 }
@@ -149,7 +153,7 @@ async fn a_slow_read_promises_and_changes_nothing_else() {
         let read = node.apply(&Apply::new("k", 2, "HGET k f;HLEN k").flags("r")).await;
         assert_eq!((read.standing(), read.digest()), ("'' 0 1".into(), before.digest()));
         assert_eq!((read.replies(), read.ran(), read.base()), ("[v 1]".into(), "''".into(), before.digest()));
-        assert_eq!(node.field("k", "p").await, ballot(2).to_string());
+        assert_eq!(node.record("k").await.promised, ballot(2).to_string());
         assert_eq!(node.op("k", 2, "HSET k f w").await.to_string(), format!("[NACK {}]", ballot(2)));
         let mut retry = Apply::new("k", 3, "HSET k f v");
         retry.op = op(1);
@@ -174,7 +178,7 @@ async fn a_conditional_op_runs_only_at_the_digest_that_it_was_made_for() {
         assert_eq!((missed.replies(), missed.ran()), ("MISMATCH".into(), "''".into()));
         assert_eq!((missed.standing(), missed.base()), ("'' 0 1".into(), created.digest()));
         assert_eq!(
-            (node.line("GET k").await, node.field("k", "p").await),
+            (node.line("GET k").await, node.record("k").await.promised),
             ("v".into(), ballot(3).to_string())
         );
         let hit = at(4, &created.digest(), "SET k w").await;

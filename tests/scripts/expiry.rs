@@ -24,13 +24,13 @@ async fn an_absolute_expiry_is_recorded_to_the_millisecond_also_where_the_server
             apply.state_limit = 100;
             let states = node.apply(&apply).await.states();
             assert_eq!(states, format!("[[{key} string {at} [v]]]"));
-            assert_eq!(node.field(&key, &format!("k{key}")).await, at.to_string());
+            assert_eq!(node.entry(&key, &key).await, at.to_string());
             if node.version() >= Version::V7_0 {
                 assert_eq!(node.line(&format!("PEXPIRETIME {key}")).await, at.to_string());
             }
         }
         assert_eq!(node.op("k1", 101, "PERSIST k1").await.replies(), "[1]");
-        assert_eq!(node.field("k1", "kk1").await, "0");
+        assert_eq!(node.entry("k1", "k1").await, "0");
     })
     .await;
 }
@@ -61,7 +61,7 @@ async fn an_op_after_the_expiry_finds_no_key_on_a_node_whose_clock_is_behind() {
         let append = Apply { max_offset_ms: 600_000, ..Apply::new("k", number_at(at), "APPEND k y") };
         let applied = node.apply(&append).await;
         assert_eq!((applied.replies(), node.line("GET k").await), ("[1]".into(), "y".into()));
-        assert_eq!((node.line("PTTL k").await, node.field("k", "kk").await), ("-1".into(), "0".into()));
+        assert_eq!((node.line("PTTL k").await, node.entry("k", "k").await), ("-1".into(), "0".into()));
     })
     .await;
 }
@@ -104,7 +104,7 @@ async fn what_an_op_sets_to_expire_before_its_own_time_is_gone_for_its_further_c
         let batch =
             Apply { lowest_expiry_ms: at, max_offset_ms: 600_000, ..Apply::new("k", number_at(at), &batch) };
         assert_eq!(node.apply(&batch).await.replies(), "[OK 1 1 1 z]");
-        assert_eq!((node.line("PTTL k").await, node.field("k", "kk").await), ("-1".into(), "0".into()));
+        assert_eq!((node.line("PTTL k").await, node.entry("k", "k").await), ("-1".into(), "0".into()));
     })
     .await;
 }
@@ -120,7 +120,7 @@ async fn an_expired_register_keeps_its_record_and_is_told_from_a_lost_one() {
         assert_eq!((read.number(4), read.replies()), (1, "[nil]".into()));
         let deleted = node.apply(&Apply { op: op(2), ..Apply::new("k", number_at(at), "DEL k") }).await;
         assert_eq!((deleted.standing(), deleted.replies()), ("'' 0 2".into(), "[0]".into()));
-        assert_eq!(node.field("k", "kk").await, "", "nothing is listed any more");
+        assert_eq!(node.entry("k", "k").await, "", "nothing is listed any more");
     })
     .await;
 }
@@ -152,7 +152,7 @@ async fn a_slow_read_sees_what_is_alive_at_its_own_time() {
         let get = |number| Apply { max_offset_ms: 600_000, ..Apply::new("k", number, "GET k").flags("r") };
         assert_eq!(node.apply(&get(2)).await.replies(), "[x]");
         assert_eq!(node.apply(&get(number_at(at))).await.replies(), "[nil]");
-        assert_eq!(node.field("k", "kk").await, at.to_string(), "still told from a lost one");
+        assert_eq!(node.entry("k", "k").await, at.to_string(), "still told from a lost one");
     })
     .await;
 }

@@ -19,7 +19,7 @@ async fn a_confirmation_settles_the_history_that_the_node_has() {
             node.settle(&Settle::confirm("k", ballot(3), 3, &next.digest())).await.to_string(),
             "[SETTLED]"
         );
-        assert_eq!(node.field("k", "a").await, ballot(3).to_string());
+        assert_eq!(node.record("k").await.accepted, ballot(3).to_string());
         assert_eq!(node.line("GET k").await, "vw");
     })
     .await;

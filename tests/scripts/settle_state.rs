@@ -54,9 +54,9 @@ async fn a_full_state_drops_what_it_does_not_list_and_keeps_each_expiry() {
         let keys = vec![Key::new("{t}b", "string", &["2"]).expiring_at(at), Key::new("{t}d", "set", &["x"])];
         full(node, 2, keys).await;
         assert_eq!(node.line("MGET {t}a {t}b {t}c").await, "[nil 2 nil]");
-        assert_eq!(node.field("t", "k{t}b").await, at.to_string());
+        assert_eq!(node.entry("t", "{t}b").await, at.to_string());
         assert_eq!(
-            (node.field("t", "k{t}a").await, node.field("t", "k{t}d").await),
+            (node.entry("t", "{t}a").await, node.entry("t", "{t}d").await),
             (String::new(), "0".into())
         );
         let snapshot = node.snapshot("t", &["{t}b"], "keys 1000").await;
@@ -82,7 +82,7 @@ async fn a_key_that_expired_on_the_way_is_settled_as_expired() {
         )
         .await;
         assert_eq!(node.line("EXISTS t {t}g").await, "0");
-        let entries = (node.field("t", "kt").await, node.field("t", "k{t}g").await);
+        let entries = (node.entry("t", "t").await, node.entry("t", "{t}g").await);
         assert_eq!(entries, (at.to_string(), at.to_string()));
         assert!(node.snapshot("t", &[], "all 1000").await.is("SNAPSHOT"), "expired, not lost");
     })

@@ -137,7 +137,7 @@ async fn what_delivers_nothing_makes_no_version() {
     ] {
         on_all(&nodes, number, commands).await;
         for node in &nodes {
-            assert_eq!(node.field("x", "v").await, version, "{}: {commands}", node.version());
+            assert_eq!(node.record("x").await.version, version, "{}: {commands}", node.version());
         }
     }
 }

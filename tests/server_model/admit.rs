@@ -4,7 +4,7 @@ use super::fragments::{Call, Ended, as_text, error_of, give_up, number, or_empty
 use super::reply::{Reply, words};
 
 const NODE: &[u8] = b"anrcho_node";
-const CONTRACT: &[u8] = b"1";
+const CONTRACT: &[u8] = b"2";
 
 /// What `anrcho_node` and `anrcho_fence` say.
 struct Info {
@@ -271,10 +271,9 @@ fn bookkeeping(call: &mut Call<'_, '_>, info: &Info, what: &[u8]) -> Ended<Reply
 fn forget(call: &mut Call<'_, '_>, info: &Info) -> Ended<Reply> {
     must_be("role", &info.role, b"joining")?;
     let record = call.key(1)?;
-    for field in call.session.fields(record)? {
-        if let Some(key) = field.strip_prefix(b"k") {
-            call.session.call(&[b"DEL", key])?;
-        }
+    let head = call.session.load_head(record)?;
+    for key in call.session.keys_of(record, head.as_ref())? {
+        call.session.call(&[b"DEL", &key])?;
     }
     call.session.call(&[b"DEL", record])?;
     Ok(words!["OK"])

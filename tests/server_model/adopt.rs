@@ -1,9 +1,10 @@
 //! lua/adopt.lua
 
 use super::fragments::{
-    Call, Ended, as_text, entry_field, error_of, give_up, log_field, number, or_empty, or_zero, register_of,
+    Call, Ended, as_text, entry_field, give_up, log_field, number, or_empty, register_of,
 };
 use super::pack::pack;
+use super::record::Head;
 use super::reply::{Reply, words};
 
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
@@ -17,11 +18,12 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     }
     let (record, ballot, op) = (call.key(1)?, call.arg(4)?, call.arg(5)?);
     let anew = call.args.get(5) == Some(&b"1".as_slice());
-    let head = call.session.call_strings(&[b"HMGET", record, b"p", b"v", b"d", b"m"])?;
-    let (promised, version, digest) = (or_empty(&head[0]), or_zero(&head[1]), or_empty(&head[2]));
-    let (listed, gone, multi) = compare(&mut call, record)?;
-    let multi = multi || head[3].is_some();
-    if listed.is_empty() && gone.is_empty() && !(anew && head[0].is_some()) {
+    let held = call.session.load_head(record)?;
+    let mut head = held.clone().unwrap_or_default();
+    let Head { promised, version, digest, .. } = head.clone();
+    let (listed, gone, many) = compare(&mut call, record, held.as_ref())?;
+    let many = many || head.is_many();
+    if listed.is_empty() && gone.is_empty() && !(anew && held.is_some()) {
         return Ok(words!["SAME", version, digest]);
     }
     if ballot <= promised.as_slice() {
@@ -30,19 +32,24 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     let version = as_text(number(&version)? + 1).into_bytes();
     let digest =
         sha1_smol::Sha1::from([&digest[..], op, ballot].concat()).hexdigest().as_bytes()[..32].to_vec();
-    let head: [&[u8]; 12] =
-        [b"HSET", record, b"p", ballot, b"a", ballot, b"s", &version, b"v", &version, b"d", &digest];
-    if let Some(refused) = error_of(&call.session.pcall(&head)) {
-        return give_up(words!["REFUSED", refused]);
+    head.promise(ballot)?;
+    (head.accepted, head.settled) = (ballot.to_vec(), version.clone());
+    (head.version, head.digest) = (version.clone(), digest.clone());
+    if many {
+        head.list_many();
+    } else if !gone.is_empty() {
+        head.entry = Vec::new();
+    } else if let Some((_, entry)) = listed.first() {
+        head.entry = entry.clone();
     }
-    for (field, entry) in &listed {
-        call.session.call(&[b"HSET", record, field, entry])?;
-    }
-    for field in &gone {
-        call.session.call(&[b"HDEL", record, field])?;
-    }
-    if multi {
-        call.session.call(&[b"HSET", record, b"m", b"1"])?;
+    call.session.save_head(record, &head, &[])?;
+    if many {
+        for (field, entry) in &listed {
+            call.session.call(&[b"HSET", record, field, entry])?;
+        }
+        for field in &gone {
+            call.session.call(&[b"HDEL", record, field])?;
+        }
         let fields = listed.iter().map(|(field, _)| field).chain(&gone);
         let changed: Vec<Vec<u8>> = match anew {
             true => call.user_keys().iter().map(|key| key.to_vec()).collect(),
@@ -58,12 +65,12 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
 type Compared = (Vec<(Vec<u8>, Vec<u8>)>, Vec<Vec<u8>>, bool);
 
 /// What is to be listed, what not any more, and whether there is more than the key that is the register's ID.
-fn compare(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Compared> {
+fn compare(call: &mut Call<'_, '_>, record: &[u8], head: Option<&Head>) -> Ended<Compared> {
     let (mut listed, mut gone, mut multi) = (Vec::new(), Vec::new(), false);
     let now_ms = call.session.now_ms();
     for key in call.user_keys() {
         let field = entry_field(key);
-        let entry = call.session.call_string(&[b"HGET", record, &field])?;
+        let entry = call.session.entry_of(record, head, key)?;
         let expiry = call.session.expiry_of(key)?;
         if expiry == -2 {
             if let Some(entry) = entry
@@ -84,8 +91,9 @@ fn compare(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Compared> {
 
 fn drop_keys(call: &mut Call<'_, '_>) -> Ended<Reply> {
     let (record, mut dropped) = (call.key(1)?, 0);
+    let head = call.session.load_head(record)?;
     for key in call.user_keys() {
-        if call.session.call_string(&[b"HGET", record, &entry_field(key)])?.is_none() {
+        if call.session.entry_of(record, head.as_ref(), key)?.is_none() {
             dropped += call.session.call_integer(&[b"DEL", key])?;
         }
     }

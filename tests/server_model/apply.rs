@@ -3,11 +3,12 @@
 use super::Mistake;
 use super::fragments::{
     Call, Elements, End, Ended, Field, as_text, entry_field, error_of, give_up, is_refusal, log_field,
-    number, or_empty, or_zero,
+    number, register_of,
 };
 use super::pack::{pack, unpack};
 use super::read::commands;
-use super::remembered::{Remembered, coordinator_of, ms_of, pack_ops, sequence_of, unpack_ops};
+use super::record::Head;
+use super::remembered::{Remembered, coordinator_of, ms_of};
 use super::reply::{Reply, words};
 
 /// The script's local variables.
@@ -21,13 +22,7 @@ struct Apply<'c, 's> {
     read_only: bool,
     hash: bool,
     exists: bool,
-    promised: Vec<u8>,
-    accepted: Vec<u8>,
-    settled: Vec<u8>,
-    version: Vec<u8>,
-    digest: Vec<u8>,
-    ops: Field,
-    multi: bool,
+    head: Head,
     filling: bool,
     entries: Vec<Field>,
 }
@@ -81,7 +76,8 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
 impl<'c, 's> Apply<'c, 's> {
     fn load(mut call: Call<'c, 's>) -> Ended<Apply<'c, 's>> {
         let (ballot, op, flags) = (call.arg(3)?, call.arg(4)?, call.arg(5)?);
-        let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d", b"o", b"m", b"f"])?;
+        let (head, entries) = call.load_record()?;
+        let filling = call.is_filling()?;
         Ok(Apply {
             record: call.key(1)?,
             ballot,
@@ -90,15 +86,9 @@ impl<'c, 's> Apply<'c, 's> {
             keep: flags.contains(&b'k'),
             read_only: flags.contains(&b'r'),
             hash: flags.contains(&b'h'),
-            exists: head[0].is_some(),
-            promised: or_empty(&head[0]),
-            accepted: or_empty(&head[1]),
-            settled: or_zero(&head[2]),
-            version: or_zero(&head[3]),
-            digest: or_empty(&head[4]),
-            ops: head[5].clone(),
-            multi: head[6].is_some(),
-            filling: head[7].is_some(),
+            exists: head.is_some(),
+            head: head.unwrap_or_default(),
+            filling,
             entries,
             call,
         })
@@ -109,9 +99,9 @@ impl<'c, 's> Apply<'c, 's> {
     }
 
     fn check_ballot(&mut self) -> Ended<()> {
-        let is_again = self.ballot == self.promised && self.has(Mistake::PromiseTwice);
-        if self.ballot <= self.promised.as_slice() && !is_again {
-            return give_up(words!["NACK", self.promised.clone()]); // I1
+        let is_again = self.ballot == self.head.promised && self.has(Mistake::PromiseTwice);
+        if self.ballot <= self.head.promised.as_slice() && !is_again {
+            return give_up(words!["NACK", self.head.promised.clone()]); // I1
         }
         let now_ms = self.call.session.now_ms();
         if self.op_ms > now_ms + self.call.number(10)? {
@@ -143,32 +133,34 @@ impl<'c, 's> Apply<'c, 's> {
 
     fn ack(&mut self, ran: &[u8], base: &[u8], replies: Reply) -> Ended<Reply> {
         let states = self.states()?;
-        let (accepted, settled) = (self.accepted.clone(), self.settled.clone());
-        let (version, digest) = (self.version.clone(), self.digest.clone());
+        let (accepted, settled) = (self.head.accepted.clone(), self.head.settled.clone());
+        let (version, digest) = (self.head.version.clone(), self.head.digest.clone());
         Ok(words!["ACK", accepted, settled, version, digest, ran, base, replies, states])
     }
 
     /// Of a register that is being filled: it has no history here.
     fn only_promised(&self) -> Ended<Reply> {
-        let (accepted, settled) = (self.accepted.clone(), self.settled.clone());
-        let (version, digest) = (self.version.clone(), self.digest.clone());
+        let (accepted, settled) = (self.head.accepted.clone(), self.head.settled.clone());
+        let (version, digest) = (self.head.version.clone(), self.head.digest.clone());
         let none = Reply::Array(Vec::new());
         Ok(words!["ACK", accepted, settled, version, digest.clone(), "", digest, "MISMATCH", none])
     }
 
     fn promise(&mut self) -> Ended<()> {
-        let reply = self.call.session.pcall(&[b"HSET", self.record, b"p", self.ballot]);
-        error_of(&reply).map_or(Ok(()), |refused| give_up(words!["REFUSED", refused]))
+        self.head.promise(self.ballot)?;
+        self.call.session.save_head(self.record, &self.head, &[])
     }
 
     /// The other coordinators' ops; ends with a retry or an older op of this one. (I5)
     fn recall(&mut self) -> Ended<Vec<Remembered>> {
-        let Some(ops) = self.ops.clone().filter(|_| !self.read_only) else { return Ok(Vec::new()) };
+        if self.read_only {
+            return Ok(Vec::new());
+        }
         let coordinator = &self.op[..self.op.len().min(16)];
-        let sequence = sequence_of(self.op)?;
+        let sequence = coordinator_of(self.op);
         let oldest_ms = self.op_ms - self.call.number(9)?;
         let mut remembered = Vec::new();
-        for entry in unpack_ops(&ops)? {
+        for entry in self.head.remembered()? {
             if coordinator_of(&entry.ballot) != coordinator {
                 if ms_of(&entry.ballot)? >= oldest_ms {
                     remembered.push(entry);
@@ -177,8 +169,8 @@ impl<'c, 's> Apply<'c, 's> {
                 self.promise()?;
                 let replies = entry.replies.and_then(|packed| unpack(&packed)).unwrap_or(Reply::Nil);
                 return give_up(self.ack(&entry.ballot, b"", replies)?);
-            } else if sequence < entry.sequence {
-                return give_up(words!["NACK", self.promised.clone()]);
+            } else if sequence < entry.sequence.as_slice() {
+                return give_up(words!["NACK", self.head.promised.clone()]);
             }
         }
         Ok(remembered)
@@ -205,7 +197,7 @@ impl<'c, 's> Apply<'c, 's> {
             return give_up(words!["EXPIRING", self.call.arg(11)?]);
         }
         let (expected, until_ms) = expectation(self.call.arg(6)?)?;
-        if (expected != b"*" && expected != self.digest) || until_ms.is_some_and(|ms| self.op_ms >= ms) {
+        if (expected != b"*" && expected != self.head.digest) || until_ms.is_some_and(|ms| self.op_ms >= ms) {
             return Err(End::Answer(self.promise_only("MISMATCH")?));
         }
         Ok((commands, due))
@@ -218,7 +210,7 @@ impl<'c, 's> Apply<'c, 's> {
             return Ok(words!["ABSENT", replies]);
         }
         self.promise()?;
-        let digest = self.digest.clone();
+        let digest = self.head.digest.clone();
         self.ack(b"", &digest, replies)
     }
 
@@ -301,37 +293,45 @@ impl<'c, 's> Apply<'c, 's> {
         let packed = pack(&Reply::Array(ran.replies.clone()));
         let hashed: &[u8] = if self.hash { &packed } else { b"" };
         let ballot: &[u8] = if self.has(Mistake::DigestWithoutBallot) { b"" } else { self.ballot };
-        let over = [&self.digest, self.op, ballot, hashed, ran.refusals_here.as_bytes()].concat();
+        let over = [&self.head.digest, self.op, ballot, hashed, ran.refusals_here.as_bytes()].concat();
         let digest = sha1_smol::Sha1::from(over).hexdigest().into_bytes()[..32].to_vec();
-        let base = std::mem::replace(&mut self.digest, digest);
-        self.version = as_text(number(&self.version)? + 1).into_bytes();
+        let base = std::mem::replace(&mut self.head.digest, digest);
+        self.head.version = as_text(number(&self.head.version)? + 1).into_bytes();
         let is_short = packed.len() as i64 <= self.call.number(8)?;
-        let (sequence, ballot) = (sequence_of(self.op)?, self.ballot.to_vec());
+        let (sequence, ballot) = (coordinator_of(self.op).to_vec(), self.ballot.to_vec());
         remembered.push(Remembered { sequence, ballot, replies: is_short.then_some(packed) });
         Ok(base)
     }
 
     fn write(&mut self, fields: &[(Vec<u8>, String)], lost: &[Vec<u8>], ops: &[Remembered]) -> Ended<()> {
         let user_keys = self.call.user_keys();
-        let is_id = |key: &&[u8]| self.record == [b"anrcho_version:{", *key, b"}"].concat();
-        self.multi |= !user_keys.iter().all(is_id);
+        let id = register_of(self.record);
+        let many = self.head.is_many() || user_keys.iter().any(|key| *key != id);
+        self.head.promised = self.ballot.to_vec();
+        self.head.remember(ops);
+        if many {
+            self.head.list_many();
+        } else if !user_keys.is_empty() {
+            let alone = self.call.session.expiry_of(id)?;
+            self.head.entry = match alone {
+                -2 => Vec::new(),
+                expiry => as_text(expiry.max(0)).into_bytes(),
+            };
+        }
         let (session, record) = (&mut *self.call.session, self.record);
-        if self.multi {
-            let entry = words![self.version.clone(), self.digest.clone(), Reply::strings(user_keys)];
-            session.set_field(record, b"m", b"1")?;
+        session.save_head(record, &self.head, &[])?;
+        if many {
+            let (version, digest) = (self.head.version.clone(), self.head.digest.clone());
+            let entry = words![version, digest, Reply::strings(user_keys)];
             let length = session.log_length(record)?;
-            session.set_field(record, &log_field(number(&self.version)?, length), &pack(&entry))?;
+            session.set_field(record, &log_field(number(&self.head.version)?, length), &pack(&entry))?;
+            for (field, entry) in fields {
+                session.set_field(record, field, entry.as_bytes())?;
+            }
+            for field in lost {
+                session.call(&[b"HDEL", record, field])?;
+            }
         }
-        for (field, entry) in fields {
-            session.set_field(record, field, entry.as_bytes())?;
-        }
-        for field in lost {
-            session.call(&[b"HDEL", record, field])?;
-        }
-        session.set_field(record, b"p", self.ballot)?;
-        session.set_field(record, b"v", &self.version)?;
-        session.set_field(record, b"d", &self.digest)?;
-        session.set_field(record, b"o", &pack_ops(ops))?;
         Ok(())
     }
 }

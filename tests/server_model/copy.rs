@@ -1,7 +1,8 @@
 //! lua/copy.lua
 
-use super::fragments::{Call, Ended, as_text, entry_field, error_of, give_up, number, or_empty};
+use super::fragments::{Call, Ended, Field, as_text, give_up, number, or_empty};
 use super::pack::{pack, unpack};
+use super::record::Head;
 use super::reply::{Reply, words};
 
 const MOST_FIELDS: i64 = 200;
@@ -53,25 +54,31 @@ fn copy_of(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Option<(Reply, i64)>
     }
     let all = call.session.call_strings(&[b"HGETALL", record])?;
     let all: Vec<Vec<u8>> = all.into_iter().flatten().collect();
-    let (mut keys, mut bytes, mut promised) = (Vec::new(), 0, false);
-    for pair in all.chunks(2) {
-        let (field, value) = (&pair[0], &pair[1]);
-        if field == b"f" {
+    let (mut keys, mut bytes) = (Vec::new(), all.iter().map(Vec::len).sum::<usize>() as i64);
+    let head = head_in(&all);
+    if head.is_none() || field_of(&all, b"f").is_some() {
+        return Ok(None);
+    }
+    for key in call.session.keys_of(record, head.as_ref())? {
+        let value = or_empty(&call.session.entry_of(record, head.as_ref(), &key)?);
+        let form = call.session.form_of(&key);
+        if form == "gone" && (value == b"0" || number(&value)? > call.session.now_ms()) {
             return Ok(None);
         }
-        promised |= field == b"p";
-        bytes += (field.len() + value.len()) as i64;
-        let Some(key) = field.strip_prefix(b"k") else { continue };
-        let form = call.session.form_of(key);
-        if form == "gone" && (value == b"0" || number(value)? > call.session.now_ms()) {
-            return Ok(None);
-        }
-        let (elements, size) = call.session.elements_within(key, form, MOST_BYTES, MOST_ELEMENTS)?;
+        let (elements, size) = call.session.elements_within(&key, form, MOST_BYTES, MOST_ELEMENTS)?;
         let Some(elements) = elements else { return Ok(None) };
         bytes += size;
-        keys.push(words![key, form, Reply::strings(elements)]);
+        keys.push(words![key, form, Reply::strings(elements), value]);
     }
-    Ok(promised.then(|| (words![record, Reply::strings(all), keys], bytes)))
+    Ok(Some((words![record, Reply::strings(all), keys], bytes)))
+}
+
+fn field_of(all: &[Vec<u8>], field: &[u8]) -> Field {
+    all.chunks(2).find(|pair| pair[0] == field).map(|pair| pair[1].clone())
+}
+
+fn head_in(all: &[Vec<u8>]) -> Option<Head> {
+    Head::parse([&field_of(all, b"h"), &field_of(all, b"d"), &field_of(all, b"a")])
 }
 
 /// The strings of an array.
@@ -87,31 +94,27 @@ fn take(call: &mut Call<'_, '_>, copy: Reply) -> Ended<bool> {
         return super::fragments::raise("ERR no copy");
     };
     let fields = strings(fields);
-    let given = |field: &[u8]| {
-        fields.chunks(2).find(|pair| pair[0] == field).map(|pair| pair[1].clone()).unwrap_or_default()
-    };
-    let head = call.session.call_strings(&[b"HMGET", &record, b"p", b"a", b"d", b"f"])?;
-    let [promised, accepted, digest] = [0, 1, 2].map(|at| or_empty(&head[at]));
-    if head[3].is_some() || promised > given(b"p") || accepted > given(b"a") {
+    let Some(there) = head_in(&fields) else { return super::fragments::raise("ERR no copy") };
+    let held = call.session.load_head(&record)?;
+    let mut own = held.clone().unwrap_or_default();
+    let is_filling = call.session.call_string(&[b"HGET", &record, b"f"])?.is_some();
+    if is_filling || own.promised > there.promised || own.accepted > there.accepted {
         return Ok(false);
     }
-    if [&promised, &accepted, &digest] == [&given(b"p"), &given(b"a"), &given(b"d")] {
+    let marks = |head: &Head| [head.promised.clone(), head.accepted.clone(), head.digest.clone()];
+    if marks(&own) == marks(&there) {
         return Ok(false);
     }
-    if head[0].is_some() && call.session.call_integer(&[b"HLEN", &record])? > MOST_FIELDS {
+    if held.is_some() && call.session.call_integer(&[b"HLEN", &record])? > MOST_FIELDS {
         return Ok(false);
     }
-    let reply = call.session.pcall(&[b"HSET", &record, b"p", &given(b"p")]);
-    if let Some(refused) = error_of(&reply) {
-        return give_up(words!["REFUSED", refused]);
-    }
-    for field in call.session.fields(&record)? {
-        if let Some(key) = field.strip_prefix(b"k") {
-            call.session.call(&[b"DEL", key])?;
-        }
+    own.promise(&there.promised)?;
+    call.session.save_head(&record, &own, &[])?;
+    for key in call.session.keys_of(&record, held.as_ref())? {
+        call.session.call(&[b"DEL", &key])?;
     }
     for key in keys {
-        store(call, key, &given)?;
+        store(call, key)?;
     }
     call.session.call(&[b"DEL", &record])?;
     let set: Vec<&[u8]> =
@@ -120,15 +123,16 @@ fn take(call: &mut Call<'_, '_>, copy: Reply) -> Ended<bool> {
     Ok(true)
 }
 
-fn store(call: &mut Call<'_, '_>, key: Reply, given: &impl Fn(&[u8]) -> Vec<u8>) -> Ended<()> {
+fn store(call: &mut Call<'_, '_>, key: Reply) -> Ended<()> {
     let Reply::Array(parts) = key else { return super::fragments::raise("ERR no key") };
-    let Ok([Reply::Bulk(name), Reply::Bulk(form), elements]) = <[Reply; 3]>::try_from(parts) else {
+    let Ok([Reply::Bulk(name), Reply::Bulk(form), elements, Reply::Bulk(expiry)]) =
+        <[Reply; 4]>::try_from(parts)
+    else {
         return super::fragments::raise("ERR no key");
     };
     let elements = strings(elements);
     let words: Vec<&[u8]> = elements.iter().map(Vec::as_slice).collect();
     let form = std::str::from_utf8(&form).unwrap_or_default();
-    let expiry = given(&entry_field(&name));
     call.session.call(&[b"DEL", &name])?;
     call.session.store_value(&name, form, &words)?;
     if form != "gone" && expiry != b"0" {

@@ -1,6 +1,7 @@
 //! lua/digest.lua
 
-use super::fragments::{Call, Ended, or_empty, or_zero, register_of};
+use super::fragments::{Call, Ended, register_of};
+use super::record::Head;
 use super::reply::{Reply, words};
 
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
@@ -30,9 +31,9 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     }
     let mut rows = Vec::new();
     for record in &records {
-        let head = call.session.call_strings(&[b"HMGET", record, b"v", b"d", b"p", b"a"])?;
-        let version = if head[2].is_some() { or_zero(&head[0]) } else { Vec::new() };
-        let [digest, promised, accepted] = [1, 2, 3].map(|at| or_empty(&head[at]));
+        let held = call.session.load_head(record)?;
+        let version = held.as_ref().map(|head| head.version.clone()).unwrap_or_default();
+        let Head { digest, promised, accepted, .. } = held.unwrap_or_default();
         rows.push(words![register_of(record), version, digest, promised, accepted]);
     }
     Ok(words!["PAGE", following, rows])
@@ -59,12 +60,12 @@ fn mark_of(record: &[u8]) -> String {
 }
 
 fn state_of(call: &mut Call<'_, '_>, record: &[u8], id: &str, kind: &[u8]) -> Ended<String> {
-    let head = call.session.call_strings(&[b"HMGET", record, b"d", b"p", b"a"])?;
-    let head: Vec<Vec<u8>> = head.iter().map(or_empty).collect();
+    let head = call.session.load_head(record)?.unwrap_or_default();
     if kind == b"a" {
-        return Ok(sha1_smol::Sha1::from([id.as_bytes(), &head.concat()].concat()).hexdigest());
+        let all = [id.as_bytes(), &head.digest, &head.promised, &head.accepted].concat();
+        return Ok(sha1_smol::Sha1::from(all).hexdigest());
     }
-    let digest = String::from_utf8_lossy(&head[0]).into_owned();
+    let digest = String::from_utf8_lossy(&head.digest).into_owned();
     Ok(if digest.is_empty() { id.to_owned() } else { digest })
 }
 

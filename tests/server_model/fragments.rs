@@ -1,5 +1,6 @@
 //! What the scripts share: `lua/lib/`, and what Lua itself does at their border.
 
+use super::record::Head;
 use super::reply::{Error, Reply, words};
 use super::session::Session;
 
@@ -72,15 +73,18 @@ impl<'c> Call<'c, '_> {
         Ok(())
     }
 
-    /// lib/expiry.lua: the named fields of the record, and the entry of each key.
-    pub fn load_record(&mut self, names: &[&[u8]]) -> Ended<(Vec<Field>, Vec<Field>)> {
-        let entries: Vec<Vec<u8>> = self.user_keys().iter().map(|key| entry_field(key)).collect();
-        let mut command: Vec<&[u8]> = vec![b"HMGET", self.key(1)?];
-        command.extend(names);
-        command.extend(entries.iter().map(Vec::as_slice));
-        let mut head = self.session.call_strings(&command)?;
-        let entries = head.split_off(names.len());
+    /// lib/expiry.lua: the record's head, and the entry of each key.
+    pub fn load_record(&mut self) -> Ended<(Option<Head>, Vec<Field>)> {
+        let record = self.key(1)?;
+        let head = self.session.load_head(record)?;
+        let entry = |key: &&[u8]| self.session.entry_of(record, head.as_ref(), key);
+        let entries = self.keys.iter().skip(1).map(entry).collect::<Ended<Vec<Field>>>()?;
         Ok((head, entries))
+    }
+
+    /// Whether a page by page fill of this register is under way.
+    pub fn is_filling(&mut self) -> Ended<bool> {
+        Ok(self.session.call_string(&[b"HGET", self.key(1)?, b"f"])?.is_some())
     }
 
     /// lib/expiry.lua: whether the key is due; what to give up with.

@@ -24,6 +24,7 @@ mod fragments;
 mod pack;
 mod purge;
 mod read;
+mod record;
 mod remembered;
 mod reply;
 mod session;
@@ -36,6 +37,7 @@ mod value;
 use anarchoredis::script::{NAMES, Name, script};
 
 use fragments::{Call, End};
+pub use record::Head;
 use reply::{Error, Outcome, Reply};
 use session::Session;
 use store::Store;
@@ -86,6 +88,15 @@ impl Server {
         let mut session = Session { store: &mut self.store, now_us, mistake: self.mistake, most_keys };
         session.store.expire(session.now_ms());
         Reply::from(run(&mut session, words)).into_value()
+    }
+
+    /// Changes what a record says, if there is one, for checks that must notice.
+    pub fn tamper(&mut self, record: &[u8], change: impl FnOnce(&mut Head)) {
+        let mut session = Session { store: &mut self.store, now_us: 0, mistake: None, most_keys: MOST_KEYS };
+        if let Ok(Some(mut head)) = session.load_head(record) {
+            change(&mut head);
+            session.save_head(record, &head, &[]).expect("a record");
+        }
     }
 
     /// It comes back with nothing; the scripts are known all the same.

@@ -1,6 +1,7 @@
 //! lua/purge.lua
 
-use super::fragments::{Call, Ended, as_text, number, or_empty, or_zero, register_of};
+use super::fragments::{Call, Ended, as_text, number, or_zero, register_of};
+use super::record::Head;
 use super::reply::{Reply, words};
 
 struct Held {
@@ -45,27 +46,18 @@ fn drop_record(call: &mut Call<'_, '_>) -> Ended<Reply> {
 }
 
 fn judge(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Held> {
-    let entry = [b"k", register_of(record)].concat();
-    let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"s", b"v", b"d", &entry])?;
-    let (accepted, digest) = (or_empty(&head[1]), or_empty(&head[4]));
-    let (settled, version) = (or_zero(&head[2]), or_zero(&head[3]));
-    let is_set = head[5].as_deref() == Some(b"0");
-    let value = match &head[0] {
-        None => Alive::Now,
-        Some(_) if is_set => Alive::Now,
-        Some(_) => alive(call, record)?,
+    let Some(head) = call.session.load_head(record)? else {
+        let (version, digest, accepted) = (b"0".to_vec(), Vec::new(), Vec::new());
+        return Ok(Held { what: "NONE", version, digest, accepted, is_tombstone: false });
     };
-    let what = match &head[0] {
-        None => "NONE",
-        Some(promised) => {
-            if value != Alive::Not || !call.is_older_than_purge_age(call.time_of(promised))? {
-                "STAYS"
-            } else if *promised != accepted || settled != version {
-                "UNSETTLED"
-            } else {
-                "GO"
-            }
-        }
+    let value = alive(call, record, &head)?;
+    let Head { promised, accepted, settled, version, digest, .. } = head;
+    let what = if value != Alive::Not || !call.is_older_than_purge_age(call.time_of(&promised))? {
+        "STAYS"
+    } else if promised != accepted || settled != version {
+        "UNSETTLED"
+    } else {
+        "GO"
     };
     Ok(Held { what, version, digest, accepted, is_tombstone: value != Alive::Now })
 }
@@ -77,17 +69,15 @@ enum Alive {
     Not,
 }
 
-fn alive(call: &mut Call<'_, '_>, record: &[u8]) -> Ended<Alive> {
-    let fields = call.session.fields(record)?;
-    if fields.len() > 5_200 {
+fn alive(call: &mut Call<'_, '_>, record: &[u8], head: &Head) -> Ended<Alive> {
+    if head.is_many() && call.session.call_integer(&[b"HLEN", record])? > 5_200 {
         return Ok(Alive::Now);
     }
     let mut answer = Alive::Not;
-    for key in fields.iter().filter_map(|field| field.strip_prefix(b"k")) {
-        let entry = [b"k", key].concat();
-        let expiry = call.session.call_string(&[b"HGET", record, &entry])?;
+    for key in call.session.keys_of(record, Some(head))? {
+        let expiry = call.session.entry_of(record, Some(head), &key)?;
         let expiry_ms = number(&or_zero(&expiry))?;
-        if expiry_ms == 0 || expiry_ms > call.session.now_ms() || call.session.exists(key) {
+        if expiry_ms == 0 || expiry_ms > call.session.now_ms() || call.session.exists(&key) {
             return Ok(Alive::Now);
         }
         if !call.is_older_than_purge_age(expiry_ms)? {

@@ -1,13 +1,14 @@
 //! lua/read.lua
 
 use super::fragments::{Call, Ended, error_of, give_up, is_refusal, number, or_empty, or_zero, raise};
+use super::record::Head;
 use super::reply::{Reply, words};
 
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let at_ms = call.number(3)?;
-    let (head, entries) = call.load_record(&[b"p", b"a", b"s", b"v", b"d", b"f"])?;
-    if head[5].is_some() {
+    let (head, entries) = call.load_record()?;
+    if call.is_filling()? {
         return give_up(words!["REFUSED", "ERR this register is being filled"]);
     }
     let mut due_ms = 0;
@@ -30,19 +31,10 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         }
         replies.push(reply);
     }
-    let Some(promised) = &head[0] else { return Ok(words!["ABSENT", replies]) };
-    let [accepted, digest] = [1, 4].map(|at| or_empty(&head[at]));
-    let [settled, version] = [2, 3].map(|at| or_zero(&head[at]));
-    Ok(words![
-        "READ",
-        promised.clone(),
-        accepted,
-        settled,
-        version,
-        digest,
-        replies,
-        due_ms.to_string().into_bytes()
-    ])
+    let Some(head) = head else { return Ok(words!["ABSENT", replies]) };
+    let Head { promised, accepted, settled, version, digest, .. } = head;
+    let due = due_ms.to_string().into_bytes();
+    Ok(words!["READ", promised, accepted, settled, version, digest, replies, due])
 }
 
 /// The commands behind `ARGV[at]`, which is their number: argc and words of each.

@@ -1,12 +1,13 @@
 //! The ops that a history remembers: `{sequence, ballot it ran under, packed replies or false}`, one per coordinator. (I5)
 
-use super::fragments::{End, Ended, Field, number, raise};
+use super::fragments::{End, Ended, Field, number};
 use super::pack::{pack, unpack};
 use super::reply::{Error, Reply, words};
 
 /// What a history remembers of a coordinator's last op.
 pub struct Remembered {
-    pub sequence: i64,
+    /// 16 hex digits.
+    pub sequence: Vec<u8>,
     pub ballot: Vec<u8>,
     pub replies: Field,
 }
@@ -21,15 +22,9 @@ pub fn coordinator_of(ballot: &[u8]) -> &[u8] {
     ballot.get(17..).unwrap_or_default()
 }
 
-/// `tonumber(string.sub(op, 18), 16)`
-pub fn sequence_of(op: &[u8]) -> Ended<i64> {
-    let text = std::str::from_utf8(coordinator_of(op)).unwrap_or_default();
-    i64::from_str_radix(text, 16).or_else(|_| raise("ERR an op id without a sequence"))
-}
-
 pub fn pack_ops(ops: &[Remembered]) -> Vec<u8> {
     let entry = |op: &Remembered| {
-        words![Reply::Int(op.sequence), op.ballot.clone(), Reply::optional(op.replies.as_deref())]
+        words![op.sequence.clone(), op.ballot.clone(), Reply::optional(op.replies.as_deref())]
     };
     pack(&Reply::Array(ops.iter().map(entry).collect()))
 }
@@ -39,7 +34,8 @@ pub fn unpack_ops(packed: &[u8]) -> Ended<Vec<Remembered>> {
     let Some(Reply::Array(entries)) = unpack(packed) else { return Err(malformed()) };
     let entry = |entry: Reply| {
         let Reply::Array(fields) = entry else { return None };
-        let [Reply::Int(sequence), Reply::Bulk(ballot), replies]: [Reply; 3] = fields.try_into().ok()? else {
+        let [Reply::Bulk(sequence), Reply::Bulk(ballot), replies]: [Reply; 3] = fields.try_into().ok()?
+        else {
             return None;
         };
         let replies = if let Reply::Bulk(packed) = replies { Some(packed) } else { None };

@@ -2,10 +2,12 @@
 
 use super::Mistake;
 use super::fragments::{
-    Call, Ended, as_text, entry_field, error_of, give_up, length_command, log_field, number, or_empty,
-    or_zero, raise, register_of,
+    Call, Ended, as_text, entry_field, error_of, give_up, length_command, log_field, number, raise,
+    register_of,
 };
 use super::pack::unpack;
+use super::record::Head;
+use super::remembered::unpack_ops;
 use super::reply::{Reply, words};
 
 /// One key of the state that came along.
@@ -26,7 +28,7 @@ struct State<'c> {
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let mode = call.arg(6)?;
-    if call.session.call_string(&[b"HGET", call.key(1)?, b"p"])?.is_none() {
+    if call.session.load_head(call.key(1)?)?.is_none() {
         call.refuse_old(call.arg(3)?)?;
     }
     if mode == b"reset" {
@@ -38,13 +40,16 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     if mode == b"fill" {
         return fill(&mut call, &state);
     }
-    accept(&mut call)?;
+    let before = accept(&mut call, &state)?;
     if mode == b"confirm" {
         return Ok(words!["SETTLED"]);
     }
     let record = call.key(1)?;
+    if call.arg(5)?.is_empty() {
+        call.session.call(&[b"HDEL", record, b"d"])?;
+    }
     if mode == b"full" {
-        drop_unlisted(&mut call, &state)?;
+        drop_unlisted(&mut call, &state, &before)?;
     }
     for key in &state.keys {
         store(&mut call, record, key)?;
@@ -54,22 +59,17 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         let field = log_field(logged_version(entry)?, length);
         call.session.set_field(record, &field, entry)?;
     }
-    match call.arg(8)? {
-        b"" => drop(call.session.call(&[b"HDEL", record, b"o"])?),
-        ops => call.session.set_field(record, b"o", ops)?,
-    }
-    if call.arg(10)? == b"1" {
-        call.session.set_field(record, b"m", b"1")?;
-    }
     Ok(words!["SETTLED"])
 }
 
 /// Ends where ballot or digest forbid the settle; answers the NEEDS_STATE that a missing stage causes.
 fn check_history(call: &mut Call<'_, '_>, mode: &[u8]) -> Ended<Reply> {
     let (ballot, digest, base) = (call.arg(3)?, call.arg(5)?, call.arg(7)?);
-    let head = call.session.call_strings(&[b"HMGET", call.key(1)?, b"p", b"a", b"v", b"d", b"f"])?;
-    let [promised, accepted, held] = [0, 1, 3].map(|at| or_empty(&head[at]));
-    let filling = head[4].as_ref().map(|filling| filling[..32].to_vec());
+    let record = call.key(1)?;
+    let head = call.session.load_head(record)?.unwrap_or_default();
+    let Head { promised, accepted, version, digest: held, .. } = head;
+    let filling = call.session.call_string(&[b"HGET", record, b"f"])?;
+    let filling = filling.map(|filling| filling[..32].to_vec());
     if mode != b"fill" && ballot < promised.as_slice() {
         return give_up(words!["NACK", promised]); // I1
     }
@@ -83,17 +83,17 @@ fn check_history(call: &mut Call<'_, '_>, mode: &[u8]) -> Ended<Reply> {
         b"delta" => filling.as_ref().unwrap_or(&held) != base && mistake != Some(Mistake::DeltaFromAnyBase),
         _ => false,
     };
-    let needs_state = words!["NEEDS_STATE", or_zero(&head[2]), held];
+    let needs_state = words!["NEEDS_STATE", version, held];
     if is_other { give_up(needs_state) } else { Ok(needs_state) }
 }
 
 /// The node forgets its history, and only a delta from the token ends that.
 fn reset(call: &mut Call<'_, '_>) -> Ended<Reply> {
     let (record, ballot, token, replaced) = (call.key(1)?, call.arg(3)?, call.arg(7)?, call.arg(8)?);
-    let head = call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"f"])?;
-    let [promised, accepted] = [0, 1].map(|at| or_empty(&head[at]));
+    let Head { promised, accepted, entry, .. } = call.session.load_head(record)?.unwrap_or_default();
+    let found = call.session.call_string(&[b"HGET", record, b"f"])?;
     let now_ms = call.session.now_ms();
-    let is_others = match &head[2] {
+    let is_others = match &found {
         Some(filling) => &filling[..32] != replaced && number(&filling[32..])? > now_ms - 20_000,
         None => false,
     };
@@ -101,12 +101,11 @@ fn reset(call: &mut Call<'_, '_>) -> Ended<Reply> {
         return give_up(words!["NACK", promised]);
     }
     let filling = [token, as_text(now_ms).as_bytes()].concat();
-    let fields = [b"p", ballot.max(&promised), b"v", b"0", b"d", b"", b"f", &filling];
-    let reply = call.session.pcall(&[&[b"HSET".as_slice(), record], &fields[..]].concat());
-    if let Some(refused) = error_of(&reply) {
-        return give_up(words!["REFUSED", refused]);
-    }
-    call.session.call(&[b"HDEL", record, b"a", b"s", b"o", b"m"])?;
+    let mut forgetful = Head::default();
+    (forgetful.promised, forgetful.entry) = (ballot.max(&promised).to_vec(), entry);
+    forgetful.list_many();
+    call.session.save_head(record, &forgetful, &[b"f", &filling])?;
+    call.session.call(&[b"HDEL", record, b"d", b"a"])?;
     for field in call.session.fields(record)? {
         if field.starts_with(b"l") {
             call.session.call(&[b"HDEL", record, &field])?;
@@ -213,22 +212,51 @@ fn refuse_dumps(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<()> {
     Ok(())
 }
 
-fn accept(call: &mut Call<'_, '_>) -> Ended<()> {
+/// Answers what the record said of its keys before.
+fn accept(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<Vec<u8>> {
     let (record, ballot, version, digest) = (call.key(1)?, call.arg(3)?, call.arg(4)?, call.arg(5)?);
-    let fields = [b"p", ballot, b"a", ballot, b"s", version, b"v", version, b"d", digest];
-    let reply = call.session.pcall(&[&[b"HSET".as_slice(), record], &fields[..]].concat());
-    if let Some(refused) = error_of(&reply) {
-        return give_up(words!["REFUSED", refused]);
+    let mut head = call.session.load_head(record)?.unwrap_or_default();
+    let before = head.entry.clone();
+    head.promise(ballot)?;
+    (head.accepted, head.digest) = (ballot.to_vec(), digest.to_vec());
+    (head.settled, head.version) = (version.to_vec(), version.to_vec());
+    let mode = call.arg(6)?;
+    if mode != b"confirm" {
+        head.remember(&match call.arg(8)? {
+            b"" => Vec::new(),
+            packed => unpack_ops(packed)?,
+        });
+        let is_other = |key: &Key<'_>| key.name != register_of(record);
+        if call.arg(10)? == b"1" || state.keys.iter().any(is_other) {
+            head.list_many();
+        } else if !head.is_many() {
+            if mode == b"full" {
+                head.entry = Vec::new();
+            }
+            if let Some(key) = state.keys.first() {
+                head.entry = entry_in(key).to_vec();
+            }
+        }
     }
+    call.session.save_head(record, &head, &[])?;
     call.session.call(&[b"HDEL", record, b"f"])?;
     if call.args.get(8) == Some(&b"1".as_slice()) {
         call.session.set_field(b"anrcho_dirty", register_of(record), ballot)?;
     }
-    Ok(())
+    Ok(before)
 }
 
-fn drop_unlisted(call: &mut Call<'_, '_>, state: &State<'_>) -> Ended<()> {
+/// What the record is to say of a key.
+fn entry_in<'c>(key: &Key<'c>) -> &'c [u8] {
+    if key.form == "gone" && key.expiry == b"0" { b"" } else { key.expiry }
+}
+
+fn drop_unlisted(call: &mut Call<'_, '_>, state: &State<'_>, before: &[u8]) -> Ended<()> {
     let record = call.key(1)?;
+    let is_gone = call.session.load_head(record)?.is_some_and(|head| head.entry.is_empty());
+    if is_gone && !before.is_empty() {
+        call.session.call(&[b"DEL", register_of(record)])?;
+    }
     for field in call.session.fields(record)? {
         let is_kept = || state.keys.iter().any(|key| key.name == &field[1..]);
         match field.first() {
@@ -253,7 +281,10 @@ fn store(call: &mut Call<'_, '_>, record: &[u8], key: &Key<'_>) -> Ended<()> {
     if key.form != "gone" && key.expiry != b"0" {
         session.call(&[b"PEXPIREAT", key.name, key.expiry])?;
     }
-    if key.form == "gone" && key.expiry == b"0" {
+    if !session.load_head(record)?.is_some_and(|head| head.is_many()) {
+        return Ok(());
+    }
+    if entry_in(key).is_empty() {
         session.call(&[b"HDEL", record, &entry_field(key.name)])?;
     } else {
         session.set_field(record, &entry_field(key.name), key.expiry)?;

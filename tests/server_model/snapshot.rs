@@ -1,9 +1,9 @@
 //! lua/snapshot.lua
 
-use super::fragments::{
-    Call, Ended, as_text, entry_field, give_up, length_command, log_field, number, or_empty, or_zero,
-};
+use super::fragments::{Call, Ended, as_text, give_up, length_command, log_field, number, or_zero};
 use super::pack::unpack;
+use super::record::Head;
+use super::remembered::pack_ops;
 use super::reply::{Reply, words};
 use std::collections::BTreeSet;
 
@@ -17,14 +17,16 @@ struct Selection {
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
     let (record, what) = (call.key(1)?, call.arg(3)?);
-    let head =
-        call.session.call_strings(&[b"HMGET", record, b"p", b"a", b"s", b"v", b"d", b"o", b"m", b"f"])?;
-    let Some(promised) = &head[0] else { return give_up(words!["ABSENT"]) };
-    let (version, digest) = (or_zero(&head[3]), or_empty(&head[4]));
+    let Some(head) = call.session.load_head(record)? else { return give_up(words!["ABSENT"]) };
+    let (version, digest) = (head.version.clone(), head.digest.clone());
     if what == b"names" {
+        if !head.is_many() {
+            let keys = call.session.keys_of(record, Some(&head))?;
+            return Ok(words!["SLICE", version, digest, "0", Reply::strings(keys)]);
+        }
         return names(&mut call, version, digest);
     }
-    if head[7].is_some() {
+    if call.is_filling()? {
         return give_up(words!["LOST", ""]);
     }
     if what == b"slice" {
@@ -43,12 +45,13 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         None if call.session.call_integer(&[b"HLEN", record])? > call.session.most_keys => {
             Selection { mode: "many", names: Vec::new(), log: Vec::new() }
         }
-        None => every_key(&mut call)?,
+        None => every_key(&mut call, &head)?,
     };
-    let states = states(&mut call, &names)?;
-    let (accepted, settled) = (or_empty(&head[1]), or_zero(&head[2]));
-    let (ops, multi) = (or_empty(&head[5]), or_zero(&head[6]));
-    let (promised, log) = (promised.clone(), Reply::strings(log));
+    let states = states(&mut call, &head, &names)?;
+    let remembered = head.remembered()?;
+    let ops = if remembered.is_empty() { Vec::new() } else { pack_ops(&remembered) };
+    let (multi, log) = (if head.is_many() { "1" } else { "0" }, Reply::strings(log));
+    let Head { promised, accepted, settled, .. } = head;
     Ok(words!["SNAPSHOT", promised, accepted, settled, version, digest, ops, multi, mode, log, states])
 }
 
@@ -133,24 +136,22 @@ fn log_entry(packed: &[u8]) -> Option<LogEntry> {
     Some((version, digest, changed.into_iter().map(bytes).collect::<Option<_>>()?))
 }
 
-fn every_key(call: &mut Call<'_, '_>) -> Ended<Selection> {
+fn every_key(call: &mut Call<'_, '_>, head: &Head) -> Ended<Selection> {
     let record = call.key(1)?;
-    let (mut names, mut log) = (Vec::new(), Vec::new());
+    let (names, mut log) = (call.session.keys_of(record, Some(head))?, Vec::new());
     for field in call.session.fields(record)? {
-        match field.first() {
-            Some(b'k') => names.push(field[1..].to_vec()),
-            Some(b'l') => log.extend(call.session.call_string(&[b"HGET", record, &field])?),
-            _ => {}
+        if field.starts_with(b"l") {
+            log.extend(call.session.call_string(&[b"HGET", record, &field])?);
         }
     }
     Ok(Selection { mode: "full", names, log })
 }
 
-fn states(call: &mut Call<'_, '_>, names: &[Vec<u8>]) -> Ended<Vec<Reply>> {
+fn states(call: &mut Call<'_, '_>, head: &Head, names: &[Vec<u8>]) -> Ended<Vec<Reply>> {
     let (record, limit) = (call.key(1)?, call.number(4)?);
     let (mut states, mut total) = (Vec::new(), 0);
     for name in names {
-        let listed = call.session.call_string(&[b"HGET", record, &entry_field(name)])?;
+        let listed = call.session.entry_of(record, Some(head), name)?;
         let entry = or_zero(&listed);
         let mut form = call.session.form_of(name);
         let is_alive = entry == b"0" || number(&entry)? > call.session.now_ms();

@@ -74,7 +74,7 @@ impl Control {
         let ops = registers(words);
         if self == Control::OpsForgotten {
             for (record, _) in &ops {
-                host.run(now_us, &[b"HDEL", record, b"o"]);
+                host.server.tamper(record, |head| head.remember(&[]));
             }
         }
         let reply = host.run(now_us, words);
@@ -86,6 +86,11 @@ impl Control {
 
     fn forget(self, host: &mut Host, now_us: u64, record: &[u8], keys: &[&[u8]]) {
         if self == Control::ExpiriesForgotten {
+            host.server.tamper(record, |head| {
+                if !head.is_many() && !head.entry.is_empty() {
+                    head.entry = b"0".to_vec();
+                }
+            });
             for key in keys {
                 let field = [b"k", *key].concat();
                 if host.run(now_us, &[b"HEXISTS", record, &field]) == Value::Int(1) {
@@ -93,8 +98,10 @@ impl Control {
                 }
             }
         }
-        if self == Control::PromisesForgotten && host.run(now_us, &[b"EXISTS", record]) == Value::Int(1) {
-            host.run(now_us, &[b"HSET", record, b"p", b"0000000000000000-0000000000000000"]);
+        if self == Control::PromisesForgotten {
+            host.server.tamper(record, |head| {
+                head.promise(b"0000000000000000-0000000000000000").expect("ops that were packed here");
+            });
         }
     }
 }

@@ -3,13 +3,12 @@
 use redis::Value;
 
 use super::both;
-use crate::rig::{A, B, C, Kind, Rig, pause_ms, record, until};
+use crate::rig::{A, B, C, Kind, Rig, pause_ms, until};
 use crate::simulated::world::Link;
 
 /// The microseconds of the ballot that each node has promised.
 fn promised_us(rig: &Rig, key: &str) -> Vec<String> {
-    let ballots: Vec<String> = rig.ask(&format!("HGET {} p", record(key)));
-    ballots.into_iter().map(|ballot| ballot[..16].to_owned()).collect()
+    rig.records(key).into_iter().map(|record| record.expect("a record").promised[..16].to_owned()).collect()
 }
 
 #[test]
@@ -31,11 +30,11 @@ fn p13_two_writes_of_the_same_microsecond_are_ordered_alike_by_every_node() {
         assert!(by_x.is_ok() && by_y.is_ok(), "{by_x:?} {by_y:?}");
         let values_agree = rig.comes_to_agree("GET k").await;
         rig.heal(&["k"]).await;
-        let versions = match rig.kind {
-            Kind::Naive => "GET version:k".to_owned(),
-            Kind::Ours => format!("HMGET {} v d", record("k")),
+        let versions_agree = match rig.kind {
+            Kind::Naive => rig.agree("GET version:k"),
+            Kind::Ours => rig.histories("k").windows(2).all(|two| two[0] == two[1]),
         };
-        (rig.agree(&versions), values_agree, rig.agree("GET k"))
+        (versions_agree, values_agree, rig.agree("GET k"))
     });
     assert_eq!(naive, (true, false, false), "equal versions, other values, and nothing to repair");
     assert_eq!(ours, (true, true, true));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anarchoredis::Client;
 use anarchoredis::command::Register;
+use anarchoredis::script::Record;
 use redis::{FromRedisValue, Value};
 
 use crate::naive::Naive;
@@ -161,6 +162,19 @@ impl Rig {
     /// What each of the three nodes answers.
     pub fn ask<T: FromRedisValue>(&self, line: &str) -> Vec<T> {
         [A, B, C].map(|node| self.ask_one(node, line)).into()
+    }
+
+    /// What each node's record says of a key's register.
+    pub fn records(&self, key: &str) -> Vec<Option<Record>> {
+        let [h, d, a] = Record::FIELDS;
+        let answers: Vec<Value> = self.ask(&format!("HMGET {} {h} {d} {a}", record(key)));
+        answers.into_iter().map(|answer| Record::of(answer).expect("a record")).collect()
+    }
+
+    /// Version and digest of a key's register at each node.
+    pub fn histories(&self, key: &str) -> Vec<Option<(String, String)>> {
+        let records = self.records(key).into_iter();
+        records.map(|record| record.map(|record| (record.version, record.digest))).collect()
     }
 
     /// Whether all nodes give the same answer.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anarchoredis::Client;
+use anarchoredis::script::Record;
 use redis::{FromRedisValue, Pipeline};
 
 use super::PATIENCE;
@@ -27,9 +28,13 @@ pub async fn contents(server: &Server) -> BTreeMap<String, String> {
         looks.cmd("PING").ignore();
         let found: Vec<redis::Value> = looks.query_async(&mut connection).await.expect("the values");
         for (key, found) in keys.into_iter().zip(found) {
-            let texts = Vec::<Option<String>>::from_redis_value(found).expect("digests are texts");
-            let texts: Vec<String> = texts.into_iter().map(Option::unwrap_or_default).collect();
-            contents.insert(key, texts.join(" "));
+            let text = if key.starts_with(RECORD) {
+                let record = Record::of(found).expect("a record");
+                record.map(|record| format!("{} {}", record.version, record.digest)).unwrap_or_default()
+            } else {
+                Vec::<String>::from_redis_value(found).expect("digests are texts").join(" ")
+            };
+            contents.insert(key, text);
         }
         cursor = next;
         if cursor == 0 {
@@ -45,7 +50,7 @@ fn is_replicated(key: &str) -> bool {
 
 fn look(looks: &mut Pipeline, key: &str) {
     if key.starts_with(RECORD) {
-        looks.cmd("HMGET").arg(key).arg("v").arg("d");
+        looks.cmd("HMGET").arg(key).arg(&Record::FIELDS);
     } else {
         // Equal for equal values, whatever their encoding, and in sets and hashes whatever the order.
         looks.cmd("DEBUG").arg("DIGEST-VALUE").arg(key);

@@ -10,6 +10,7 @@ pub use settling::{Key, Settle};
 
 use std::collections::BTreeMap;
 
+pub use anarchoredis::script::Record;
 use anarchoredis::script::{NAMES, Name, script};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
@@ -148,6 +149,28 @@ impl Node {
     pub async fn admit(&self, args: &[&str]) -> Reply {
         let args: Vec<Bytes> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
         self.call(Name::Admit, &[], &args).await
+    }
+
+    /// What a register's record says.
+    pub async fn record(&self, register: &str) -> Record {
+        let fields = Record::FIELDS.map(|field| field.as_bytes().to_vec());
+        let look = [vec![b"HMGET".to_vec(), record(register)], fields.to_vec()].concat();
+        Record::of(self.run(look).await.0).expect("a record").expect("a record")
+    }
+
+    /// What a register's record says of a key: its expiry in ms, `0` none; empty where it is not there.
+    pub async fn entry(&self, register: &str, key: &str) -> String {
+        let record = self.record(register).await;
+        match record.entry.as_str() {
+            "m" => self.field(register, &format!("k{key}")).await,
+            entry => {
+                if key == register {
+                    entry.to_owned()
+                } else {
+                    String::new()
+                }
+            }
+        }
     }
 
     /// One field of a register's record; empty where there is none.

@@ -1,0 +1,3 @@
+-- so_far: see lib/seldom.lua.
+return run_op, run_read, error_of
+end
