@@ -1,26 +1,27 @@
--- lean: what lib/op.lua and lib/look.lua do, for the calls that most are: one short command on one key that is there, is its own register and never expires, by the coordinator that ran an op
--- there last. Anything else answers nothing, and nothing has changed: then they have their turn. Texts and calls are what costs here, so there are few.
+-- lean: what lib/op.lua and lib/look.lua do, for the calls that most are: one short command on one key that is its own register, that is not there yet, or is there, never expires, and knows an
+-- op of the same coordinator last. Anything else answers nothing, and nothing has changed: then they have their turn. Texts and calls are what costs here, so there are few.
 local sub, call, try = string.sub, redis.call, redis.pcall
 -- Whether a command of so many words leaves its key there, without an expiry if it had none.
 local function lasts(name, argc)
   return name == 'SET' and argc == 3 or name == 'INCR' or name == 'HSET' or name == 'LPUSH' or name == 'RPUSH' or name == 'SADD' or name == 'ZADD' and argc == 4
     or name == 'INCRBY' or name == 'DECR' or name == 'DECRBY' or name == 'HINCRBY' or name == 'APPEND'
 end
--- The head of a record where it is one of these.
-local function lean_head(record, key)
-  local found = call('HMGET', record, 'h', 'd', 'a')
-  local h, d, a = found[1], found[2], found[3]
-  if not h or not d or sub(h, -2) ~= ' 0' or record ~= 'anrcho_version:{' .. key .. '}' then return nil end
-  return h, d, a and sub(a, 1, 33) .. ' ' .. sub(a, 34) or ' 0'
-end
 -- Answers the line of the acknowledgement, and the reply. No ballot that is ahead of this node's clock is above `latest`.
 local function op_lean(record, key, ballot, op, first, behind, flags, reply_limit, latest)
   local name, argc = ARGV[first + 1], behind - first - 1
-  if not lasts(name, argc) or argc > 7900 or ballot > latest then return nil end
-  local h, d, accepted = lean_head(record, key)
-  if not h or string.byte(d, 33) == 42 then return nil end -- 42: '*'
-  local promised, sequence = sub(h, 1, 33), sub(op, 18)
-  if ballot <= promised or sub(promised, 18) ~= sub(op, 1, 16) or sub(d, 33, 48) >= sequence or #op ~= 33 then return nil end -- I1, I5
+  if not lasts(name, argc) or argc > 7900 or ballot > latest or #op ~= 33 or record ~= 'anrcho_version:{' .. key .. '}' then return nil end
+  local found, sequence = call('HMGET', record, 'h', 'd', 'a'), sub(op, 18)
+  local h, d, a = found[1], found[2], found[3]
+  local base, version, accepted = '', '1', ' 0'
+  if not h then
+    if tonumber(sub(ballot, 1, 13)) <= now_ms - 1000 or call('EXISTS', key) == 1 then return nil end
+  else
+    local promised = sub(h, 1, 33)
+    if not d or sub(h, -2) ~= ' 0' or string.byte(d, 33) == 42 then return nil end -- 42: '*'
+    if ballot <= promised or sub(promised, 18) ~= sub(op, 1, 16) or sub(d, 33, 48) >= sequence then return nil end -- I1, I5
+    base, version = sub(d, 1, 32), string.format('%d', sub(h, 34, -3) + 1)
+    if a then accepted = sub(a, 1, 33) .. ' ' .. sub(a, 34) end
+  end
   local reply, packed = try(unpack(ARGV, first + 1, behind - 1)), nil
   if type(reply) == 'table' then
     if reply.err then return nil end
@@ -28,7 +29,6 @@ local function op_lean(record, key, ballot, op, first, behind, flags, reply_limi
   elseif reply >= 9007199254740992 or reply <= -9007199254740992 then
     reply = name == 'HINCRBY' and call('HGET', key, ARGV[first + 3]) or call('GET', key)
   end
-  local base, version = sub(d, 1, 32), string.format('%d', sub(h, 34, -3) + 1)
   local digest = sub(redis.sha1hex(base .. op .. ballot), 1, 32) -- I2
   packed = packed or cmsgpack.pack({reply})
   if #packed > reply_limit then packed = '-' end
@@ -37,9 +37,12 @@ local function op_lean(record, key, ballot, op, first, behind, flags, reply_limi
   return 'ACK ' .. accepted .. ' ' .. version .. ' ' .. digest .. ' ' .. ballot .. ' ' .. base, reply
 end
 local function look_lean(record, key, first, behind)
-  local h, d, accepted = lean_head(record, key)
-  if not h or ARGV[first + 1] == 'EVAL' then return nil end
+  if ARGV[first + 1] == 'EVAL' or record ~= 'anrcho_version:{' .. key .. '}' then return nil end
+  local found = call('HMGET', record, 'h', 'd', 'a')
+  local h, d, a = found[1], found[2], found[3]
+  if h and (not d or sub(h, -2) ~= ' 0') or not h and call('EXISTS', key) == 1 then return nil end
   local reply = try(unpack(ARGV, first + 1, behind - 1))
   if type(reply) == 'table' and reply.err then return nil end
-  return 'READ ' .. sub(h, 1, 33) .. ' ' .. accepted .. ' ' .. sub(h, 34, -3) .. ' ' .. sub(d, 1, 32) .. ' 0', reply
+  if not h then return nil, {'ABSENT', {reply}} end
+  return 'READ ' .. sub(h, 1, 33) .. ' ' .. (a and sub(a, 1, 33) .. ' ' .. sub(a, 34) or ' 0') .. ' ' .. sub(h, 34, -3) .. ' ' .. sub(d, 1, 32) .. ' 0', reply
 end

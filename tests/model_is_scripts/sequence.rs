@@ -247,7 +247,7 @@ impl<'a> Sequence<'a> {
             1 => text(&["SET", &String::from_utf8_lossy(&record(register)), "no record"]),
             2 => text(&["NOSUCHCOMMAND", "a"]),
             3 => text(&["EVALSHA", &"0".repeat(40), "0"]),
-            4 => text(&["DBSIZE"]),
+            4 => text(&["KEYS", "*"]),
             5..15 => material.read(&mut self.rng),
             15..22 => text(&["DEL", self.rng.pick(material.keys)]),
             _ => material.write(&mut self.rng),
