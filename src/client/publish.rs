@@ -54,7 +54,7 @@ impl Client {
     /// Asks a node; not one that hangs.
     fn ask(&self, node: &Arc<RemoteNode>, cmd: &Cmd) -> Calling {
         match node.seat() {
-            Seat::Away(reason) => Box::pin(std::future::ready(Err(CallError::NotSent(reason)))),
+            Seat::Away(reason) => Calling::not_sent(reason),
             Seat::Voter(_) | Seat::Joining => node.send(&|_| cmd.clone(), self.inner.config.answer_timeout),
         }
     }
@@ -74,8 +74,8 @@ impl Client {
             // A task that has used up its turn would be sent away without a place in the connection's line.
             // And one that only seems to hang must not lack what the others carry: then messages could overtake each other.
             let calling = node.send(&|_| cmd.clone(), self.inner.config.answer_timeout);
-            let mut calling: Calling = Box::pin(tokio::task::unconstrained(calling));
-            let carrying = match calling.as_mut().poll(context) {
+            let mut calling = Calling::alone(tokio::task::unconstrained(calling));
+            let carrying = match Pin::new(&mut calling).poll(context) {
                 Poll::Ready(reply) => Carrying::Over(reply),
                 Poll::Pending => Carrying::Under(calling),
             };

@@ -38,14 +38,14 @@ impl Client {
             Plan::Local(value) => Ok(value),
             Plan::Read(call) => self.run_call(Access::Read, call).await,
             Plan::Write(call) => self.run_call(Access::Write, call).await,
-            Plan::Pick(pick) => self.run_pick(&pick).await,
+            Plan::Pick(pick) => Box::pin(self.run_pick(&pick)).await,
             Plan::Walk(walk) => Box::pin(self.run_walk(walk)).await,
-            Plan::Ask(command) => self.ask_one(&command).await,
+            Plan::Ask(command) => Box::pin(self.ask_one(&command)).await,
             Plan::Flush => Box::pin(self.flush_all()).await,
             Plan::Block(block) => Box::pin(self.run_block(block)).await,
-            Plan::Publish(publish) => self.publish(&publish).await,
-            Plan::Census(census) => self.census(&census).await,
-            Plan::Split(parts, join) => self.run_split(parts, join).await,
+            Plan::Publish(publish) => Box::pin(self.publish(&publish)).await,
+            Plan::Census(census) => Box::pin(self.census(&census)).await,
+            Plan::Split(parts, join) => Box::pin(self.run_split(parts, join)).await,
         }
     }
 

@@ -164,8 +164,14 @@ impl<'a> Draft<'a> {
 
 /// Each key once, in the order of its first mention.
 pub(super) fn unique<'k>(keys: impl Iterator<Item = &'k [u8]>) -> Vec<Vec<u8>> {
-    let mut seen = HashSet::new();
-    keys.filter(|key| seen.insert(*key)).map(<[u8]>::to_vec).collect()
+    let mut keys = keys.peekable();
+    let Some(first) = keys.next() else { return Vec::new() };
+    if keys.peek().is_none() {
+        return vec![first.to_vec()];
+    }
+    let mut seen = HashSet::from([first]);
+    let others = keys.filter(|key| seen.insert(*key)).map(<[u8]>::to_vec);
+    std::iter::once(first.to_vec()).chain(others).collect()
 }
 
 /// The first key, and the first one that is not in its register.

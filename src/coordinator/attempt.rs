@@ -1,6 +1,7 @@
 //! One write round over the nodes: sends, takes the answers in the order in which they arrive, and does what the round says.
 
 use super::answers::{apply_answer, settle_answer};
+use super::under_way::{Asked, Sent, UnderWay};
 use super::view::{View, Voters};
 use super::{Coordinator, Done, Work};
 use crate::command::Access;
@@ -10,11 +11,7 @@ use crate::protocol::{
     WriteRound, WriteStep,
 };
 use crate::script::{ApplyCall, Executed, Flags, Replies};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use redis::Value;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -31,8 +28,6 @@ pub(super) enum Event {
     Moved(NodeIndex, SettleAnswer),
 }
 
-pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>>;
-
 /// A round under way.
 pub(super) struct Attempt {
     pub(super) coordinator: Arc<Coordinator>,
@@ -47,10 +42,10 @@ pub(super) struct Attempt {
     pub(super) early: Option<oneshot::Sender<Done>>,
     pub(super) work: Arc<Work>,
     pub(super) deadline: Instant,
-    pub(super) calls: Calls,
+    pub(super) calls: UnderWay<Sent>,
     pub(super) reasons: Vec<Option<String>>,
     pub(super) sent: Vec<bool>,
-    hedge: Duration,
+    pub(super) hedge: Duration,
     /// A node is known to miss the settle, so those that take it remember the register as dirty.
     pub(super) dirty: bool,
     /// The settle that was sent said so.
@@ -89,7 +84,7 @@ impl Attempt {
             epoch: voters.epoch,
             work: Arc::clone(work),
             deadline,
-            calls: Calls::new(),
+            calls: UnderWay::with_capacity(view.nodes.len()),
             reasons: vec![None; view.nodes.len()],
             sent: view.indices().map(|index| voters.count(index)).collect(),
             hedge: view.hedge_delay(&voters, &coordinator.config),
@@ -140,7 +135,7 @@ impl Attempt {
                 Some(part) => node.send_part(voters.epoch, part, left),
                 None => node.send_as(voters.epoch, &|ticket| call.encode(ticket), left),
             };
-            self.calls.push(Box::pin(async move { Event::Applied(index, calling.await) }));
+            self.calls.push(Sent::Apply(Asked(index, calling)));
         }
     }
 
@@ -167,6 +162,11 @@ impl Attempt {
             }
             if !begun && self.has_majority() {
                 begun = true;
+                if self.lacks_a_silent_one() {
+                    hedged = true;
+                    step = self.go_on();
+                    continue;
+                }
                 hedge.as_mut().reset(Instant::now() + self.hedge);
             }
             step = tokio::select! {
@@ -175,8 +175,7 @@ impl Attempt {
                 () = &mut hedge, if begun && !hedged => match &settling {
                     None => {
                         hedged = true;
-                        self.note_missing();
-                        self.round.on_hedge()
+                        self.go_on()
                     }
                     Some(plan) => {
                         hedge.as_mut().reset(Instant::now() + self.hedge.max(LOOK_AGAIN));
@@ -186,12 +185,6 @@ impl Attempt {
                 () = &mut deadline => return Ended::OutOfTime,
             };
         }
-    }
-
-    fn has_majority(&self) -> bool {
-        let is_word = |answer: &ApplyAnswer<Executed>| !matches!(answer, ApplyAnswer::NoVote(_));
-        let heard = self.view.indices().filter(|index| self.round.answer(*index).is_some_and(is_word));
-        heard.count() >= self.view.quorum.majority()
     }
 
     /// The nodes that were not sent to answer nothing, and nobody waits for them.
@@ -204,16 +197,6 @@ impl Attempt {
             }
         }
         step
-    }
-
-    fn note_missing(&mut self) {
-        self.coordinator.telemetry.hedges.inc();
-        for index in self.view.indices() {
-            if self.round.answer(index).is_none() {
-                self.view.node(index).missed();
-                self.dirty = true;
-            }
-        }
     }
 
     fn take(&mut self, event: Event) -> WriteStep {

@@ -79,7 +79,7 @@ impl Coordinator {
             early = attempt.early.take();
             match ended {
                 Ended::Decided(decided) => {
-                    let committed = committed(&attempt, decided);
+                    let committed = committed(&mut attempt, decided);
                     self.compare_replies(&attempt, &committed);
                     return Ok((committed, attempt));
                 }
@@ -203,7 +203,8 @@ impl Coordinator {
         };
         // A retry may find replies that were too long to remember; only replies that are there can differ.
         let known = |replies: &Replies| matches!(replies, Replies::Each(_));
-        let odd = attempt.view.indices().any(|index| {
+        // The one that was taken to be given to the caller has left none behind.
+        let odd = attempt.view.indices().filter(|index| committed.replied != Some(*index)).any(|index| {
             reply_of(index).is_some_and(|replies| {
                 known(replies) && known(&committed.executed.replies) && *replies != committed.executed.replies
             })
@@ -220,13 +221,14 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn committed(attempt: &Attempt, decided: Decided) -> Committed {
+fn committed(attempt: &mut Attempt, decided: Decided) -> Committed {
     let replied = preferred(attempt, decided.from);
-    let (position, executed) = match attempt.round.answer(replied) {
-        Some(ApplyAnswer::Ack(ack)) => (Some(ack.standing.position), ack.reply.clone()),
-        Some(ApplyAnswer::Absent { reply }) => (None, reply.clone()),
-        _ => (None, Executed { base: Default::default(), replies: Replies::Lost, states: Vec::new() }),
+    let position = match attempt.round.answer(replied) {
+        Some(ApplyAnswer::Ack(ack)) => Some(ack.standing.position),
+        _ => None,
     };
+    let nothing = || Executed { base: Default::default(), replies: Replies::Lost, states: Vec::new() };
+    let executed = attempt.round.replace_reply(replied, nothing()).unwrap_or_else(nothing);
     // W1: any node's reply will do, but one that is remembered.
     let (replied, executed) = match executed.replies {
         Replies::Lost => (None, remembered(attempt).unwrap_or(executed)),

@@ -25,7 +25,9 @@ mod repair;
 mod settle;
 mod stage;
 mod transfer;
+mod under_way;
 mod view;
+mod waiting;
 mod work;
 
 pub use mend::Mended;

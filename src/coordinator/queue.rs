@@ -252,6 +252,11 @@ fn hand_out(batch: Vec<Pending>, result: Result<Done, Error>) {
         }
         Ok(done) => done,
     };
+    if batch.len() == 1 {
+        // All of it is one caller's.
+        let _ = batch.into_iter().next().map(|pending| pending.reply.send(Ok(done)));
+        return;
+    }
     let Done { replies, position, source, mut states } = done;
     let mut replies = replies.into_iter();
     for pending in batch {

@@ -1,6 +1,7 @@
 //! Reads: one round where the nodes agree, again where a write was under way, and the slow read where they stay apart (R1-R4).
 
 use super::commit::is_read;
+use super::under_way::{Asked, UnderWay};
 use super::view::View;
 use super::{Coordinator, Done, Work};
 use crate::command::Register;
@@ -10,11 +11,7 @@ use crate::node::{CallError, Node};
 use crate::protocol::{Decided, NodeIndex, ReadAnswer, ReadRound, ReadStep};
 use crate::script::{ReadCall, ReadReply};
 use crate::telemetry::kind;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use redis::Value;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,15 +20,12 @@ use tokio::time::Instant;
 /// How often a read is repeated before it asks for promises: most disagreement is a write in flight.
 const READS: u32 = 2;
 
-type Answered = (NodeIndex, Result<Value, CallError>);
-type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
-
 /// A read round with the calls that are still under way.
 pub(super) struct Reading {
     pub(super) round: ReadRound<Vec<Value>>,
-    pub(super) calls: Calls,
+    pub(super) calls: UnderWay<Asked>,
     pub(super) view: Arc<View>,
-    left: Duration,
+    pub(super) hedge: Duration,
 }
 
 impl Coordinator {
@@ -47,7 +41,7 @@ impl Coordinator {
         }
         let deadline = Instant::now() + self.config.operation_timeout;
         if level == Consistency::One {
-            return self.read_nearest(&work, deadline).await;
+            return Box::pin(self.read_nearest(&work, deadline)).await;
         }
         for _ in 0..READS {
             let mut reading = self.begin_read(&work, level, deadline);
@@ -119,7 +113,7 @@ impl Coordinator {
             ReadCall { record: &record, keys: &work.keys, at_ms: self.now_ms(), commands: &work.commands };
         let left = deadline.saturating_duration_since(Instant::now());
         let part = call.part().map(Arc::new);
-        let calls = Calls::new();
+        let mut calls = UnderWay::with_capacity(view.nodes.len());
         let mut round = match level {
             Consistency::Linearizable => ReadRound::new(view.quorum),
             Consistency::Quorum | Consistency::One => ReadRound::quorum_level(view.quorum),
@@ -127,13 +121,13 @@ impl Coordinator {
         for index in view.indices() {
             if voters.count(index) {
                 let calling = view.node(index).send_read(voters.epoch, &call, part.as_ref(), left);
-                calls.push(Box::pin(async move { (index, calling.await) }) as Pin<Box<_>>);
+                calls.push(Asked(index, calling));
             } else {
                 // What this step says is said again with the first answer.
                 round.on_answer(index, ReadAnswer::NoVote);
             }
         }
-        Reading { round, calls, left: view.hedge_delay(&voters, &self.config), view }
+        Reading { round, calls, hedge: view.hedge_delay(&voters, &self.config), view }
     }
 
     /// Whether a read finds nothing to mend about the register.
@@ -161,9 +155,17 @@ impl Coordinator {
             if reading.calls.is_empty() {
                 return ReadStep::Wait;
             }
-            if !begun && has_majority(reading) {
+            if !begun && reading.has_majority() {
                 begun = true;
-                hedge.as_mut().reset(Instant::now() + reading.left);
+                hedged = reading.lacks_a_silent_one();
+                hedge.as_mut().reset(Instant::now() + reading.hedge);
+                if hedged {
+                    self.telemetry.hedges.inc();
+                    match reading.go_on() {
+                        ReadStep::Wait => {}
+                        step => return step,
+                    }
+                }
             }
             let step = tokio::select! {
                 biased;
@@ -174,8 +176,7 @@ impl Coordinator {
                 () = &mut hedge, if begun && !hedged => {
                     hedged = true;
                     self.telemetry.hedges.inc();
-                    note_missing_reads(reading);
-                    reading.round.on_hedge()
+                    reading.go_on()
                 }
                 () = &mut deadline => return ReadStep::Wait,
             };
@@ -209,14 +210,15 @@ impl Coordinator {
         }
     }
 
-    fn decided_read(self: &Arc<Self>, work: &Work, reading: Reading, decided: Decided) -> Done {
+    fn decided_read(self: &Arc<Self>, work: &Work, mut reading: Reading, decided: Decided) -> Done {
         self.compare_reads(work, &reading, decided);
         let source = preferred(work, &reading.round, decided);
-        let (position, replies) = match reading.round.answer(source) {
-            Some(ReadAnswer::Report { standing, reply, .. }) => (Some(standing.position), reply.clone()),
-            Some(ReadAnswer::Absent { reply }) => (None, reply.clone()),
-            _ => (None, Vec::new()),
+        let position = match reading.round.answer(source) {
+            Some(ReadAnswer::Report { standing, .. }) => Some(standing.position),
+            _ => None,
         };
+        // The caller's: what is still to be repaired goes by the positions.
+        let replies = reading.round.replace_reply(source, Vec::new()).unwrap_or_default();
         let done = Done { replies, position, source: Some(source), states: Vec::new() };
         if reading.calls.is_empty() {
             self.repair_after_read(work, &reading, decided);
@@ -224,19 +226,6 @@ impl Coordinator {
             self.finish_later(work.clone(), reading, decided);
         }
         done
-    }
-}
-
-fn has_majority(reading: &Reading) -> bool {
-    let heard = |index: &NodeIndex| !matches!(reading.round.answer(*index), None | Some(ReadAnswer::NoVote));
-    reading.view.indices().filter(heard).count() >= reading.view.quorum.majority()
-}
-
-fn note_missing_reads(reading: &Reading) {
-    for index in reading.view.indices() {
-        if reading.round.answer(index).is_none() {
-            reading.view.node(index).missed();
-        }
     }
 }
 

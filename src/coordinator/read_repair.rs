@@ -5,7 +5,6 @@ use super::Work;
 use super::read::Reading;
 use super::repair::Repair;
 use crate::protocol::{Decided, NodeIndex, ReadAnswer, RepairNeed, Rule};
-use futures_util::StreamExt;
 use std::sync::Arc;
 
 /// Up to this age a settle is sent again under its own ballot.

@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, Event};
 use super::transfer::Goal;
+use super::under_way::{Asked, Sent};
 use crate::node::Seat;
 use crate::protocol::{NodeIndex, RepairNeed, SettleAnswer, SettlePlan, WriteStep};
 use crate::script::{SettleCall, SettleMode};
@@ -38,7 +39,7 @@ impl Attempt {
                 step = if taken == WriteStep::Wait { step } else { taken };
             } else if need == RepairNeed::Confirm || !with_state {
                 let calling = self.view.node(index).send_as(self.epoch, &|ticket| call.encode(ticket), left);
-                self.calls.push(Box::pin(async move { Event::Settled(index, calling.await) }));
+                self.calls.push(Sent::Settle(Asked(index, calling)));
             } else {
                 self.push_transfer(plan, index);
             }
@@ -82,9 +83,9 @@ impl Attempt {
             view: Arc::clone(&self.view),
         };
         let deadline = self.deadline;
-        self.calls.push(Box::pin(async move {
+        self.calls.push(Sent::Move(Box::pin(async move {
             let answer = coordinator.transfer(&goal, index, deadline).await;
             Event::Moved(index, answer)
-        }));
+        })));
     }
 }

@@ -1,6 +1,5 @@
 //! A remote node as a coordinator sees it: what it counts as, and calls to it.
 
-use super::error::CallError;
 use super::remote::{MISSES, RemoteNode, State};
 use super::session::Session;
 use super::{Calling, Encode, Node, Seat, outbox};
@@ -32,7 +31,7 @@ impl Node for Arc<RemoteNode> {
     fn send_as(&self, epoch: Epoch, encode: Encode<'_>, time_left: Duration) -> Calling {
         match self.voting_in(epoch) {
             Some(session) => self.send_over(session, encode, time_left),
-            None => not_sent(NO_VOTE.into()),
+            None => Calling::not_sent(NO_VOTE.into()),
         }
     }
 
@@ -40,14 +39,14 @@ impl Node for Arc<RemoteNode> {
         let is_in = |session: &Arc<Session>| session.epoch.generation() == generation;
         match self.session().filter(is_in).filter(|_| !self.is_stranger()) {
             Some(session) => self.send_over(session, encode, time_left),
-            None => not_sent("it belongs to another generation of the cluster".into()),
+            None => Calling::not_sent("it belongs to another generation of the cluster".into()),
         }
     }
 
     fn send(&self, encode: Encode<'_>, time_left: Duration) -> Calling {
         match self.session() {
             Some(session) => self.send_over(session, encode, time_left),
-            None => not_sent(self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default()),
+            None => Calling::not_sent(self.refusal().map(|refusal| refusal.to_string()).unwrap_or_default()),
         }
     }
 
@@ -59,7 +58,7 @@ impl Node for Arc<RemoteNode> {
         time_left: Duration,
     ) -> Calling {
         let Some(session) = self.voting_in(epoch) else {
-            return not_sent(NO_VOTE.into());
+            return Calling::not_sent(NO_VOTE.into());
         };
         let is_native = self.speaks_resp2() && session.reads_natively();
         let native = || is_native.then(|| call.native()).flatten();
@@ -76,7 +75,7 @@ impl Node for Arc<RemoteNode> {
     fn send_part(&self, epoch: Epoch, part: &Arc<Part>, time_left: Duration) -> Calling {
         match self.voting_in(epoch) {
             Some(session) => outbox::send(self, session, Arc::clone(part), time_left, || None),
-            None => not_sent(NO_VOTE.into()),
+            None => Calling::not_sent(NO_VOTE.into()),
         }
     }
 
@@ -90,6 +89,10 @@ impl Node for Arc<RemoteNode> {
             tracing::warn!(node = %self.name, "hangs: not asked until it answers a probe");
             self.wake.notify_one();
         }
+    }
+
+    fn is_silent(&self, at_least: Duration) -> bool {
+        self.misses.load(Ordering::Relaxed) > 0 && self.is_quiet_for(at_least)
     }
 
     fn clock_offset_ms(&self) -> i64 {
@@ -107,8 +110,4 @@ impl RemoteNode {
         let votes = |session: &Arc<Session>| session.role == Role::Voter && session.epoch == epoch;
         self.session().filter(votes).filter(|_| !self.is_stranger())
     }
-}
-
-fn not_sent(reason: String) -> Calling {
-    Box::pin(std::future::ready(Err(CallError::NotSent(reason))))
 }

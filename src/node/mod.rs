@@ -7,6 +7,7 @@ mod address;
 mod admission;
 mod adoption;
 mod attend;
+mod calling;
 mod calls;
 mod configuration;
 mod error;
@@ -27,6 +28,7 @@ mod supervisor;
 pub use address::{address_of, client_at};
 pub use admission::{Cluster, Terms, admit_call};
 pub use adoption::{Source, find_source, take};
+pub use calling::Calling;
 pub use configuration::{Configuration, Member};
 pub use error::{CallError, ConnectError, Failures, NodeFailure, Refusal};
 pub use facts::{Info, Look};
@@ -41,14 +43,9 @@ pub use session::{Opened, Session};
 
 use crate::protocol::Epoch;
 use crate::script::{Part, ReadCall, Ticket};
-use redis::{Cmd, Value};
-use std::future::Future;
-use std::pin::Pin;
+use redis::Cmd;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A call under way. It owns all that it needs, so the round that made it may go.
-pub type Calling = Pin<Box<dyn Future<Output = Result<Value, CallError>> + Send + 'static>>;
 
 /// Makes a call for one admission: fence and deadline are each node's own.
 pub type Encode<'a> = &'a (dyn Fn(&Ticket<'_>) -> Cmd + Sync);
@@ -100,6 +97,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// A round stopped waiting for this node.
     fn missed(&self);
+
+    /// Whether a round stopped waiting for it, and it has answered nobody since, and not for at least so long.
+    fn is_silent(&self, at_least: Duration) -> bool;
 
     /// The node's clock less ours, in milliseconds, as far as it was certain at the last connect.
     fn clock_offset_ms(&self) -> i64 {

@@ -14,7 +14,7 @@ use super::error::CallError;
 use super::remote::RemoteNode;
 use super::session::Session;
 use crate::script::{Limits, NativeRead, Part, bunch_call, split_bunch};
-use redis::Value;
+use redis::{Cmd, Value};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -91,14 +91,13 @@ pub(super) fn send(
         waiting.under_way += 1;
         let calls = waiting.bunch();
         drop(waiting);
-        let turn = Turn { node: Arc::clone(node), session };
+        let turn = Turn { node: Arc::clone(node), session, cmd: Cmd::new() };
         node.runtime.spawn(carry(turn, calls));
     }
-    let gone = || Err(CallError::Unknown("the connection is gone".into()));
-    Box::pin(async move { answered.await.unwrap_or_else(|_| gone()) })
+    Calling::Together(answered)
 }
 
-async fn carry(turn: Turn, calls: Vec<Call>) {
+async fn carry(mut turn: Turn, calls: Vec<Call>) {
     let answers = turn.ask(&calls).await;
     turn.learn(&answers);
     // The next ones go before these are handed out.
@@ -118,10 +117,12 @@ async fn carry(turn: Turn, calls: Vec<Call>) {
 struct Turn {
     node: Arc<RemoteNode>,
     session: Arc<Session>,
+    /// The room that the last bunch had: its successor's is about as large.
+    cmd: Cmd,
 }
 
 impl Turn {
-    async fn ask(&self, calls: &[Call]) -> Result<Vec<Value>, CallError> {
+    async fn ask(&mut self, calls: &[Call]) -> Result<Vec<Value>, CallError> {
         let is_present = self.node.session().is_some_and(|now| now.number == self.session.number);
         if !is_present {
             return Err(CallError::NotSent("the connection is gone".into()));
@@ -132,8 +133,9 @@ impl Turn {
             return Ok(vec![answer]);
         }
         let parts: Vec<(&Part, u64)> = calls.iter().map(|call| (&*call.part, call.deadline_ms)).collect();
-        let cmd = bunch_call(&self.session.fence, self.node.limits(), &parts);
-        let reply = Arc::clone(&self.node).call(Arc::clone(&self.session), cmd).await?;
+        let limits = self.node.limits();
+        bunch_call(&mut self.cmd, &self.session.fence, limits, &parts);
+        let reply = self.node.call(&self.session, &self.cmd).await?;
         let parts: Vec<&Part> = parts.iter().map(|(part, _)| *part).collect();
         split_bunch(reply, &parts).map_err(|malformed| CallError::Unknown(malformed.to_string()))
     }
@@ -163,7 +165,8 @@ impl Drop for Turn {
             return;
         }
         drop(waiting);
-        let turn = Turn { node: Arc::clone(&self.node), session: Arc::clone(&self.session) };
+        let cmd = std::mem::take(&mut self.cmd);
+        let turn = Turn { node: Arc::clone(&self.node), session: Arc::clone(&self.session), cmd };
         self.node.runtime.spawn(carry(turn, calls));
     }
 }

@@ -1,6 +1,6 @@
 //! A node under one admission: calls that name it, whatever the node's present one is.
 
-use super::{CallError, Calling, Encode, Node, Seat};
+use super::{Calling, Encode, Node, Seat};
 use crate::protocol::Epoch;
 use crate::script::{Part, ReadCall, Ticket};
 use std::sync::Arc;
@@ -49,8 +49,7 @@ impl Node for Pinned {
 
     /// What is decided without a vote does not travel with what is.
     fn send_part(&self, _epoch: Epoch, _part: &Arc<Part>, _time_left: Duration) -> Calling {
-        let reason = "a pass runs no ops".to_owned();
-        Box::pin(std::future::ready(Err(CallError::NotSent(reason))))
+        Calling::not_sent("a pass runs no ops".to_owned())
     }
 
     fn send_in(&self, generation: u64, encode: Encode<'_>, time_left: Duration) -> Calling {
@@ -63,6 +62,10 @@ impl Node for Pinned {
 
     fn missed(&self) {
         self.node.missed();
+    }
+
+    fn is_silent(&self, at_least: Duration) -> bool {
+        self.node.is_silent(at_least)
     }
 
     fn clock_offset_ms(&self) -> i64 {

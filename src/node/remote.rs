@@ -10,13 +10,14 @@ use crate::protocol::Epoch;
 use redis::{Client, ProtocolVersion};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 /// After how many rounds in a row that did not wait for it a node is not sent to until it answers a probe.
 pub(super) const MISSES: u32 = 3;
 /// ... provided that it has answered nobody for this long.
-const QUIET_US: u64 = 50_000;
+const QUIET: Duration = Duration::from_millis(50);
 
 /// How a node is right now.
 #[derive(Clone, Debug)]
@@ -220,7 +221,12 @@ impl RemoteNode {
 
     /// Rounds that all stop waiting in one busy moment say nothing of a node that answers others in between.
     pub(super) fn is_quiet(&self) -> bool {
-        self.now_us().saturating_sub(self.answered_us.load(Ordering::Relaxed)) > QUIET_US
+        self.is_quiet_for(QUIET)
+    }
+
+    pub(super) fn is_quiet_for(&self, at_least: Duration) -> bool {
+        let quiet_us = self.now_us().saturating_sub(self.answered_us.load(Ordering::Relaxed));
+        Duration::from_micros(quiet_us) > at_least
     }
 
     pub(super) fn answered_probe(&self) {

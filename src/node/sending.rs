@@ -32,20 +32,21 @@ impl RemoteNode {
         time_left: Duration,
     ) -> Calling {
         let cmd = encode(&self.ticket(&session, time_left));
-        Box::pin(Arc::clone(self).call(session, cmd))
+        let node = Arc::clone(self);
+        Calling::alone(async move { node.call(&session, &cmd).await })
     }
 
-    pub(super) async fn call(self: Arc<Self>, session: Arc<Session>, cmd: Cmd) -> Result<Value, CallError> {
+    pub(super) async fn call(&self, session: &Session, cmd: &Cmd) -> Result<Value, CallError> {
         let began = Instant::now();
         let connection = &session.connection;
-        let mut reply = connection.send(&cmd).await;
+        let mut reply = connection.send(cmd).await;
         if is_noscript(&reply) {
             // The node's cache was emptied (SCRIPT FLUSH). Nothing ran; the same call, under the same ballot, goes again, and
             // whatever overtook it meanwhile has promised a higher one.
             load_scripts(connection).await.map_err(|refusal| CallError::NotSent(refusal.to_string()))?;
-            reply = connection.send(&cmd).await;
+            reply = connection.send(cmd).await;
         }
-        self.note(&session, began, reply)
+        self.note(session, began, reply)
     }
 
     /// A read that travels alone, whatever else is under way.
@@ -58,10 +59,10 @@ impl RemoteNode {
     ) -> Calling {
         let script = encode(&self.ticket(&session, time_left));
         let node = Arc::clone(self);
-        Box::pin(async move {
+        Calling::alone(async move {
             match node.read(&session, &read).await? {
                 Some(answer) => Ok(answer),
-                None => node.call(session, script).await,
+                None => node.call(&session, &script).await,
             }
         })
     }

@@ -58,11 +58,19 @@ impl Ballot {
     pub fn coordinator(self) -> CoordinatorId {
         self.coordinator
     }
+
+    /// Its text, as nodes are told it.
+    pub fn digits(self) -> [u8; 33] {
+        let mut digits = [b'-'; 33];
+        parse::write_decimal(self.time_us, &mut digits[..16]);
+        parse::write_hex(self.coordinator.0, &mut digits[17..]);
+        digits
+    }
 }
 
 impl fmt::Display for Ballot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016}-{}", self.time_us, self.coordinator)
+        f.write_str(parse::as_text(&self.digits()))
     }
 }
 
@@ -71,9 +79,9 @@ impl FromStr for Ballot {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let read = || {
-            let (time, coordinator) = text.split_once('-')?;
-            let time_us = parse::decimal(time, 16)?;
-            Some(Self { time_us, coordinator: CoordinatorId(parse::hex64(coordinator)?) })
+            let (time, coordinator) = text.as_bytes().split_at_checked(16)?;
+            let time_us = parse::decimal16(time)?;
+            Some(Self { time_us, coordinator: CoordinatorId(parse::hex64(coordinator.strip_prefix(b"-")?)?) })
         };
         read().ok_or_else(|| ParseError::new("a ballot (16 digits, '-', 16 hex digits)", text))
     }
@@ -116,9 +124,19 @@ pub struct OpId {
     pub sequence: u64,
 }
 
+impl OpId {
+    /// Its text, as nodes are told it.
+    pub fn digits(self) -> [u8; 33] {
+        let mut digits = [b'-'; 33];
+        parse::write_hex(self.coordinator.0, &mut digits[..16]);
+        parse::write_hex(self.sequence, &mut digits[17..]);
+        digits
+    }
+}
+
 impl fmt::Display for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:016x}", self.coordinator, self.sequence)
+        f.write_str(parse::as_text(&self.digits()))
     }
 }
 
@@ -127,9 +145,9 @@ impl FromStr for OpId {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let read = || {
-            let (coordinator, sequence) = text.split_once('-')?;
+            let (coordinator, sequence) = text.as_bytes().split_at_checked(16)?;
             let coordinator = CoordinatorId(parse::hex64(coordinator)?);
-            Some(Self { coordinator, sequence: parse::hex64(sequence)? })
+            Some(Self { coordinator, sequence: parse::hex64(sequence.strip_prefix(b"-")?)? })
         };
         read().ok_or_else(|| ParseError::new("an op id (16 hex digits, '-', 16 hex digits)", text))
     }

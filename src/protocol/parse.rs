@@ -27,24 +27,61 @@ impl fmt::Display for ParseError {
 
 impl Error for ParseError {}
 
-/// Reads exactly `width` decimal digits.
-pub(super) fn decimal(text: &str, width: usize) -> Option<u64> {
-    let fits = text.len() == width && text.bytes().all(|b| b.is_ascii_digit());
-    fits.then(|| text.parse().ok()).flatten()
+/// Reads exactly 16 decimal digits.
+pub(super) fn decimal16(text: &[u8]) -> Option<u64> {
+    digits(text, 10)
 }
 
 /// Reads exactly 16 lower-case hexadecimal digits.
-pub(super) fn hex64(text: &str) -> Option<u64> {
-    let fits = text.len() == 16 && text.bytes().all(is_lower_hex);
-    fits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+pub(super) fn hex64(text: &[u8]) -> Option<u64> {
+    digits(text, 16)
 }
 
 /// Reads exactly 32 lower-case hexadecimal digits.
-pub(super) fn hex128(text: &str) -> Option<u128> {
-    let fits = text.len() == 32 && text.bytes().all(is_lower_hex);
-    fits.then(|| u128::from_str_radix(text, 16).ok()).flatten()
+pub(super) fn hex128(text: &[u8]) -> Option<u128> {
+    let (high, low) = text.split_at_checked(16)?;
+    Some(u128::from(hex64(high)?) << 64 | u128::from(hex64(low)?))
 }
 
-fn is_lower_hex(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+/// Every answer of a node has a dozen of these numbers: nothing is decided between one digit and the next.
+#[inline]
+fn digits(text: &[u8], base: u8) -> Option<u64> {
+    let text: &[u8; 16] = text.try_into().ok()?;
+    let (mut read, mut largest) = (0_u64, 0);
+    for byte in text {
+        let value = VALUES[usize::from(*byte)];
+        largest = value.max(largest);
+        read = read.wrapping_mul(u64::from(base)).wrapping_add(u64::from(value));
+    }
+    (largest < base).then_some(read)
+}
+
+/// What each byte is worth as a digit; 255 where it is none.
+const VALUES: [u8; 256] = {
+    let (mut values, mut value) = ([255; 256], 0);
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+/// Writes a number as decimal digits, with leading zeros to the width of `to`.
+pub(super) fn write_decimal(mut number: u64, to: &mut [u8]) {
+    for place in to.iter_mut().rev() {
+        *place = b"0123456789"[(number % 10) as usize];
+        number /= 10;
+    }
+}
+
+/// Writes a number as 16 lower-case hexadecimal digits.
+pub(super) fn write_hex(number: u64, to: &mut [u8]) {
+    for (place, shift) in to.iter_mut().zip((0..64).step_by(4).rev()) {
+        *place = b"0123456789abcdef"[(number >> shift & 15) as usize];
+    }
+}
+
+/// Digits are text.
+pub(super) fn as_text(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
 }

@@ -144,6 +144,16 @@ impl<R> ReadRound<R> {
         self.answers.get(node.0)?.as_ref()
     }
 
+    /// Takes a node's reply out of its answer, where it gave one, and leaves another in its place.
+    pub fn replace_reply(&mut self, node: NodeIndex, other: R) -> Option<R> {
+        match self.answers.get_mut(node.0)? {
+            Some(ReadAnswer::Report { reply, .. } | ReadAnswer::Absent { reply }) => {
+                Some(std::mem::replace(reply, other))
+            }
+            _ => None,
+        }
+    }
+
     /// All answers, by node.
     pub fn into_answers(self) -> Vec<Option<ReadAnswer<R>>> {
         self.answers

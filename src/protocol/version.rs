@@ -51,7 +51,7 @@ impl FromStr for Digest {
         if text.is_empty() {
             return Ok(Self::EMPTY);
         }
-        let bits = parse::hex128(text);
+        let bits = parse::hex128(text.as_bytes());
         bits.map(|bits| Self(Some(bits)))
             .ok_or_else(|| ParseError::new("a digest (32 hex digits, or none)", text))
     }

@@ -121,6 +121,16 @@ impl<R> WriteRound<R> {
         self.answers.get(node.0)?.as_ref()
     }
 
+    /// Takes a node's reply out of its answer, where it gave one, and leaves another in its place.
+    pub fn replace_reply(&mut self, node: NodeIndex, other: R) -> Option<R> {
+        match self.answers.get_mut(node.0)? {
+            Some(ApplyAnswer::Ack(Ack { reply, .. }) | ApplyAnswer::Absent { reply }) => {
+                Some(std::mem::replace(reply, other))
+            }
+            _ => None,
+        }
+    }
+
     /// The acknowledgement that the round settles, or has decided for. None before, and none after R3.
     pub fn winner(&self) -> Option<(NodeIndex, &Ack<R>)> {
         let node = match self.stage {

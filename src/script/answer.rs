@@ -169,7 +169,7 @@ impl ApplyReply {
 
 /// An acknowledgement in one line, as a bunch has it: accepted, settled, version, digest, ran, base.
 fn acknowledgement(line: &str, replies: Replies) -> Result<ApplyReply, Malformed> {
-    let mut words = Line(line.split(' '));
+    let mut words = Line(Some(line));
     let (accepted, settled) = (words.ballot()?, words.next()?);
     let position = Position { version: Version(words.next()?), digest: words.next()? };
     let standing = Standing { accepted, settled: Version(settled), position };
@@ -179,19 +179,23 @@ fn acknowledgement(line: &str, replies: Replies) -> Result<ApplyReply, Malformed
 
 /// A report in one line: promised, accepted, settled, version, digest, due.
 fn report(line: &str, replies: Vec<Value>) -> Result<ReadReply, Malformed> {
-    let mut words = Line(line.split(' '));
+    let mut words = Line(Some(line));
     let (promised, accepted, settled) = (words.next()?, words.ballot()?, words.next()?);
     let position = Position { version: Version(words.next()?), digest: words.next()? };
     let standing = Standing { accepted, settled: Version(settled), position };
     Ok(ReadReply::Report { promised, standing, replies, due_ms: words.next()? })
 }
 
-/// The words of an answer in one line.
-struct Line<'a>(std::str::Split<'a, char>);
+/// The words of an answer in one line that are still to be read, of which the last may be empty.
+struct Line<'a>(Option<&'a str>);
 
-impl Line<'_> {
-    fn word(&mut self) -> Result<&str, Malformed> {
-        self.0.next().ok_or_else(|| Malformed("a line that ends too early".into()))
+impl<'a> Line<'a> {
+    fn word(&mut self) -> Result<&'a str, Malformed> {
+        let rest = self.0.ok_or_else(|| Malformed("a line that ends too early".into()))?;
+        // Words are short: a plain loop finds their end sooner than what is made for long texts.
+        let end = rest.bytes().position(|byte| byte == b' ');
+        self.0 = end.map(|end| &rest[end + 1..]);
+        Ok(&rest[..end.unwrap_or(rest.len())])
     }
 
     fn next<T: std::str::FromStr>(&mut self) -> Result<T, Malformed> {

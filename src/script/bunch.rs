@@ -5,6 +5,8 @@ use super::native::is_listed;
 use super::parse::{Malformed, fields, text};
 use super::{Name, script};
 use redis::{Cmd, Value};
+use std::fmt;
+use std::io::Write as _;
 
 /// A longer call travels alone: others would wait for it.
 const MOST_BYTES: usize = 8 * 1024;
@@ -114,6 +116,13 @@ impl Part {
         self.ends.push(self.words.len());
     }
 
+    /// A word that is written in its place.
+    fn push_text(&mut self, word: fmt::Arguments<'_>) {
+        // Memory takes all that is written to it.
+        let _ = self.words.write_fmt(word);
+        self.ends.push(self.words.len());
+    }
+
     fn words(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.words[start..*end])
@@ -129,7 +138,12 @@ impl Part {
         bytes <= MOST_BYTES && commands.len() <= MOST_COMMANDS && commands.iter().all(is_short)
     }
 
-    fn new(record: &[u8], keys: &[Vec<u8>], head: [&str; 3], commands: &[Vec<Vec<u8>>]) -> Part {
+    fn new(
+        record: &[u8],
+        keys: &[Vec<u8>],
+        commands: &[Vec<Vec<u8>>],
+        push_head: impl FnOnce(&mut Part),
+    ) -> Part {
         let bytes: usize = commands.iter().flatten().chain(keys).map(|word| word.len() + 4).sum();
         let count: usize = commands.iter().map(|command| command.len() + 1).sum();
         let mut part = Part {
@@ -140,9 +154,9 @@ impl Part {
         };
         part.push(record);
         keys.iter().for_each(|key| part.push(key));
-        head.iter().for_each(|word| part.push(word.as_bytes()));
+        push_head(&mut part);
         for command in commands {
-            part.push(command.len().to_string().as_bytes());
+            part.push_text(format_args!("{}", command.len()));
             command.iter().for_each(|word| part.push(word));
         }
         part
@@ -156,15 +170,24 @@ impl ApplyCall<'_> {
         if is_alone || !Part::fits(self.keys, self.commands) {
             return None;
         }
-        let (ballot, op, shape) = (self.ballot.to_string(), self.op.to_string(), self.shape());
-        Some(Part::new(self.record, self.keys, [&ballot, &op, &shape], self.commands))
+        Some(Part::new(self.record, self.keys, self.commands, |part| {
+            part.push(&self.ballot.digits());
+            part.push(&self.op.digits());
+            self.push_shape(part);
+        }))
     }
 
     /// What most calls have in common, in one word, which the script reads once for all that have the same.
-    fn shape(&self) -> String {
+    fn push_shape(&self, part: &mut Part) {
         let (keys, commands) = (self.keys.len(), self.commands.len());
-        let (lowest, expected, flags) = (self.lowest_expiry_ms, self.expectation(), self.flags.text());
-        format!("{keys},{commands},{lowest},{expected},{flags}")
+        let (lowest, flags) = (self.lowest_expiry_ms, self.flags.text());
+        match self.expected {
+            None => part.push_text(format_args!("{keys},{commands},{lowest},*,{flags}")),
+            Some(_) => {
+                let expected = self.expectation();
+                part.push_text(format_args!("{keys},{commands},{lowest},{expected},{flags}"));
+            }
+        }
     }
 }
 
@@ -174,17 +197,17 @@ impl ReadCall<'_> {
         if !Part::fits(self.keys, self.commands) {
             return None;
         }
-        let shape = format!("{},{},0,*,", self.keys.len(), self.commands.len());
-        let at_ms = self.at_ms.to_string();
-        Some(Part::new(self.record, self.keys, ["", &at_ms, &shape], self.commands))
+        Some(Part::new(self.record, self.keys, self.commands, |part| {
+            part.push(b"");
+            part.push_text(format_args!("{}", self.at_ms));
+            part.push_text(format_args!("{},{},0,*,", self.keys.len(), self.commands.len()));
+        }))
     }
 }
 
-/// `bunch`: these calls, each with its own deadline in the node's clock, in milliseconds.
-pub fn bunch_call(fence: &str, limits: Limits, parts: &[(&Part, u64)]) -> Cmd {
-    let words: usize = parts.iter().map(|(part, _)| part.ends.len() + 1).sum();
-    let bytes: usize = parts.iter().map(|(part, _)| part.bytes() + 13).sum();
-    let mut cmd = Cmd::with_capacity(words + 8, bytes + fence.len() + 128);
+/// `bunch`: these calls, each with its own deadline in the node's clock, in milliseconds; instead of what was in `cmd`.
+pub fn bunch_call(cmd: &mut Cmd, fence: &str, limits: Limits, parts: &[(&Part, u64)]) {
+    cmd.clear();
     let keys: usize = parts.iter().map(|(part, _)| part.keys + 1).sum();
     cmd.arg("EVALSHA").arg(&script(Name::Bunch).sha).arg(keys);
     for (part, _) in parts {
@@ -201,7 +224,6 @@ pub fn bunch_call(fence: &str, limits: Limits, parts: &[(&Part, u64)]) -> Cmd {
             cmd.arg(word);
         });
     }
-    cmd
 }
 
 /// The answer to each of these calls, as [`ApplyReply::parse`](super::ApplyReply::parse) and

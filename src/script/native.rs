@@ -166,8 +166,8 @@ impl NativeRead {
 
 /// Whether a command's name, in any case, is in a sorted list.
 pub(super) fn is_listed(list: &[&str], name: &[u8]) -> bool {
-    let name = name.to_ascii_uppercase();
-    list.binary_search_by(|known| known.as_bytes().cmp(&name)).is_ok()
+    let upper = || name.iter().map(u8::to_ascii_uppercase);
+    list.binary_search_by(|known| known.bytes().cmp(upper())).is_ok()
 }
 
 fn is_refusal(value: &Value) -> bool {

@@ -99,7 +99,7 @@ pub fn faults(report: &Report) -> String {
     if cells.is_empty() {
         return String::new();
     }
-    let mut text = "\n## The moment of a fault\n\nHalf reads, half writes, 1,000 arrivals a second; the fault after half a second. etcd: its leader is killed, its clients ask another node. Longest and gap in ms; the gap is the longest time in which nothing at all succeeded.\n\n| fault | | operations | failed | longest, median of rounds | longest, worst round | gap, median | gap, worst |\n|---|---|---|---|---|---|---|---|\n".to_owned();
+    let mut text = "\n## The moment of a fault\n\nHalf reads, half writes, 1,000 arrivals a second; the fault after half a second; without one, what this machine itself makes callers wait. etcd: its leader is killed, its clients ask another node. Longest and gap in ms; the gap is the longest time in which nothing at all succeeded.\n\n| fault | | operations | failed | longest, median of rounds | longest, worst round | gap, median | gap, worst |\n|---|---|---|---|---|---|---|---|\n".to_owned();
     for cell in cells {
         let worst =
             |pick: fn(&crate::record::Measure) -> f64| cell.rounds.iter().map(pick).fold(0.0, f64::max) / 1e3;

@@ -42,7 +42,7 @@ pub async fn run(bench: &mut Bench, options: &Options) {
             crate::table::print(&at(workload, condition), &bench.cells);
         }
     }
-    for fault in [faults::KILLED, faults::HUNG] {
+    for fault in [faults::NONE, faults::KILLED, faults::HUNG] {
         crate::table::print(&faults::at(fault), &bench.cells);
     }
 }

@@ -14,6 +14,8 @@ use anarchoredis::Config;
 use anarchoredis::heal::{Healer, Silent};
 use std::time::Duration;
 
+/// The same load without a fault: what the machine itself makes callers wait.
+pub const NONE: &str = "no fault";
 pub const KILLED: &str = "one node killed";
 pub const HUNG: &str = "one node hung";
 
@@ -55,9 +57,11 @@ pub async fn kill(bench: &mut Bench, nodes: &Nodes, ours: &Contender) {
     under_load(bench, &at(KILLED), ours, LENGTH, || nodes[2].kill()).await;
 }
 
+/// Without a fault, and then a node that stands still.
 pub async fn hung(bench: &mut Bench) {
     let (nodes, contenders) = fresh().await;
     fill(&contenders[0], &bench.load(Workload::Get, 100, TASKS)).await;
+    under_load(bench, &at(NONE), &contenders[0], LENGTH, || ()).await;
     under_load(bench, &at(HUNG), &contenders[0], LENGTH, || nodes[2].pause()).await;
     nodes[2].resume();
 }
