@@ -5,7 +5,7 @@ use super::transfer::Goal;
 use super::under_way::{Asked, Sent};
 use crate::node::Seat;
 use crate::protocol::{NodeIndex, RepairNeed, SettleAnswer, SettlePlan, WriteStep};
-use crate::script::{SettleCall, SettleMode};
+use crate::script::Part;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -22,13 +22,8 @@ impl Attempt {
         let with_state = confirms < self.view.quorum.majority();
         let record = self.record.clone();
         self.marked = self.dirty;
-        let call = SettleCall {
-            record: &record,
-            ballot: plan.ballot,
-            position: plan.position,
-            mode: SettleMode::Confirm,
-            dirty: self.dirty,
-        };
+        // Behind the op, where that still waits to be sent.
+        let part = Arc::new(Part::confirmation(&record, plan.ballot, plan.position.digest, self.dirty));
         let left = self.deadline.saturating_duration_since(Instant::now());
         let mut step = WriteStep::Wait;
         for (index, need) in plan.sends.iter().copied() {
@@ -38,7 +33,7 @@ impl Attempt {
                 let taken = self.round.on_settle_answer(index, SettleAnswer::NoVote);
                 step = if taken == WriteStep::Wait { step } else { taken };
             } else if need == RepairNeed::Confirm || !with_state {
-                let calling = self.view.node(index).send_as(self.epoch, &|ticket| call.encode(ticket), left);
+                let calling = self.view.node(index).send_part(self.epoch, &part, left);
                 self.calls.push(Sent::Settle(Asked(index, calling)));
             } else {
                 self.push_transfer(plan, index);

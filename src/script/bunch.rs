@@ -1,9 +1,10 @@
-//! Many ops and reads in one call: what a node pays for a call at all it pays once, and so does the connection.
+//! Many ops, reads and confirmations in one call: what a node pays for a call at all it pays once, and so does the connection.
 
 use super::call::{ApplyCall, ReadCall};
 use super::native::is_listed;
 use super::parse::{Malformed, fields, text};
 use super::{Name, script};
+use crate::protocol::{Ballot, Digest};
 use redis::{Cmd, Value};
 use std::fmt;
 use std::io::Write as _;
@@ -83,7 +84,7 @@ const TOGETHER: [&str; 68] = [
     "ZSCORE",
 ];
 
-/// One op or read of a bunch, encoded once for all nodes.
+/// One op, read or confirmation of a bunch, encoded once for all nodes.
 #[derive(Debug)]
 pub struct Part {
     /// The words of the call, one behind the other: the record, its keys, then the arguments without the deadline.
@@ -205,6 +206,17 @@ impl ReadCall<'_> {
     }
 }
 
+impl Part {
+    /// A `settle` of what the node has: it accepts this digest under this ballot; if dirty, it remembers that another node missed it.
+    pub fn confirmation(record: &[u8], ballot: Ballot, digest: Digest, dirty: bool) -> Part {
+        Part::new(record, &[], &[], |part| {
+            part.push(&ballot.digits());
+            part.push_text(format_args!("{digest}"));
+            part.push(if dirty { b"0,0,0,*,1" } else { b"0,0,0,*," });
+        })
+    }
+}
+
 /// `bunch`: these calls, each with its own deadline in the node's clock, in milliseconds; instead of what was in `cmd`.
 pub fn bunch_call(cmd: &mut Cmd, fence: &str, limits: Limits, parts: &[(&Part, u64)]) {
     cmd.clear();
@@ -226,8 +238,8 @@ pub fn bunch_call(cmd: &mut Cmd, fence: &str, limits: Limits, parts: &[(&Part, u
     }
 }
 
-/// The answer to each of these calls, as [`ApplyReply::parse`](super::ApplyReply::parse) and
-/// [`ReadReply::parse`](super::ReadReply::parse) take them.
+/// The answer to each of these calls, as [`ApplyReply::parse`](super::ApplyReply::parse), [`ReadReply::parse`](super::ReadReply::parse)
+/// and [`SettleReply::parse`](super::SettleReply::parse) take them.
 pub fn split_bunch(reply: Value, parts: &[&Part]) -> Result<Vec<Value>, Malformed> {
     if let Value::ServerError(_) = &reply {
         return Ok(vec![reply; parts.len()]);

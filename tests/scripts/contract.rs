@@ -160,6 +160,9 @@ async fn answers_of_bunch(node: &Node) -> Vec<Reply> {
     let op = |number: u64, shape: &str, command: &str| {
         format!("{NEVER} {} {} {shape} {command}", ballot(number), op(number))
     };
+    let digest = node.op("held", 1, "SET held v").await.digest();
+    let other = "f".repeat(32);
+    let confirm = |digest: &str| format!("{NEVER} {} {digest} 0,0,0,*,", ballot(1));
     let ops = [
         op(1, "1,1,0,*,", "3 SET k v"),
         op(1, "1,1,0,*,", "3 SET k v"),
@@ -170,9 +173,13 @@ async fn answers_of_bunch(node: &Node) -> Vec<Reply> {
         op(5, "1,1,0,*,", "2 GET text"),
         op(6, "1,1,0,*,", "2 GET late").replacen(NEVER, "1", 1),
         read("k"),
+        confirm(&other),
+        confirm(&digest),
+        confirm(&other),
     ];
     let names = ["k", "k", "absent", "stray", "ahead", "soon", "text", "late", "k"];
-    let keys = names.map(|key| [record(key), key.into()]).concat();
+    let mut keys = names.map(|key| [record(key), key.into()]).concat();
+    keys.extend([record("held"), record("held"), record("held")]);
     let line = format!("{FENCE} {NEVER} 4096 60000 500 {}", ops.join(" "));
     let mut args = words(&line);
     args.iter_mut().filter(|word| *word == b"none").take(1).for_each(Vec::clear);
