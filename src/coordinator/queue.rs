@@ -252,9 +252,12 @@ fn hand_out(batch: Vec<Pending>, result: Result<Done, Error>) {
         }
         Ok(done) => done,
     };
-    if batch.len() == 1 {
+    let mut batch = batch.into_iter();
+    if batch.len() == 1
+        && let Some(pending) = batch.next()
+    {
         // All of it is one caller's.
-        let _ = batch.into_iter().next().map(|pending| pending.reply.send(Ok(done)));
+        let _ = pending.reply.send(Ok(done));
         return;
     }
     let Done { replies, position, source, mut states } = done;

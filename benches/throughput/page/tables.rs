@@ -5,6 +5,8 @@ use crate::titles;
 use std::fmt::Write as _;
 
 const EACH: &str = "operations/s, median / 99th percentile in ms";
+/// The control among the faults.
+const NO_FAULT: &str = "no fault";
 
 /// One table for each workload and length of values: contenders by numbers of tasks.
 pub fn closed(report: &Report) -> String {
@@ -99,7 +101,7 @@ pub fn faults(report: &Report) -> String {
     if cells.is_empty() {
         return String::new();
     }
-    let mut text = "\n## The moment of a fault\n\nHalf reads, half writes, 1,000 arrivals a second; the fault after half a second; without one, what this machine itself makes callers wait. etcd: its leader is killed, its clients ask another node. Longest and gap in ms; the gap is the longest time in which nothing at all succeeded.\n\n| fault | | operations | failed | longest, median of rounds | longest, worst round | gap, median | gap, worst |\n|---|---|---|---|---|---|---|---|\n".to_owned();
+    let mut text = "\n## The moment of a fault\n\nHalf reads, half writes, 1,000 arrivals a second; the fault after half a second. etcd: its leader is killed, its clients ask another node. Longest and gap in ms; the gap is the longest time in which nothing at all succeeded.\n\n| fault | | operations | failed | longest, median of rounds | longest, worst round | gap, median | gap, worst |\n|---|---|---|---|---|---|---|---|\n".to_owned();
     for cell in cells {
         let worst =
             |pick: fn(&crate::record::Measure) -> f64| cell.rounds.iter().map(pick).fold(0.0, f64::max) / 1e3;
@@ -115,6 +117,9 @@ pub fn faults(report: &Report) -> String {
             cell.middle(|round| round.gap) / 1e3,
             worst(|round| round.gap),
         );
+    }
+    if report.in_section("faults").any(|cell| cell.place.condition == NO_FAULT) {
+        text += "\nWithout a fault it is what this machine itself makes callers wait.\n";
     }
     text
 }
