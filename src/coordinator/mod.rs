@@ -14,6 +14,7 @@ mod attempt;
 mod commit;
 mod content;
 mod fill;
+mod handover;
 mod hold;
 mod journey;
 mod mend;
@@ -24,6 +25,7 @@ mod recover;
 mod repair;
 mod settle;
 mod stage;
+mod trail;
 mod transfer;
 mod view;
 mod work;
@@ -50,6 +52,7 @@ pub struct Coordinator {
     repairs: repair::RepairQueue,
     fills: fill::Fills,
     holds: hold::Holds,
+    trails: trail::Trails,
     closing: AtomicBool,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -77,6 +80,7 @@ impl Coordinator {
             repairs,
             fills: fill::Fills::default(),
             holds: hold::Holds::default(),
+            trails: trail::Trails::default(),
             closing: AtomicBool::new(false),
             telemetry: Arc::default(),
             config,

@@ -119,6 +119,12 @@ impl RepairQueue {
         room
     }
 
+    /// One that did not wait in the queue.
+    pub(super) fn note(&self, done: bool) {
+        self.requested.fetch_add(1, Ordering::Relaxed);
+        if done { &self.done } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn counts(&self) -> RepairCounts {
         RepairCounts {
             requested: self.requested.load(Ordering::Relaxed),
@@ -187,6 +193,7 @@ impl Coordinator {
                     whole: false,
                     loose: false,
                     taken_by_majority,
+                    brief: false,
                     epoch: None,
                     view,
                 };

@@ -78,6 +78,7 @@ impl Attempt {
             whole: false,
             loose: false,
             taken_by_majority: false,
+            brief: false,
             epoch: Some(self.epoch),
             view: Arc::clone(&self.view),
         };
