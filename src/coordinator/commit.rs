@@ -115,10 +115,7 @@ impl Coordinator {
             Ended::OutOfTime => None,
         };
         self.telemetry.round(kind, rule);
-        if rule != Some(Rule::W1) && attempt.work().is_of_several_keys() {
-            let answers = attempt.view.indices().map(|index| (index, attempt.round.answer(index)));
-            self.trails.note(&attempt.work().register, answers);
-        }
+        attempt.note_trail(rule != Some(Rule::W1));
         if attempt.is_marked() {
             self.telemetry.marked.inc();
         }

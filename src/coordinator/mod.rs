@@ -14,6 +14,7 @@ mod attempt;
 mod commit;
 mod content;
 mod fill;
+mod fills;
 mod handover;
 mod hold;
 mod journey;
@@ -50,7 +51,7 @@ pub struct Coordinator {
     sequence: AtomicU64,
     queues: queue::Queues,
     repairs: repair::RepairQueue,
-    fills: fill::Fills,
+    fills: fills::Fills,
     holds: hold::Holds,
     trails: trail::Trails,
     closing: AtomicBool,
@@ -78,7 +79,7 @@ impl Coordinator {
             sequence: AtomicU64::new(0),
             queues: queue::Queues::default(),
             repairs,
-            fills: fill::Fills::default(),
+            fills: fills::Fills::default(),
             holds: hold::Holds::default(),
             trails: trail::Trails::default(),
             closing: AtomicBool::new(false),

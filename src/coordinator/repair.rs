@@ -184,6 +184,8 @@ impl Coordinator {
         let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
         let mended = match repair {
             Repair::Settle { register, ballot, position, source, targets, taken_by_majority, view } => {
+                // Where others write too, all of a large register would come too late; what it parted at is known, mostly.
+                let brief = self.trails.know(&register);
                 let goal = Goal {
                     register: register.clone(),
                     ballot,
@@ -193,7 +195,7 @@ impl Coordinator {
                     whole: false,
                     loose: false,
                     taken_by_majority,
-                    brief: false,
+                    brief,
                     epoch: None,
                     view,
                 };
@@ -201,6 +203,7 @@ impl Coordinator {
                 self.settle_on(&goal, &targets).await
                     || self.fills.wait_for_a_settle(&register, &targets)
                         && self.mend(&register).await.is_ok_and(|mended| mended.is_complete())
+                    || brief && self.clear_doubt(&register).await
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
             Repair::Rewrite { register } => {

@@ -12,6 +12,7 @@ impl Attempt {
     /// W2: confirmations go out at once; states only where the confirmations cannot reach a majority, the others get theirs as
     /// repairs after the decision.
     pub(super) fn settle(&mut self, plan: &SettlePlan) -> WriteStep {
+        self.note_trail(true);
         let voters = self.view.voters();
         let confirms = plan
             .sends

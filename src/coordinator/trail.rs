@@ -12,80 +12,107 @@
 //! acknowledgement: the digest that the op found. A wrong guess costs a call; the scripts compare the digests that count.
 
 use super::Coordinator;
+use super::attempt::Attempt;
 use super::transfer::{Goal, KEYS, Stopped};
 use crate::command::Register;
 use crate::protocol::{Ack, ApplyAnswer, Digest, NodeIndex};
-use crate::script::{Executed, Snapshot, SnapshotReply, Want, snapshot_call};
-use std::collections::{HashMap, HashSet, VecDeque};
+use crate::script::{Snapshot, SnapshotReply, Want, snapshot_call};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 /// Registers that are remembered; where there are more they are forgotten, all at once.
 const REGISTERS: usize = 256;
-/// Digests of each.
-const DIGESTS: usize = 24;
-/// How many of them are tried.
-const TRIES: usize = 3;
 
-/// A digest that an op found, and on which node.
-type Base = (NodeIndex, Digest);
-
-/// What was found under the last ops on the registers on which coordinators met.
+/// What is known of one register's histories.
 #[derive(Debug, Default)]
-pub(super) struct Trails(Mutex<HashMap<Register, VecDeque<Base>>>);
+struct Trail {
+    /// What the last op found on a node.
+    found: HashMap<NodeIndex, Digest>,
+    /// Where two nodes, the lower one first, were seen last at one history; or what the op found on each that saw them apart first.
+    together: HashMap<(NodeIndex, NodeIndex), Vec<Digest>>,
+}
+
+/// What a node has said in a round: what the op found there, and what it has made of it.
+struct Seen {
+    node: NodeIndex,
+    found: Option<Digest>,
+    left: Digest,
+}
+
+/// The registers on which coordinators met.
+#[derive(Debug, Default)]
+pub(super) struct Trails(Mutex<HashMap<Register, Trail>>);
 
 impl Trails {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Register, VecDeque<Base>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Register, Trail>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers what the acknowledgements of a round say.
-    pub(super) fn note<'a>(
-        &self,
-        register: &Register,
-        answers: impl Iterator<Item = (NodeIndex, Option<&'a ApplyAnswer<Executed>>)>,
-    ) {
-        let bases: Vec<Base> = answers.filter_map(|(node, answer)| base_of(node, answer)).collect();
-        if bases.is_empty() {
-            return;
-        }
+    fn note(&self, register: &Register, round: &[Seen]) {
         let mut all = self.lock();
         if all.len() >= REGISTERS && !all.contains_key(register) {
             all.clear();
         }
         let trail = all.entry(register.clone()).or_default();
-        for base in bases {
-            trail.retain(|known| *known != base);
-            trail.push_front(base);
+        for (place, one) in round.iter().enumerate() {
+            if let Some(found) = one.found {
+                trail.found.insert(one.node, found);
+            }
+            for other in &round[place + 1..] {
+                let pair = (one.node, other.node);
+                if one.left == other.left {
+                    trail.together.insert(pair, vec![one.left]);
+                } else if one.found.is_some() && one.found == other.found {
+                    trail.together.insert(pair, one.found.into_iter().collect());
+                } else {
+                    let found = || one.found.into_iter().chain(other.found).collect();
+                    trail.together.entry(pair).or_insert_with(found);
+                }
+            }
         }
-        trail.truncate(DIGESTS);
     }
 
-    /// Where the two nodes' histories may have parted: what the target found, then the source, then the others; the latest first.
-    fn guesses(&self, goal: &Goal, target: NodeIndex, held: Digest) -> Vec<Digest> {
+    /// Whether coordinators have met on the register lately.
+    pub(super) fn know(&self, register: &Register) -> bool {
+        self.lock().contains_key(register)
+    }
+
+    /// Where the two nodes' histories may have parted, the likeliest first.
+    fn guesses(&self, goal: &Goal, target: NodeIndex) -> Vec<Digest> {
         let all = self.lock();
         let Some(trail) = all.get(&goal.register) else { return Vec::new() };
-        if trail.iter().any(|(_, digest)| *digest == held) {
-            return vec![held]; // it has ended there: nothing but the rest is missing
-        }
-        let of = |wanted: NodeIndex| trail.iter().filter(move |(node, _)| *node == wanted);
-        let mut guesses: Vec<Digest> = Vec::new();
-        for (_, digest) in of(target).take(1).chain(of(goal.source).take(1)).chain(trail.iter()) {
+        let pair = (goal.source.min(target), goal.source.max(target));
+        let mut guesses: Vec<Digest> = trail.together.get(&pair).cloned().unwrap_or_default();
+        for digest in [trail.found.get(&target), trail.found.get(&goal.source)].into_iter().flatten() {
             if !guesses.contains(digest) {
                 guesses.push(*digest);
             }
         }
-        guesses.truncate(TRIES);
         guesses
     }
 }
 
-fn base_of(node: NodeIndex, answer: Option<&ApplyAnswer<Executed>>) -> Option<Base> {
-    match answer {
-        Some(ApplyAnswer::Ack(Ack { reply, ran: Some(_), .. })) if !reply.base.is_empty() => {
-            Some((node, reply.base))
+impl Attempt {
+    /// Remembers what the nodes that took part found and have now, where coordinators meet on the register.
+    pub(super) fn note_trail(&self, meets: bool) {
+        let trails = &self.coordinator.trails;
+        // Where ops wait for one another here, others may be at work too: better to know then where all nodes were the same.
+        let meets = meets || self.work.commands.len() > 1;
+        if (meets && self.work.is_of_several_keys()) || trails.know(&self.work.register) {
+            let round: Vec<Seen> = self.view.indices().filter_map(|node| self.seen(node)).collect();
+            trails.note(&self.work.register, &round);
         }
-        _ => None,
+    }
+
+    fn seen(&self, node: NodeIndex) -> Option<Seen> {
+        let Some(ApplyAnswer::Ack(Ack { standing, reply, ran })) = self.round.answer(node) else {
+            return None;
+        };
+        // Of an op that ran in an earlier round a node does not say what it found.
+        let found = ran.filter(|_| !reply.base.is_empty()).map(|_| reply.base);
+        Some(Seen { node, found, left: standing.position.digest })
     }
 }
 
@@ -97,10 +124,9 @@ impl Coordinator {
         goal: &Goal,
         record: &[u8],
         to: NodeIndex,
-        held: Digest,
         deadline: Instant,
     ) -> Result<Option<(Snapshot, Digest)>, Stopped> {
-        for base in self.trails.guesses(goal, to, held) {
+        for base in self.trails.guesses(goal, to) {
             let Some(there) = self.changed_there(goal, record, to, base, deadline).await? else { continue };
             let mut here = self.fetch(goal, record, &[base], deadline).await?;
             if !here.delta {

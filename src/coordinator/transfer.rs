@@ -124,15 +124,16 @@ impl Coordinator {
             return self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await;
         }
         let parted = match known {
-            Some(held) if !held.is_empty() => {
-                self.fetch_since_parting(goal, &record, to, held, deadline).await?
-            }
+            Some(held) if !held.is_empty() => self.fetch_since_parting(goal, &record, to, deadline).await?,
             _ => None,
         };
         let (mut snapshot, known) = match parted {
             Some((snapshot, base)) => (snapshot, Some(base)),
             None => (self.fetch(goal, &record, known.as_slice(), deadline).await?, known),
         };
+        if goal.brief && snapshot.many && self.fills.wait_for_a_settle(&goal.register, &[to]) {
+            return self.fill_rest(goal, &record, to, deadline).await;
+        }
         if goal.brief && (snapshot.many || snapshot.states.iter().any(|state| state.form == Form::Large)) {
             return Err(Stopped::Moved); // not now: the repair that waits in the background takes its time
         }
