@@ -326,20 +326,5 @@ async fn two_clients_at_work_on_one_large_scope_repair_what_differs_and_not_all_
     assert_eq!(sum, counted, "each increment counts once");
     eventually_same(&nodes, &first).await;
     let moved = [&first, &second].map(|client| client.telemetry().moved.get()).iter().sum::<u64>() - before;
-    for client in [&first, &second] {
-        let t = client.metrics();
-        eprintln!(
-            "{moved} {}",
-            t.lines()
-                .filter(|l| !l.starts_with('#')
-                    && !l.ends_with(" 0")
-                    && (l.contains("rounds")
-                        || l.contains("nack")
-                        || l.contains("repair")
-                        || l.contains("dirty")))
-                .collect::<Vec<_>>()
-                .join(" ")
-        );
-    }
     assert!(moved < MANY as u64 * 100, "{moved} bytes were moved: that is all of the scope");
 }

@@ -19,6 +19,9 @@ use tokio::time::{Instant, timeout};
 /// The longest that the next op waits for the repair of the nodes that took part.
 const LONGEST: Duration = Duration::from_millis(100);
 
+/// The least that is given to answers that are still on their way.
+const SHORTEST: Duration = Duration::from_millis(5);
+
 /// A decision that not all nodes hold.
 pub(super) struct Unsettled {
     attempt: Attempt,
@@ -89,8 +92,8 @@ impl Coordinator {
 
     /// Two coordinators met on the register: repairs the nodes that took part before the next op changes what they are repaired from.
     pub(super) async fn hand_over(self: &Arc<Self>, mut left: Unsettled) {
-        let until = Instant::now() + LONGEST.min(left.took.max(Duration::from_millis(5)));
-        let _ = timeout(until - Instant::now(), left.attempt.finish()).await;
+        // A node that has not answered by now is none that met anybody.
+        let _ = timeout(left.took.clamp(SHORTEST, LONGEST), left.attempt.finish()).await;
         let parted = left.attempt.parted();
         let is_all = parted.len() == left.attempt.round.repairs().len();
         let bringing = self.bring_along(left.goal(), parted);
@@ -99,7 +102,11 @@ impl Coordinator {
         }
         // Somebody else is at work: a moment in which it can finish, and repair what it decides.
         tokio::time::sleep(left.took.min(LONGEST).mul_f64(self.config.surroundings.fraction())).await;
-        if !self.queues.has_waiting(&left.attempt.work().register) {
+        let register = &left.attempt.work().register;
+        if self.queues.has_waiting(register) {
+            // The next round finds the same, most likely, and repairs it. If not, this does.
+            self.request_repair(Repair::Doubt { register: register.clone() });
+        } else {
             self.repair_later(left);
         }
     }

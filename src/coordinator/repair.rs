@@ -170,7 +170,6 @@ impl Coordinator {
     }
 
     async fn clear_doubt(self: &Arc<Self>, register: &Register) -> bool {
-        tokio::time::sleep(DOUBT_RESTS).await;
         if self.is_alike(register).await {
             return true;
         }
@@ -179,6 +178,9 @@ impl Coordinator {
 
     async fn carry_out(self: Arc<Self>, repair: Repair) {
         let register = repair.register().clone();
+        if matches!(repair, Repair::Doubt { .. }) {
+            tokio::time::sleep(DOUBT_RESTS).await; // what comes up meanwhile is the same doubt
+        }
         // From here on a new finding about the register is a new request.
         self.repairs.under_way.fetch_add(1, Ordering::Relaxed);
         let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
@@ -203,7 +205,10 @@ impl Coordinator {
                 self.settle_on(&goal, &targets).await
                     || self.fills.wait_for_a_settle(&register, &targets)
                         && self.mend(&register).await.is_ok_and(|mended| mended.is_complete())
-                    || brief && self.clear_doubt(&register).await
+                    || brief && {
+                        tokio::time::sleep(DOUBT_RESTS).await;
+                        self.clear_doubt(&register).await
+                    }
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
             Repair::Rewrite { register } => {
