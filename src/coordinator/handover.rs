@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// The longest that the next op waits for the repair of the nodes that took part.
-const LONGEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_millis(50);
 
 /// The least that is given to answers that are still on their way.
 const SHORTEST: Duration = Duration::from_millis(5);
@@ -50,7 +50,8 @@ impl Coordinator {
             return None;
         }
         let left = Unsettled { attempt, ballot, position, source, rule, took };
-        if left.attempt.has_met_another() {
+        // One key is repaired in the background as soon, and ops on it need not wait for that.
+        if left.attempt.work().is_of_several_keys() && left.attempt.has_met_another() {
             return Some(left);
         }
         self.repair_later(left);
