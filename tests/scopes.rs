@@ -8,7 +8,7 @@ use anarchoredis::command::{Register, Scopes};
 use anarchoredis::{Client, Error};
 use harness::{Nodes, Server, eventually};
 use redis::{AsyncCommands, FromRedisValue, Script};
-use workload::{PATIENCE, run, try_run};
+use workload::{PATIENCE, eventually_same, run, try_run};
 
 async fn client_with(nodes: &Nodes, scopes: &[&str]) -> Result<Client, Error> {
     Client::builder().nodes(nodes.urls()).scopes(scopes).connect().await
@@ -273,4 +273,58 @@ async fn a_node_that_comes_back_empty_is_given_the_scopes_again() {
     healer.once(&anarchoredis::heal::Silent).await.expect("healed");
     assert_eq!(kept_by(&nodes[0]).await, "72713a,");
     assert_eq!(on::<Vec<String>>(&nodes[0], "MGET rq:a rq:b").await, ["1", "2"]);
+}
+
+/// More keys than a repair brings at a time.
+const MANY: usize = 6_000;
+const TASKS: usize = 16;
+const TURNS: usize = 40;
+
+/// Sets, reads and counts on keys of the scope; says how often it counted.
+async fn work_on(client: Client, task: usize) -> u64 {
+    let mut counted = 0;
+    for turn in 0..TURNS {
+        let key = format!("rq:{}", (task * 997 + turn * 131) % MANY);
+        match (task + turn) % 4 {
+            0 => drop(run::<Option<String>>(&client, &format!("GET {key}")).await),
+            1 => run::<()>(&client, &format!("SET {key} {task}:{turn}")).await,
+            2 => drop(run::<u64>(&client, &format!("HSET rq:of:{key} field {turn}")).await),
+            _ => {
+                let _: u64 = run(&client, &format!("INCR rq:count:{}", turn % 7)).await;
+                counted += 1;
+            }
+        }
+    }
+    counted
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_at_work_on_one_large_scope_repair_what_differs_and_not_all_of_it() {
+    let nodes = Nodes::start(3).await;
+    let first = connected(&nodes, &["rq:"]).await;
+    let second = connected(&nodes, &["rq:"]).await;
+    for some in (0..MANY).collect::<Vec<_>>().chunks(500) {
+        let pairs: Vec<String> = some.iter().map(|key| format!("rq:{key} {:0100}", key)).collect();
+        let () = run(&first, &format!("MSET {}", pairs.join(" "))).await;
+    }
+    eventually_same(&nodes, &first).await;
+    let before = [&first, &second].map(|client| client.telemetry().moved.get()).iter().sum::<u64>();
+
+    let tasks = (0..TASKS).map(|task| {
+        let client = if task % 2 == 0 { &first } else { &second };
+        tokio::spawn(work_on(client.clone(), task))
+    });
+    let mut counted = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        counted += task.await.expect("no operation fails");
+    }
+
+    let mut sum = 0;
+    for counter in 0..7 {
+        sum += run::<u64>(&second, &format!("GET rq:count:{counter}")).await;
+    }
+    assert_eq!(sum, counted, "each increment counts once");
+    eventually_same(&nodes, &first).await;
+    let moved = [&first, &second].map(|client| client.telemetry().moved.get()).iter().sum::<u64>() - before;
+    assert!(moved < MANY as u64 * 100, "{moved} bytes were moved: that is all of the scope");
 }

@@ -5,13 +5,20 @@ use crate::load::{Load, Subject, Worker};
 use crate::processor::Used;
 use crate::record::{Cell, Measure, Place};
 use crate::workload::{Draw, Workload};
+use anarchoredis::Client;
+use anarchoredis::heal::Silent;
 use futures_util::future::join_all;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many tasks prepare the keys.
 const FILLERS: usize = 64;
 /// From this length on a tenth of the keys is enough, for the sake of memory.
 const LARGE: usize = 4_096;
+
+/// How long nodes may take to be the same again.
+const REST: Duration = Duration::from_secs(20);
+/// Between two looks at them.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is to be done, and what has been measured.
 pub struct Bench {
@@ -71,6 +78,30 @@ impl Bench {
         }
         let each = 1e6 / measure.done.max(1) as f64;
         Measure { client: used.client * each, servers: used.servers.max(0.0) * each, ..measure }
+    }
+
+    /// Waits until these clients have nothing to repair and the nodes are the same, or what one measure leaves would be in the next. A
+    /// register that the clients have left to a healer gets one. Where that is not done in time it is a remark.
+    pub async fn rest(&mut self, place: &Place, clients: &[&Client]) {
+        let began = Instant::now();
+        let healer = clients[0].healer();
+        while began.elapsed() < REST {
+            if clients.iter().all(|client| client.repairs().waiting == 0) {
+                match healer.look(&Silent).await {
+                    Ok(found) if found.complete => return,
+                    // What is still differing is repaired here, as it would be by the healer that every store has.
+                    _ => drop(healer.once(&Silent).await),
+                }
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.remark(format!(
+            "{}, {}, {}: nodes were not the same {} s after a measure",
+            place.section,
+            place.workload,
+            place.condition,
+            REST.as_secs()
+        ));
     }
 
     pub fn note(&mut self, place: &Place, contender: &str, measure: Measure) {

@@ -1,12 +1,12 @@
 //! Commits one op: round after round under the same op id, until one decides or the time is over (W3, W4).
 
 use super::attempt::{Attempt, Ended};
+use super::handover::Unsettled;
 use super::journey::Journey;
 use super::repair::Repair;
 use super::{Coordinator, Done, Work, work::is_inline};
 use crate::command::Access;
 use crate::error::Error;
-use crate::node::Seat;
 use crate::protocol::{ApplyAnswer, Ballot, Decided, NodeIndex, Position, Retry, Rule};
 use crate::script::{Executed, Replies};
 use crate::telemetry::kind;
@@ -30,18 +30,23 @@ pub(super) struct Committed {
 }
 
 impl Coordinator {
-    /// Commits the work as one op.
+    /// Commits the work as one op. Also what its decision leaves to be done.
     /// `early` hears of the first acknowledgement.
     pub(super) async fn commit(
         self: &Arc<Self>,
         work: &Arc<Work>,
         deadline: Instant,
         early: Option<oneshot::Sender<Done>>,
-    ) -> Result<Done, Error> {
+    ) -> (Result<Done, Error>, Option<Unsettled>) {
         let span = tracing::debug_span!("op", register = %work.register, access = ?work.access);
-        let (committed, attempt) = self.decide(work, false, deadline, early).instrument(span).await?;
-        self.after(attempt, &committed);
-        done(committed)
+        let began = Instant::now();
+        match self.decide(work, false, deadline, early).instrument(span).await {
+            Ok((committed, attempt)) => {
+                let left = self.after(attempt, &committed, began.elapsed());
+                (done(committed), left)
+            }
+            Err(error) => (Err(error), None),
+        }
     }
 
     /// Rounds until one decides. The attempt comes back with it: answers may still be on their way.
@@ -110,6 +115,7 @@ impl Coordinator {
             Ended::OutOfTime => None,
         };
         self.telemetry.round(kind, rule);
+        attempt.note_trail(rule != Some(Rule::W1));
         if attempt.is_marked() {
             self.telemetry.marked.inc();
         }
@@ -142,53 +148,9 @@ impl Coordinator {
     }
 
     /// A round without a decision: its late answers change nothing, but its calls must all be sent (P55).
-    fn leave(&self, mut attempt: Attempt) {
+    pub(super) fn leave(&self, mut attempt: Attempt) {
         if attempt.has_stragglers() {
             tokio::spawn(async move { attempt.finish().await });
-        }
-    }
-
-    /// After a decision: waits for the stragglers in the background, then repairs whoever differs.
-    fn after(self: &Arc<Self>, mut attempt: Attempt, committed: &Committed) {
-        let Some(position) = committed.position else {
-            self.leave(attempt);
-            return;
-        };
-        let (ballot, source, rule) = (committed.ballot, committed.source, committed.rule);
-        if attempt.has_stragglers() {
-            let coordinator = Arc::clone(self);
-            tokio::spawn(async move {
-                attempt.finish().await;
-                coordinator.repair_after(&attempt, ballot, position, source, rule);
-            });
-        } else if rule == Rule::W2 {
-            self.repair_after(&attempt, ballot, position, source, rule);
-        }
-    }
-
-    fn repair_after(
-        self: &Arc<Self>,
-        attempt: &Attempt,
-        ballot: Ballot,
-        position: Position,
-        source: NodeIndex,
-        rule: Rule,
-    ) {
-        // A node that is away gets nothing now, and those that took the settle remember it where they knew that then.
-        let waits =
-            |node: NodeIndex| attempt.is_marked() && matches!(attempt.view.node(node).seat(), Seat::Away(_));
-        let lacking = attempt.round.repairs().into_iter().map(|(node, _)| node);
-        let targets: Vec<NodeIndex> = lacking.filter(|node| !waits(*node)).collect();
-        if !targets.is_empty() {
-            self.request_repair(Repair::Settle {
-                register: attempt.work().register.clone(),
-                ballot,
-                position,
-                source,
-                targets,
-                taken_by_majority: rule == Rule::W2,
-                view: Arc::clone(&attempt.view),
-            });
         }
     }
 

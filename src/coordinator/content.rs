@@ -36,6 +36,7 @@ impl Coordinator {
             whole: true,
             loose: false,
             taken_by_majority: false,
+            brief: false,
             epoch: None,
             view: Arc::clone(view),
         };

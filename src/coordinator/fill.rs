@@ -15,89 +15,19 @@
 //! still promises, so the others go on; the next repair resets it again.
 
 use super::Coordinator;
+use super::fills::{Filled, Stage, Turn};
 use super::transfer::{Goal, KEYS, SNAPSHOT_BYTES, Stopped};
-use crate::command::Register;
 use crate::protocol::{Digest, NodeIndex, SettleAnswer};
 use crate::script::{
     Form, KeyState, SettleMode, Slice, Snapshot, SnapshotReply, Ticket, Want, snapshot_call,
 };
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
 use tokio::time::Instant;
 
 /// How often what changed meanwhile is brought before the source must stand still for a moment.
 const CATCH_UPS: usize = 5;
 /// So few changes are brought by the settle itself.
 const FEW_CHANGES: usize = 100;
-
-/// What a node was given so far: the token, and the digests at which the source was read. Each must be in the history that is settled in
-/// the end: what the source ran meanwhile may have been overruled. Whatever changed after the first of them is brought again.
-#[derive(Clone, Debug)]
-struct Filled {
-    token: Digest,
-    seen: Vec<Digest>,
-}
-
-impl Filled {
-    fn see(&mut self, digest: Digest) {
-        if self.seen.last() != Some(&digest) {
-            self.seen.push(digest);
-        }
-    }
-}
-
-/// What this coordinator has done to a node's copy of a register.
-#[derive(Clone, Debug)]
-enum Stage {
-    /// It is at work there.
-    UnderWay,
-    /// It gave up half-way: the next one may replace this token at once.
-    Stopped(Digest),
-    /// Only the settle did not come in time, since the source was written to.
-    Filled(Filled),
-}
-
-/// The fills of this coordinator: one at a time for a register on a node.
-#[derive(Debug, Default)]
-pub(super) struct Fills(Mutex<HashMap<(Register, NodeIndex), Stage>>);
-
-/// One of them; what it leaves behind is noted when it ends, however it ends.
-struct Turn<'a> {
-    fills: &'a Fills,
-    place: (Register, NodeIndex),
-    leaves: Option<Stage>,
-}
-
-impl Fills {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Register, NodeIndex), Stage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a fill of one of the nodes has not come to its end.
-    pub(super) fn wait_for_a_settle(&self, register: &Register, nodes: &[NodeIndex]) -> bool {
-        let all = self.lock();
-        nodes.iter().any(|node| all.contains_key(&(register.clone(), *node)))
-    }
-
-    /// None where one is under way.
-    fn begin(&self, place: (Register, NodeIndex)) -> Option<Turn<'_>> {
-        let before = self.lock().insert(place.clone(), Stage::UnderWay);
-        match before {
-            Some(Stage::UnderWay) => None,
-            leaves => Some(Turn { fills: self, place, leaves }),
-        }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut all = self.fills.lock();
-        match self.leaves.take() {
-            Some(stage) => drop(all.insert(self.place.clone(), stage)),
-            None => drop(all.remove(&self.place)),
-        }
-    }
-}
 
 /// What a fill is about.
 struct Way<'a> {
@@ -136,6 +66,20 @@ impl Coordinator {
             _ => Some(Stage::Stopped(filled.token)),
         };
         answer
+    }
+
+    /// The end of a fill that lacks nothing but what came since, and the settle; of others nothing.
+    pub(super) async fn fill_rest(
+        &self,
+        goal: &Goal,
+        record: &[u8],
+        to: NodeIndex,
+        deadline: Instant,
+    ) -> Result<SettleAnswer, Stopped> {
+        if self.fills.lacks_pages(&(goal.register.clone(), to)) {
+            return Err(Stopped::Moved);
+        }
+        self.fill(goal, record, to, deadline).await
     }
 
     /// Resets the node and brings every key that the source has; takes away what it does not have.

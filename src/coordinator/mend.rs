@@ -62,6 +62,7 @@ impl Coordinator {
             whole: false,
             loose: false,
             taken_by_majority: committed.rule == Rule::W2,
+            brief: false,
             epoch: None,
             view: Arc::clone(&attempt.view),
         };
@@ -152,6 +153,7 @@ impl Coordinator {
             whole: rewrite,
             loose: false,
             taken_by_majority: committed.rule == Rule::W2,
+            brief: false,
             epoch: None,
             view: Arc::clone(view),
         };

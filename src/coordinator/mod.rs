@@ -14,6 +14,8 @@ mod attempt;
 mod commit;
 mod content;
 mod fill;
+mod fills;
+mod handover;
 mod hold;
 mod journey;
 mod mend;
@@ -24,6 +26,7 @@ mod recover;
 mod repair;
 mod settle;
 mod stage;
+mod trail;
 mod transfer;
 mod under_way;
 mod view;
@@ -50,8 +53,9 @@ pub struct Coordinator {
     sequence: AtomicU64,
     queues: queue::Queues,
     repairs: repair::RepairQueue,
-    fills: fill::Fills,
+    fills: fills::Fills,
     holds: hold::Holds,
+    trails: trail::Trails,
     closing: AtomicBool,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -77,8 +81,9 @@ impl Coordinator {
             sequence: AtomicU64::new(0),
             queues: queue::Queues::default(),
             repairs,
-            fills: fill::Fills::default(),
+            fills: fills::Fills::default(),
             holds: hold::Holds::default(),
+            trails: trail::Trails::default(),
             closing: AtomicBool::new(false),
             telemetry: Arc::default(),
             config,

@@ -47,6 +47,11 @@ impl Queues {
         self.shard(register).contains_key(register)
     }
 
+    /// Whether ops wait behind the one in flight.
+    pub(super) fn has_waiting(&self, register: &Register) -> bool {
+        self.shard(register).get(register).is_some_and(|waiting| !waiting.is_empty())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.shards.iter().all(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
@@ -170,7 +175,7 @@ impl Coordinator {
         let Some((first, rest)) = batch.split_first() else {
             return;
         };
-        let result = if rest.is_empty() {
+        let (result, left) = if rest.is_empty() {
             self.commit(&first.work, deadline, None).await
         } else {
             let mut whole = Work::clone(&first.work);
@@ -179,6 +184,9 @@ impl Coordinator {
         };
         batch.iter().for_each(|pending| self.note_end(&pending.work, pending.deadline));
         hand_out(batch, result);
+        if let Some(left) = left {
+            self.hand_over(left).await;
+        }
     }
 
     /// How long it took since it was asked for.
@@ -202,7 +210,10 @@ impl Coordinator {
                 }
                 Some(pending.reply)
             };
-            let (result, unanswered) = tokio::join!(committing, answering);
+            let ((result, left), unanswered) = tokio::join!(committing, answering);
+            if let Some(left) = left {
+                self.repair_later(left);
+            }
             if let Some(reply) = unanswered {
                 let _ = reply.send(result);
             }

@@ -71,6 +71,7 @@ impl Coordinator {
                 loose: false,
                 // Copies may be let go of: what they are made of stays where it is.
                 taken_by_majority: truth.is_some(),
+                brief: false,
                 epoch: None,
                 view: Arc::clone(view),
             };

@@ -119,6 +119,12 @@ impl RepairQueue {
         room
     }
 
+    /// One that did not wait in the queue.
+    pub(super) fn note(&self, done: bool) {
+        self.requested.fetch_add(1, Ordering::Relaxed);
+        if done { &self.done } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn counts(&self) -> RepairCounts {
         RepairCounts {
             requested: self.requested.load(Ordering::Relaxed),
@@ -164,7 +170,6 @@ impl Coordinator {
     }
 
     async fn clear_doubt(self: &Arc<Self>, register: &Register) -> bool {
-        tokio::time::sleep(DOUBT_RESTS).await;
         if self.is_alike(register).await {
             return true;
         }
@@ -173,11 +178,16 @@ impl Coordinator {
 
     async fn carry_out(self: Arc<Self>, repair: Repair) {
         let register = repair.register().clone();
+        if matches!(repair, Repair::Doubt { .. }) {
+            tokio::time::sleep(DOUBT_RESTS).await; // what comes up meanwhile is the same doubt
+        }
         // From here on a new finding about the register is a new request.
         self.repairs.under_way.fetch_add(1, Ordering::Relaxed);
         let repair = self.repairs.waiting().remove(&register).unwrap_or(repair);
         let mended = match repair {
             Repair::Settle { register, ballot, position, source, targets, taken_by_majority, view } => {
+                // Where others write too, all of a large register would come too late; what it parted at is known, mostly.
+                let brief = self.trails.know(&register);
                 let goal = Goal {
                     register: register.clone(),
                     ballot,
@@ -187,6 +197,7 @@ impl Coordinator {
                     whole: false,
                     loose: false,
                     taken_by_majority,
+                    brief,
                     epoch: None,
                     view,
                 };
@@ -194,6 +205,10 @@ impl Coordinator {
                 self.settle_on(&goal, &targets).await
                     || self.fills.wait_for_a_settle(&register, &targets)
                         && self.mend(&register).await.is_ok_and(|mended| mended.is_complete())
+                    || brief && {
+                        tokio::time::sleep(DOUBT_RESTS).await;
+                        self.clear_doubt(&register).await
+                    }
             }
             Repair::Doubt { register } => self.clear_doubt(&register).await,
             Repair::Rewrite { register } => {

@@ -13,6 +13,7 @@ impl Attempt {
     /// W2: confirmations go out at once; states only where the confirmations cannot reach a majority, the others get theirs as
     /// repairs after the decision.
     pub(super) fn settle(&mut self, plan: &SettlePlan) -> WriteStep {
+        self.note_trail(true);
         let voters = self.view.voters();
         let confirms = plan
             .sends
@@ -74,6 +75,7 @@ impl Attempt {
             whole: false,
             loose: false,
             taken_by_majority: false,
+            brief: false,
             epoch: Some(self.epoch),
             view: Arc::clone(&self.view),
         };

@@ -39,6 +39,8 @@ pub(super) struct Goal {
     /// A majority without the target has taken this settle already. Only then may the target let go of what it holds before it has all
     /// of the new (`fill`): that one node has taken a settle says nothing about the others.
     pub(super) taken_by_majority: bool,
+    /// Somebody waits for it: only what few calls bring.
+    pub(super) brief: bool,
     /// The epoch under which the answer counts; none for a repair, which counts for nothing.
     pub(super) epoch: Option<Epoch>,
     /// Where its indices lead. Nothing is carried from one generation to another: it may have been deleted between them.
@@ -121,7 +123,20 @@ impl Coordinator {
         if known == Some(goal.position.digest) {
             return self.settle_with(goal, &record, SettleMode::Confirm, to, deadline).await;
         }
-        let mut snapshot = self.fetch(goal, &record, known.as_slice(), deadline).await?;
+        let parted = match known {
+            Some(held) if !held.is_empty() => self.fetch_since_parting(goal, &record, to, deadline).await?,
+            _ => None,
+        };
+        let (mut snapshot, known) = match parted {
+            Some((snapshot, base)) => (snapshot, Some(base)),
+            None => (self.fetch(goal, &record, known.as_slice(), deadline).await?, known),
+        };
+        if goal.brief && snapshot.many && self.fills.wait_for_a_settle(&goal.register, &[to]) {
+            return self.fill_rest(goal, &record, to, deadline).await;
+        }
+        if goal.brief && (snapshot.many || snapshot.states.iter().any(|state| state.form == Form::Large)) {
+            return Err(Stopped::Moved); // not now: the repair that waits in the background takes its time
+        }
         if snapshot.many && goal.taken_by_majority && !goal.whole {
             return self.fill(goal, &record, to, deadline).await;
         }

@@ -88,6 +88,11 @@ impl Work {
         }
     }
 
+    /// Whether the register has, or will have, keys beside the one that it is named for: then nodes keep a log of it.
+    pub(super) fn is_of_several_keys(&self) -> bool {
+        self.keys.iter().any(|key| key != self.register.id())
+    }
+
     /// Whether it may share a round with others.
     pub(super) fn shares(&self) -> bool {
         // Nodes check one expiry an op against their clocks before anything runs.

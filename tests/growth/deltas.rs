@@ -22,10 +22,13 @@ pub enum DeltaControl {
     BaseNotCompared,
     /// The log does not name the keys that an op removed.
     ForgetsDeletions,
+    /// Where histories have parted, what only the target has changed stays there.
+    ForgetsTheTargetsChanges,
 }
 
 impl DeltaControl {
-    pub const UNSOUND: [Self; 2] = [Self::BaseNotCompared, Self::ForgetsDeletions];
+    pub const UNSOUND: [Self; 3] =
+        [Self::BaseNotCompared, Self::ForgetsDeletions, Self::ForgetsTheTargetsChanges];
 }
 
 /// One version: which digest it made, and the keys that it changed.
@@ -57,7 +60,18 @@ struct Parcel {
 
 /// A transfer on its way: first the digest that was asked, then the parcel.
 enum Step {
-    Asked { target: usize, digest: u64 },
+    Asked {
+        target: usize,
+        digest: u64,
+    },
+    /// The target's history is none that others know: what it has changed since a digest that it has in common with some.
+    Parted {
+        target: usize,
+        version: u64,
+        digest: u64,
+        base: u64,
+        names: Vec<u64>,
+    },
     Fetched(Parcel),
 }
 
@@ -111,6 +125,28 @@ impl Node {
         Parcel { target, base, version: self.version, digest: self.digest, states, log }
     }
 
+    /// What the target and this node have changed since their histories parted, as it is here; none where the log does not reach back,
+    /// and none for a longer history, whose log has entries that nothing would replace.
+    fn since_parting(
+        &self,
+        target: usize,
+        version: u64,
+        digest: u64,
+        base: u64,
+        theirs: Vec<u64>,
+        control: DeltaControl,
+    ) -> Option<Parcel> {
+        let (mut names, log) = self.changed_since(base)?;
+        if version > self.version {
+            return None;
+        }
+        if control != DeltaControl::ForgetsTheTargetsChanges {
+            names.extend(theirs);
+        }
+        let states = names.into_iter().map(|key| (key, self.keys.get(&key).copied())).collect();
+        Some(Parcel { target, base: Some(digest), version: self.version, digest: self.digest, states, log })
+    }
+
     /// False: NEEDS_STATE.
     fn settle(&mut self, parcel: &Parcel, control: DeltaControl) -> bool {
         match parcel.base {
@@ -151,9 +187,7 @@ pub fn run_deltas(seed: u64, control: DeltaControl) -> Result<u64, String> {
         if deltas.rng.percent(35) {
             deltas.op(op)?;
         } else if deltas.rng.percent(40) || deltas.steps.is_empty() {
-            let target = deltas.rng.below(3) as usize;
-            let digest = deltas.nodes[target].digest;
-            deltas.steps.push(Step::Asked { target, digest });
+            deltas.ask();
         } else {
             deltas.step()?;
         }
@@ -174,11 +208,34 @@ impl Deltas {
         Ok(())
     }
 
+    /// Asks a node where it is, and perhaps what it has changed since some digest of its log.
+    fn ask(&mut self) {
+        let target = self.rng.below(3) as usize;
+        let node = &self.nodes[target];
+        let (version, digest) = (node.version, node.digest);
+        let back = self.rng.below(LOG);
+        let base =
+            node.log.values().find(|change| change.version + back == version).map(|change| change.digest);
+        let parted = base.and_then(|base| Some((base, node.changed_since(base)?.0)));
+        let step = match parted.filter(|_| self.rng.percent(60)) {
+            Some((base, names)) => Step::Parted { target, version, digest, base, names },
+            None => Step::Asked { target, digest },
+        };
+        self.steps.push(step);
+    }
+
     fn step(&mut self) -> Result<(), String> {
         match self.steps.swap_remove(self.rng.below(self.steps.len() as u64) as usize) {
             Step::Asked { target, digest } => {
                 let source = self.rng.below(3) as usize;
                 self.steps.push(Step::Fetched(self.nodes[source].snapshot(target, digest)));
+                Ok(())
+            }
+            Step::Parted { target, version, digest, base, names } => {
+                let source = self.rng.below(3) as usize;
+                let node = &self.nodes[source];
+                let parcel = node.since_parting(target, version, digest, base, names, self.control);
+                self.steps.extend(parcel.map(Step::Fetched));
                 Ok(())
             }
             Step::Fetched(parcel) => {

@@ -143,7 +143,7 @@
 //! | expiry | OwnClocks 20, RelativeTtl 1, NoExpiringAnswer 2, DueByMajority 14,647 |
 //! | membership | VotesUnfilled 2,452, FilledBefore 40, OldMajority 5 (3 or 4 members); ChangesUnswept 530, TwoAtOnce 1,264, OlderCalls 5,750 (4 or 5) |
 //! | recovery | RecoversFromSome 1,038, RecoversByVersion 198 |
-//! | deltas | BaseNotCompared 1, ForgetsDeletions 17 |
+//! | deltas | BaseNotCompared 1, ForgetsDeletions 28, ForgetsTheTargetsChanges 412 |
 //!
 //! # Not modelled
 //!

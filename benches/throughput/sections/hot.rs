@@ -30,6 +30,7 @@ pub async fn run(bench: &mut Bench, site: &Site) {
             let load = Load { keys: 1, length, ..bench.load(Workload::Incr, 100, count * tasks) };
             let measure = bench.measure(&place, &load, &several, &pids(&site.nodes)).await;
             bench.note(&place, "ours", measure);
+            bench.rest(&place, &[&site.client]).await;
         }
     }
     for (count, tasks, batches) in SETUPS {

@@ -40,6 +40,7 @@ pub async fn run(bench: &mut Bench, site: &Site) {
                 let place = at(condition, coordinators);
                 let measure = bench.measure(&place, &load, &several, &pids(&site.nodes)).await;
                 bench.note(&place, "ours", measure);
+                bench.rest(&place, &[&site.client, &second]).await;
             }
         }
     }
