@@ -16,6 +16,7 @@ if ARGV[3] == 'drop' then
   return {'DROPPED', as_text(dropped)}
 end
 local ballot, op, anew = ARGV[4], ARGV[5], ARGV[6] == '1'
+if #ballot ~= 33 or #op ~= 33 then return {'REFUSED', 'ERR no ballot or op id'} end
 local role = redis.call('HGET', 'anrcho_node', 'role') or ''
 if role ~= 'adopting' then return {'OTHER', 'role', role} end
 local exists = load_head(record)
@@ -37,7 +38,7 @@ end
 if #listed + #gone == 0 and not (anew and exists) then return {'SAME', version, digest} end
 if ballot <= promised then return {'NACK', promised} end -- I1
 version, digest = as_text(tonumber(version) + 1), string.sub(redis.sha1hex(digest .. op .. ballot), 1, 32)
-promise_in(head, ballot)
+promise_in(record, head, ballot)
 head.accepted, head.settled, head.version, head.digest = ballot, version, version, digest
 if many then list_many(head)
 elseif #gone > 0 then head.entry = ''

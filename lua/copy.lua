@@ -60,7 +60,7 @@ local function take(record, fields, keys)
   if own.promised == there.promised and own.accepted == there.accepted and own.digest == there.digest then return false end
   if held and redis.call('HLEN', record) > most_fields then return false end
   -- The first write: a full node refuses it.
-  promise_in(own, there.promised)
+  promise_in(record, own, there.promised)
   local refused = save_head(record, own)
   if refused then return false, refused end
   for _, key in ipairs(keys_of(record, held)) do redis.call('UNLINK', key) end

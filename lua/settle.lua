@@ -31,7 +31,7 @@ if mode == 'reset' then
   list_many(forgetful)
   local refused = save_head(record, forgetful, 'f', base .. as_text(now_ms))
   if refused then return {'REFUSED', refused} end
-  redis.call('HDEL', record, 'd', 'a')
+  redis.call('HDEL', record, 'd', 'o', 'a')
   local log = {}
   for i = 0, 4095 do log[i + 1] = 'l' .. i end
   redis.call('HDEL', record, unpack(log))
@@ -87,7 +87,8 @@ for i = 1, count or 0 do
 end
 local remembered = (ops == '' or mode == 'fill') and {} or unpacked(ops)
 for _, op in ipairs(remembered or {}) do
-  if type(op) ~= 'table' or type(op[1]) ~= 'string' or #op[1] ~= 16 or string.find(op[1], '%X') or type(op[2]) ~= 'string' or #op[2] ~= 33 then remembered = nil end
+  if type(op) ~= 'table' or type(op[1]) ~= 'string' or #op[1] ~= 16 or string.find(op[1], '%X') or type(op[2]) ~= 'string' or #op[2] ~= 33
+    or op[3] and (type(op[3]) ~= 'string' or #op[3] < 2) then remembered = nil end
 end
 if not count or not remembered then return {'REFUSED', 'ERR no log, or no remembered ops'} end
 local staged = {}
@@ -136,7 +137,7 @@ local function entry_in(key) return key.form == 'gone' and key.expiry == '0' and
 local refused, alone = nil, head.entry
 if mode == 'fill' then refused = error_of(redis.pcall('HSET', record, 'f', base .. as_text(now_ms)))
 else
-  promise_in(head, ballot)
+  promise_in(record, head, ballot)
   head.accepted, head.settled, head.version, head.digest = ballot, version, version, digest
   remember(head, remembered)
   local many = ARGV[10] == '1'
@@ -166,7 +167,7 @@ local function store(key)
   if entry_in(key) == '' then redis.call('HDEL', record, 'k' .. key.name)
   else redis.call('HSET', record, 'k' .. key.name, key.expiry) end
 end
-if digest == '' and mode ~= 'fill' then redis.call('HDEL', record, 'd') end
+if digest == '' and mode ~= 'fill' then redis.call('HDEL', record, 'd', 'o') end
 if mode == 'full' then
   if head.entry == '' and alone ~= '' and alone ~= 'm' then redis.call('UNLINK', string.sub(record, 17, -2)) end
   local kept = {}

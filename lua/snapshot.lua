@@ -105,5 +105,5 @@ for i = 1, #names do
     total = total + (elements and size or 0) + #name
   end
 end
-local ops = head.ops == '' and '' or cmsgpack.pack(remembered_by(head))
+local ops = head.ops == '' and '' or cmsgpack.pack(remembered_by(record, head))
 return {'SNAPSHOT', head.promised, head.accepted, head.settled, version, digest, ops, many and '1' or '0', mode, log, states}

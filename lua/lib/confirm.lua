@@ -10,7 +10,7 @@ local function confirm(record, ballot, digest, dirty)
   if ballot < head.promised then return {'NACK', head.promised} end -- I1
   if ballot == head.accepted and ballot == head.promised and digest ~= head.digest then return {'CONFLICT', head.digest} end -- I3
   if found[4] or digest ~= head.digest then return {'NEEDS_STATE', head.version, head.digest} end
-  promise_in(head, ballot)
+  promise_in(record, head, ballot)
   head.accepted, head.settled = ballot, head.version
   local refused = save_head(record, head)
   if refused then return {'REFUSED', refused} end

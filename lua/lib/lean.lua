@@ -9,7 +9,7 @@ end
 -- Answers the line of the acknowledgement, and the reply. No ballot that is ahead of this node's clock is above `latest`.
 local function op_lean(record, key, ballot, op, first, behind, flags, reply_limit, latest)
   local name, argc = ARGV[first + 1], behind - first - 1
-  if not lasts(name, argc) or argc > 7900 or ballot > latest or #op ~= 33 or record ~= 'anrcho_version:{' .. key .. '}' then return nil end
+  if not lasts(name, argc) or argc > 7900 or ballot > latest or #ballot ~= 33 or #op ~= 33 or record ~= 'anrcho_version:{' .. key .. '}' then return nil end
   local found, sequence = call('HMGET', record, 'h', 'd', 'a'), sub(op, 18)
   local h, d, a = found[1], found[2], found[3]
   local base, version, accepted = '', '1', ' 0'
@@ -32,7 +32,8 @@ local function op_lean(record, key, ballot, op, first, behind, flags, reply_limi
   local digest = sub(redis.sha1hex(base .. op .. ballot), 1, 32) -- I2
   packed = packed or cmsgpack.pack({reply})
   if #packed > reply_limit then packed = '-' end
-  call('HSET', record, 'h', ballot .. version .. ' 0', 'd', digest .. sequence .. packed)
+  if #packed <= 16 then call('HSET', record, 'h', ballot .. version .. ' 0', 'd', digest .. sequence .. packed)
+  else call('HSET', record, 'h', ballot .. version .. ' 0', 'd', digest .. '*', 'o', cmsgpack.pack({{sequence, ballot, packed}})) end
   if flags == 'w' then tell_waiters(record, version) end
   return 'ACK ' .. accepted .. ' ' .. version .. ' ' .. digest .. ' ' .. ballot .. ' ' .. base, reply
 end

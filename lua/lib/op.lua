@@ -5,7 +5,7 @@ local huge = math.huge
 local function ms_of(text) return tonumber(string.sub(text, 1, 13)) end
 -- The promise alone; it is the first write of the op, so a full node says so here.
 local function promise(record, head, ballot)
-  promise_in(head, ballot)
+  promise_in(record, head, ballot)
   return save_head(record, head)
 end
 local function states_of(first, last, limit)
@@ -29,6 +29,7 @@ end
 -- Commands of so many words or more that leave their one key there where they succeed, and touch no expiry; SET of just so many leaves none.
 local lasting = {SET = 3, INCR = 2, INCRBY = 3, DECR = 2, DECRBY = 3, LPUSH = 3, RPUSH = 3, SADD = 3, HSET = 4, HINCRBY = 4}
 local function run_op(first, last, ballot, op, flags, expected, state_limit, reply_limit, retry_window_ms, max_offset_ms, lowest_expiry_ms, commands, at)
+  if #ballot ~= 33 or #op ~= 33 then return {'REFUSED', 'ERR no ballot or op id'} end
   local record, op_ms = KEYS[first], ms_of(ballot)
   local holds_until_ms, keep, read_only, hash, wake = huge, nil, nil, nil, nil
   if expected ~= '*' then
@@ -59,7 +60,7 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
   local coordinator, sequence = string.sub(op, 1, 16), string.sub(op, 18)
   local remembered = {}
   if not read_only then
-    for _, entry in ipairs(remembered_by(head)) do
+    for _, entry in ipairs(remembered_by(record, head)) do
       if string.sub(entry[2], 18) ~= coordinator then
         if ms_of(entry[2]) >= op_ms - retry_window_ms then remembered[#remembered + 1] = entry end
       elseif entry[1] == sequence then

@@ -1,13 +1,15 @@
 -- record: what a register's record says, in fields of few bytes, which a server keeps compact up to 64:
 --   h  the promised ballot (33 bytes), the version, a space, and whether the key that is the register's id is there: its expiry in ms, '0' none, '' not there;
 --      or 'm': other keys were touched too, and each that is there has a field of its own, `k<key>`: its expiry in ms, '0' none
---   d  the digest (32 hex digits), '' at version 0, and what the history remembers of ops: of one that ran under the promised ballot its sequence (16 hex digits) and its packed replies,
---      '-' where they were too long; else '*' and by MessagePack {{sequence, ballot it ran under, packed replies or false}, ...}, one per coordinator (I5)
+--   d  the digest (32 hex digits), and what the history remembers of ops: nothing; or of one that ran under the promised ballot its sequence (16 hex digits) and its packed replies, of at most
+--      16 bytes, '-' where they were too long to be remembered; or '*'. No field at version 0
+--   o  with '*': by MessagePack {{sequence, ballot it ran under, packed replies or false}, ...}, one per coordinator (I5)
 --   a  the accepted ballot (33 bytes) and the version that was settled then; no field where there is none
 local function head_of(h, d, a)
   if not h then return nil end
   local version, entry = string.match(h, '^(%d+) (.*)$', 34)
-  return {promised = string.sub(h, 1, 33), version = version, entry = entry, digest = d and string.sub(d, 1, 32) or '', ops = d and string.sub(d, 33) or '',
+  -- A record that somebody else wrote may hold anything.
+  return {promised = string.sub(h, 1, 33), version = version or '0', entry = entry or '', digest = d and string.sub(d, 1, 32) or '', ops = d and string.sub(d, 33) or '',
     accepted = a and string.sub(a, 1, 33) or '', settled = a and string.sub(a, 34) or '0'}
 end
 -- What a register is before its first op.
@@ -16,20 +18,21 @@ local function load_head(record)
   local found = redis.call('HMGET', record, 'h', 'd', 'a')
   return head_of(found[1], found[2], found[3])
 end
-local function remembered_by(head)
+local function remembered_by(record, head)
   if head.ops == '' then return {} end
-  if string.sub(head.ops, 1, 1) == '*' then return cmsgpack.unpack(string.sub(head.ops, 2)) end
+  if head.ops == '*' then return cmsgpack.unpack(redis.call('HGET', record, 'o')) end
   local packed = string.sub(head.ops, 17)
   return {{string.sub(head.ops, 1, 16), head.promised, packed ~= '-' and packed}}
 end
 local function remember(head, ops)
+  head.had_list = head.had_list or head.ops == '*'
   if #ops == 0 then head.ops = ''
-  elseif #ops == 1 and ops[1][2] == head.promised then head.ops = ops[1][1] .. (ops[1][3] or '-')
-  else head.ops = '*' .. cmsgpack.pack(ops) end
+  elseif #ops == 1 and ops[1][2] == head.promised and #(ops[1][3] or '-') <= 16 then head.ops = ops[1][1] .. (ops[1][3] or '-')
+  else head.ops, head.list = '*', cmsgpack.pack(ops) end
 end
-local function promise_in(head, ballot)
+local function promise_in(record, head, ballot)
   if ballot == head.promised then return end
-  local ops = remembered_by(head)
+  local ops = remembered_by(record, head)
   head.promised = ballot
   remember(head, ops)
 end
@@ -42,10 +45,15 @@ end
 local function save_head(record, head, ...)
   local words = {'h', head.promised .. head.version .. ' ' .. head.entry, ...}
   local function add(field, value) words[#words + 1], words[#words + 2] = field, value end
-  if head.digest ~= '' then add('d', head.digest .. head.ops) end
+  if head.digest ~= '' then
+    add('d', head.digest .. head.ops)
+    if head.list and head.ops == '*' then add('o', head.list) end
+  end
   if head.accepted ~= '' then add('a', head.accepted .. head.settled) end
   if head.moved and head.moved ~= '' then add('k' .. string.sub(record, 17, -2), head.moved) end
-  return error_of(redis.pcall('HSET', record, unpack(words)))
+  local refused = error_of(redis.pcall('HSET', record, unpack(words)))
+  if not refused and head.had_list and head.ops ~= '*' then redis.call('HDEL', record, 'o') end
+  return refused
 end
 -- What the record says of a key: its expiry in ms, '0' none; false where it is not there.
 local function entry_of(record, head, key)

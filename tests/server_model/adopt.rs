@@ -17,6 +17,9 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
         return give_up(words!["OTHER", "role", role]);
     }
     let (record, ballot, op) = (call.key(1)?, call.arg(4)?, call.arg(5)?);
+    if ballot.len() != 33 || op.len() != 33 {
+        return give_up(words!["REFUSED", "ERR no ballot or op id"]);
+    }
     let anew = call.args.get(5) == Some(&b"1".as_slice());
     let held = call.session.load_head(record)?;
     let mut head = held.clone().unwrap_or_default();

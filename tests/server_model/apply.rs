@@ -49,6 +49,9 @@ struct Ran {
 
 pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     call.check_fence()?;
+    if call.arg(3)?.len() != 33 || call.arg(4)?.len() != 33 {
+        return give_up(words!["REFUSED", "ERR no ballot or op id"]);
+    }
     let mut apply = Apply::load(call)?;
     apply.check_ballot()?;
     if apply.filling {

@@ -78,7 +78,7 @@ fn field_of(all: &[Vec<u8>], field: &[u8]) -> Field {
 }
 
 fn head_in(all: &[Vec<u8>]) -> Option<Head> {
-    Head::parse([&field_of(all, b"h"), &field_of(all, b"d"), &field_of(all, b"a")])
+    Head::parse([b"h", b"d", b"a", b"o"].map(|field| field_of(all, field)).each_ref())
 }
 
 /// The strings of an array.

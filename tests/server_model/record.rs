@@ -14,6 +14,9 @@ pub struct Head {
     pub entry: Vec<u8>,
     pub digest: Vec<u8>,
     ops: Vec<u8>,
+    /// What the field `o` holds, where `ops` is `*`.
+    list: Vec<u8>,
+    had_list: bool,
     pub accepted: Vec<u8>,
     pub settled: Vec<u8>,
     moved: Vec<u8>,
@@ -24,20 +27,23 @@ impl Default for Head {
     fn default() -> Head {
         let [version, settled] = [b"0".to_vec(), b"0".to_vec()];
         let none = Vec::new;
-        let [promised, entry, digest, ops, accepted, moved] =
-            [none(), none(), none(), none(), none(), none()];
-        Head { promised, version, entry, digest, ops, accepted, settled, moved }
+        let [promised, entry, digest, ops, list, accepted, moved] =
+            [none(), none(), none(), none(), none(), none(), none()];
+        let had_list = false;
+        Head { promised, version, entry, digest, ops, list, had_list, accepted, settled, moved }
     }
 }
 
 impl Head {
-    pub fn parse([h, d, a]: [&Field; 3]) -> Option<Head> {
+    pub fn parse([h, d, a, o]: [&Field; 4]) -> Option<Head> {
         let (promised, rest) = h.as_ref()?.split_at_checked(33)?;
         let space = rest.iter().position(|byte| *byte == b' ')?;
         let (version, entry) = (rest[..space].to_vec(), rest[space + 1..].to_vec());
         let mut head = Head { promised: promised.to_vec(), version, entry, ..Head::default() };
         if let Some((digest, ops)) = d.as_ref().and_then(|field| field.split_at_checked(32)) {
             (head.digest, head.ops) = (digest.to_vec(), ops.to_vec());
+            head.list = o.clone().unwrap_or_default();
+            head.had_list = head.ops == b"*";
         }
         if let Some((accepted, settled)) = a.as_ref().and_then(|field| field.split_at_checked(33)) {
             (head.accepted, head.settled) = (accepted.to_vec(), settled.to_vec());
@@ -52,7 +58,7 @@ impl Head {
     pub fn remembered(&self) -> Ended<Vec<Remembered>> {
         match self.ops.as_slice() {
             [] => Ok(Vec::new()),
-            [b'*', packed @ ..] => unpack_ops(packed),
+            b"*" => unpack_ops(&self.list),
             ops => {
                 let (sequence, packed) = ops.split_at(16);
                 let replies = (packed != b"-").then(|| packed.to_vec());
@@ -64,10 +70,15 @@ impl Head {
     pub fn remember(&mut self, ops: &[Remembered]) {
         self.ops = match ops {
             [] => Vec::new(),
-            [op] if op.ballot == self.promised => {
+            [op] if op.ballot == self.promised
+                && op.replies.as_ref().is_none_or(|reply| reply.len() <= 16) =>
+            {
                 [&op.sequence, op.replies.as_deref().unwrap_or(b"-")].concat()
             }
-            ops => [b"*", pack_ops(ops).as_slice()].concat(),
+            ops => {
+                self.list = pack_ops(ops);
+                b"*".to_vec()
+            }
         };
     }
 
@@ -90,8 +101,8 @@ impl Head {
 
 impl Session<'_> {
     pub fn load_head(&mut self, record: &[u8]) -> Ended<Option<Head>> {
-        let found = self.call_strings(&[b"HMGET", record, b"h", b"d", b"a"])?;
-        Ok(Head::parse([&found[0], &found[1], &found[2]]))
+        let found = self.call_strings(&[b"HMGET", record, b"h", b"d", b"a", b"o"])?;
+        Ok(Head::parse([&found[0], &found[1], &found[2], &found[3]]))
     }
 
     /// Gives up where the node would not write it; `more` are other fields.
@@ -109,11 +120,17 @@ impl Session<'_> {
         };
         add(!head.digest.is_empty(), b"d", &d);
         add(!head.accepted.is_empty(), b"a", &a);
+        let has_list = !head.digest.is_empty() && head.ops == b"*";
+        add(has_list, b"o", &head.list);
         if !head.moved.is_empty() {
             words.extend([&own[..], &head.moved]);
         }
         match error_of(&self.pcall(&words)) {
             Some(refused) => give_up(words!["REFUSED", refused]),
+            None if head.had_list && head.ops != b"*" => {
+                self.call(&[b"HDEL", record, b"o"])?;
+                Ok(())
+            }
             None => Ok(()),
         }
     }

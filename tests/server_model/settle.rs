@@ -46,7 +46,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     }
     let record = call.key(1)?;
     if call.arg(5)?.is_empty() {
-        call.session.call(&[b"HDEL", record, b"d"])?;
+        call.session.call(&[b"HDEL", record, b"d", b"o"])?;
     }
     if mode == b"full" {
         drop_unlisted(&mut call, &state, &before)?;
@@ -105,7 +105,7 @@ fn reset(call: &mut Call<'_, '_>) -> Ended<Reply> {
     (forgetful.promised, forgetful.entry) = (ballot.max(&promised).to_vec(), entry);
     forgetful.list_many();
     call.session.save_head(record, &forgetful, &[b"f", &filling])?;
-    call.session.call(&[b"HDEL", record, b"d", b"a"])?;
+    call.session.call(&[b"HDEL", record, b"d", b"o", b"a"])?;
     for field in call.session.fields(record)? {
         if field.starts_with(b"l") {
             call.session.call(&[b"HDEL", record, &field])?;
