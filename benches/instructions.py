@@ -71,7 +71,7 @@ class Server:
 def main():
     server = Server(sys.argv[1] if len(sys.argv) > 1 else "redis-server")
     server.ask("SET", "anrcho_fence", FENCE)
-    sha = {name: server.ask("SCRIPT", "LOAD", pasted(name)).decode() for name in ["apply", "read", "bunch"]}
+    sha = {name: server.ask("SCRIPT", "LOAD", pasted(name)).decode() for name in ["apply", "read", "bunch", "settle"]}
     bare = server.ask("SCRIPT", "LOAD", "return redis.call(unpack(ARGV))").decode()
     start, sequence = int(time.time() * 1e6) - 600_000_000, 0
     deadline = start // 1000 + 7_200_000
@@ -97,6 +97,24 @@ def main():
         args = [arg for _, ids, command in ops for arg in [deadline, *ids, "1,1,0,*,", *command]]
         return ["EVALSHA", sha["bunch"], len(keys), *keys, FENCE, deadline, 4096, 60000, 500, *args]
 
+    def reads(each):
+        keys = [f"bunch1:{n}" for n in range(each)]
+        args = [arg for key in keys for arg in [deadline, "", start // 1000, "1,1,0,*,", 2, "GET", key]]
+        return ["EVALSHA", sha["bunch"], 2 * each, *(word for key in keys for word in (f"anrcho_version:{{{key}}}", key)), FENCE, deadline, 4096, 60000, 500, *args]
+
+    def held(prefix, number):
+        record = f"anrcho_version:{{{prefix}:{number % KEYS}}}"
+        return record, server.ask("HGET", record, "h")[:33].decode(), server.ask("HGET", record, "d")[:32].decode()
+
+    def confirm(number):
+        record, ballot, digest = held("bunch1", number)
+        return ["EVALSHA", sha["settle"], 1, record, FENCE, deadline, ballot, 1, digest, "confirm", "", "", "0"]
+
+    def confirms(each, calls):
+        all_held = [held("bunch1", number) for number in range(each)]
+        args = [arg for _, ballot, digest in all_held for arg in [deadline, ballot, digest, "0,0,0,*,"]]
+        return [["EVALSHA", sha["bunch"], each, *(record for record, _, _ in all_held), FENCE, deadline, 4096, 60000, 500, *args]] * calls
+
     plain = [["SET", f"plain:{n % KEYS}", VALUE] for n in range(CALLS)]
     rows = [("SET", plain, 1)]
     rows.append(("SET by a script of one line", [["EVALSHA", bare, 1, words[1], *words] for words in plain], 1))
@@ -104,7 +122,12 @@ def main():
     rows += [(f"SET in a bunch of {n}", [bunch(n) for _ in range(2 * CALLS // n)], n) for n in [1, 4, 16, 64]]
     rows.append(("GET by a script of one line", [["EVALSHA", bare, 1, words[1], "GET", words[1]] for words in plain], 1))
     rows.append(("GET by read", [read(n) for n in range(CALLS)], 1))
+    rows += [(f"GET in a bunch of {n}", [reads(n) for _ in range(2 * CALLS // n)], n) for n in [1, 16]]
+    # What is settled is known once it was written.
+    rows.append(("confirmation by settle", lambda: [confirm(n) for n in range(CALLS)], 1))
+    rows += [(f"confirmation in a bunch of {n}", lambda n=n: confirms(n, 2 * CALLS // n), n) for n in [1, 16]]
     for place, (title, calls, each) in enumerate(rows):
+        calls = calls() if callable(calls) else calls
         print(f"{server.count(f'row{place}', calls, each):>9,}  {title}", flush=True)
     server.process.terminate()
 
