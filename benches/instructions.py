@@ -112,7 +112,7 @@ def main():
 
     def confirms(each, calls):
         all_held = [held("bunch1", number) for number in range(each)]
-        args = [arg for _, ballot, digest in all_held for arg in [deadline, ballot, digest, "0,0,0,*,"]]
+        args = [arg for _, ballot, digest in all_held for arg in [deadline, ballot, digest, "0,0,0,*,c"]]
         return [["EVALSHA", sha["bunch"], each, *(record for record, _, _ in all_held), FENCE, deadline, 4096, 60000, 500, *args]] * calls
 
     plain = [["SET", f"plain:{n % KEYS}", VALUE] for n in range(CALLS)]

@@ -70,8 +70,9 @@ async fn a_script_that_does_something_else_is_noticed() {
             "elseif held.promised ~= held.accepted or held.settled ~= held.version then",
             "elseif false then",
         ),
-        ("bunch", "if ballot <= promised or", "if"),
+        ("bunch", "or ballot <= promised then return nil", "then return nil"),
         ("bunch", "sub(d, 33, 48) >= sequence", "false"),
+        ("bunch", "if sub(ran, 1, 13) >= since then", "if false then"),
         ("bunch", "if #packed > reply_limit then packed = '-' end", ""),
         ("admit", "if role ~= 'joining' then return {'OTHER', 'role', role} end", ""),
     ];

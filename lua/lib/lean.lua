@@ -1,24 +1,45 @@
--- lean: what lib/op.lua and lib/look.lua do, for the calls that most are: one short command on one key that is its own register, that is not there yet, or is there, never expires, and knows an
--- op of the same coordinator last. Anything else answers nothing, and nothing has changed: then they have their turn. Texts and calls are what costs here, so there are few.
+-- lean: what lib/op.lua and lib/look.lua do, for the calls that most are: one short command on one key that is its own register, that is not there yet, or is there and never expires. Anything
+-- else answers nothing, and nothing has changed: then they have their turn. Texts and calls are what costs here, so there are few.
 local sub, call, try = string.sub, redis.call, redis.pcall
 -- Whether a command of so many words leaves its key there, without an expiry if it had none.
 local function lasts(name, argc)
   return name == 'SET' and argc == 3 or name == 'INCR' or name == 'HSET' or name == 'LPUSH' or name == 'RPUSH' or name == 'SADD' or name == 'ZADD' and argc == 4
     or name == 'INCRBY' or name == 'DECR' or name == 'DECRBY' or name == 'HINCRBY' or name == 'APPEND'
 end
+-- The ops of other coordinators that a history remembers, {sequence, ballot, packed replies or false} each; nil where one of this coordinator's is no older one.
+local function of_others(record, promised, ops, op, since)
+  local all, others = nil, {}
+  if ops == '*' then all = cmsgpack.unpack(call('HGET', record, 'o'))
+  elseif ops ~= '' then
+    local packed = sub(ops, 17)
+    all = {{sub(ops, 1, 16), promised, packed ~= '-' and packed}}
+  end
+  for i = 1, all and #all or 0 do
+    local ran = all[i][2]
+    if sub(ran, 18) ~= sub(op, 1, 16) then
+      if sub(ran, 1, 13) >= since then others[#others + 1] = all[i] end
+    elseif all[i][1] >= sub(op, 18) then return nil end
+  end
+  return others
+end
 -- Answers the line of the acknowledgement, and the reply. No ballot that is ahead of this node's clock is above `latest`.
-local function op_lean(record, key, ballot, op, first, behind, flags, reply_limit, latest)
+local function op_lean(record, key, ballot, op, first, behind, flags, reply_limit, retry_window_ms, latest)
   local name, argc = ARGV[first + 1], behind - first - 1
   if not lasts(name, argc) or argc > 7900 or ballot > latest or #ballot ~= 33 or #op ~= 33 or record ~= 'anrcho_version:{' .. key .. '}' then return nil end
   local found, sequence = call('HMGET', record, 'h', 'd', 'a'), sub(op, 18)
   local h, d, a = found[1], found[2], found[3]
-  local base, version, accepted = '', '1', ' 0'
+  local base, version, accepted, others = '', '1', ' 0', nil
   if not h then
     if tonumber(sub(ballot, 1, 13)) <= now_ms - 1000 or call('EXISTS', key) == 1 then return nil end
   else
     local promised = sub(h, 1, 33)
-    if not d or sub(h, -2) ~= ' 0' or string.byte(d, 33) == 42 then return nil end -- 42: '*'
-    if ballot <= promised or sub(promised, 18) ~= sub(op, 1, 16) or sub(d, 33, 48) >= sequence then return nil end -- I1, I5
+    if not d or sub(h, -2) ~= ' 0' or ballot <= promised then return nil end -- I1
+    if string.byte(d, 33) ~= 42 and sub(promised, 18) == sub(op, 1, 16) then -- 42: '*'
+      if sub(d, 33, 48) >= sequence then return nil end -- I5
+    else
+      others = of_others(record, promised, sub(d, 33), op, string.format('%013.0f', tonumber(sub(ballot, 1, 13)) - retry_window_ms))
+      if not others then return nil end
+    end
     base, version = sub(d, 1, 32), string.format('%d', sub(h, 34, -3) + 1)
     if a then accepted = sub(a, 1, 33) .. ' ' .. sub(a, 34) end
   end
@@ -32,8 +53,14 @@ local function op_lean(record, key, ballot, op, first, behind, flags, reply_limi
   local digest = sub(redis.sha1hex(base .. op .. ballot), 1, 32) -- I2
   packed = packed or cmsgpack.pack({reply})
   if #packed > reply_limit then packed = '-' end
-  if #packed <= 16 then call('HSET', record, 'h', ballot .. version .. ' 0', 'd', digest .. sequence .. packed)
-  else call('HSET', record, 'h', ballot .. version .. ' 0', 'd', digest .. '*', 'o', cmsgpack.pack({{sequence, ballot, packed}})) end
+  if #packed <= 16 and not (others and others[1]) then
+    call('HSET', record, 'h', ballot .. version .. ' 0', 'd', digest .. sequence .. packed)
+    if others and string.byte(d, 33) == 42 then call('HDEL', record, 'o') end
+  else
+    others = others or {}
+    others[#others + 1] = {sequence, ballot, packed ~= '-' and packed}
+    call('HSET', record, 'h', ballot .. version .. ' 0', 'd', digest .. '*', 'o', cmsgpack.pack(others))
+  end
   if flags == 'w' then tell_waiters(record, version) end
   return 'ACK ' .. accepted .. ' ' .. version .. ' ' .. digest .. ' ' .. ballot .. ' ' .. base, reply
 end

@@ -26,8 +26,8 @@ local function exact(reply, at)
   if string.find(name, '^INCR') or string.find(name, '^DECR') then return redis.call('GET', ARGV[at + 1]) end
   return as_text(reply)
 end
--- Commands of so many words or more that leave their one key there where they succeed, and touch no expiry; SET of just so many leaves none.
-local lasting = {SET = 3, INCR = 2, INCRBY = 3, DECR = 2, DECRBY = 3, LPUSH = 3, RPUSH = 3, SADD = 3, HSET = 4, HINCRBY = 4}
+-- Commands of so many words or more that leave their one key there where they succeed, and touch no expiry; SET and ZADD of just so many, and SET leaves none.
+local lasting = {SET = 3, APPEND = 3, ZADD = 4, INCR = 2, INCRBY = 3, DECR = 2, DECRBY = 3, LPUSH = 3, RPUSH = 3, SADD = 3, HSET = 4, HINCRBY = 4}
 local function run_op(first, last, ballot, op, flags, expected, state_limit, reply_limit, retry_window_ms, max_offset_ms, lowest_expiry_ms, commands, at)
   if #ballot ~= 33 or #op ~= 33 then return {'REFUSED', 'ERR no ballot or op id'} end
   local record, op_ms = KEYS[first], ms_of(ballot)
@@ -124,7 +124,7 @@ local function run_op(first, last, ballot, op, flags, expected, state_limit, rep
     local reply, refused, changed
     if lasting[name] then
       reply, changed = redis.pcall(unpack(ARGV, at + 1, at + argc)), true
-      lasts = lasts and argc >= lasting[name] and (name ~= 'SET' or argc == 3)
+      lasts = lasts and argc >= lasting[name] and (name ~= 'SET' and name ~= 'ZADD' or argc == lasting[name])
       clears = clears or name == 'SET'
     elseif name == 'EVAL' then
       -- A key that a user's script uses without naming it: from here on it is one of those that the op names. Once something was written it is too late to

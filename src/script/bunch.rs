@@ -212,7 +212,7 @@ impl Part {
         Part::new(record, &[], &[], |part| {
             part.push(&ballot.digits());
             part.push_text(format_args!("{digest}"));
-            part.push(if dirty { b"0,0,0,*,1" } else { b"0,0,0,*," });
+            part.push(if dirty { b"0,0,0,*,c1".as_slice() } else { b"0,0,0,*,c" });
         })
     }
 }

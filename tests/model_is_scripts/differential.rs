@@ -8,7 +8,7 @@ use crate::sequence::{Seen, Sequence};
 use crate::server_model::Mistake;
 
 const CALLS_OF_A_SEQUENCE: u64 = 80;
-const CALLS: u64 = 9_000;
+const CALLS: u64 = 12_000;
 
 /// What must have been answered at least once on each version.
 const WORDS: &str = "ABSENT, ACK, AHEAD, CONFLICT, EXPIRED, EXPIRING, FENCED, LOST, NACK, NEEDS_STATE, PAGE, READ, \

@@ -75,7 +75,7 @@ impl Sequence<'_> {
         }
         let digest = if self.rng.percent(10) { "f".repeat(32) } else { held.digest };
         if self.rng.percent(50) {
-            let shape = self.rng.pick(&["0,0,0,*,", "0,0,0,*,", "0,0,0,*,1"]);
+            let shape = self.rng.pick(&["0,0,0,*,c", "0,0,0,*,c", "0,0,0,*,c1"]);
             let limits = ["4096", "600000", "500"];
             let mut args = [self.ticket(node), text(&limits)].concat();
             args.extend(text(&[NEVER, &ballot, &digest, shape]));

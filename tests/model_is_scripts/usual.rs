@@ -1,11 +1,11 @@
-//! What most calls are, in a bunch: several ops of one coordinator on a register of one key, reads of it, and confirmations.
+//! What most calls are, in a bunch: several ops on a register of one key, and reads of it.
 
 use anarchoredis::script::Name;
 
 use crate::pair::{Difference, Words};
 use crate::sequence::{NEVER, REGISTERS, Sequence, evalsha, record, text};
 
-const LIMITS: [&str; 3] = ["4096", "600000", "1000000000000"];
+const FOREVER: &str = "1000000000000";
 
 const READS: [&str; 4] = ["GET K", "HGET K f", "LLEN K", "EXISTS K"];
 const WRITES: [&str; 15] = [
@@ -31,10 +31,15 @@ impl Sequence<'_> {
     pub async fn usual(&mut self, node: usize) -> Result<(), Difference> {
         let register = self.rng.below(2) as usize;
         let key = REGISTERS[register].1[0];
-        let coordinator = 1 + self.rng.below(2);
-        let mut args = [self.ticket(node), text(&LIMITS)].concat();
+        let mut coordinator = 1 + self.rng.below(3);
+        let limits =
+            [self.rng.pick(&["4096", "4096", "3"]), self.rng.pick(&["600000", "600000", "2"]), FOREVER];
+        let mut args = [self.ticket(node), text(&limits)].concat();
         let mut keys = Vec::new();
         for _ in 0..1 + self.rng.below(4) {
+            if self.rng.percent(30) {
+                coordinator = 1 + self.rng.below(3);
+            }
             let is_read = self.rng.percent(20);
             let lines: &[&str] = if is_read { &READS } else { &WRITES };
             let command = words(self.rng.pick(lines), key);

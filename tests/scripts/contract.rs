@@ -163,7 +163,7 @@ async fn answers_of_bunch(node: &Node) -> Vec<Reply> {
     };
     let digest = node.op("held", 1, "SET held v").await.digest();
     let other = "f".repeat(32);
-    let confirm = |digest: &str| format!("{NEVER} {} {digest} 0,0,0,*,", ballot(1));
+    let confirm = |digest: &str| format!("{NEVER} {} {digest} 0,0,0,*,c", ballot(1));
     let ops = [
         op(1, "1,1,0,*,", "3 SET k v"),
         op(1, "1,1,0,*,", "3 SET k v"),

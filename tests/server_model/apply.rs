@@ -27,6 +27,19 @@ struct Apply<'c, 's> {
     entries: Vec<Field>,
 }
 
+/// Whether a command leaves its key there where it succeeds, and touches no expiry: the table `lasting`.
+fn lasts(words: &[&[u8]]) -> bool {
+    let count = words.len();
+    match words[0] {
+        b"SET" => count == 3,
+        b"ZADD" => count == 4,
+        b"INCR" | b"DECR" => count >= 2,
+        b"INCRBY" | b"DECRBY" | b"LPUSH" | b"RPUSH" | b"SADD" | b"APPEND" => count >= 3,
+        b"HSET" | b"HINCRBY" => count >= 4,
+        _ => false,
+    }
+}
+
 type Command<'c> = &'c [&'c [u8]];
 
 /// Fields of the record, with what they become.
@@ -67,7 +80,7 @@ pub fn run(mut call: Call<'_, '_>) -> Ended<Reply> {
     if apply.read_only || !ran.succeeded {
         return apply.promise_only(ran.replies);
     }
-    let (fields, lost, alive) = apply.changed_entries()?;
+    let (fields, lost, alive) = apply.changed_entries(&commands, &ran)?;
     if !apply.exists && !alive && !apply.keep {
         return Ok(words!["ABSENT", ran.replies]);
     }
@@ -270,10 +283,15 @@ impl<'c, 's> Apply<'c, 's> {
     }
 
     /// The record's entries that change, those that go, and whether a key is alive.
-    fn changed_entries(&mut self) -> Ended<(Entries, Elements, bool)> {
+    fn changed_entries(&mut self, commands: &[Command<'c>], ran: &Ran) -> Ended<(Entries, Elements, bool)> {
         let (mut fields, mut lost, mut alive) = (Vec::new(), Vec::new(), false);
+        let succeeded = !ran.replies.iter().any(|reply| error_of(reply).is_some());
+        let lasts =
+            self.call.user_keys().len() == 1 && succeeded && commands.iter().all(|words| lasts(words));
+        let clears = commands.iter().any(|words| words[0] == b"SET");
         for (at, key) in self.call.user_keys().iter().enumerate() {
-            let mut expiry = self.call.session.expiry_of(key)?;
+            let is_known = clears || self.entries[at].as_deref().is_none_or(|entry| entry == b"0");
+            let mut expiry = if lasts && is_known { -1 } else { self.call.session.expiry_of(key)? };
             if expiry >= 0 && expiry <= self.op_ms {
                 self.call.session.call(&[b"DEL", key])?;
                 expiry = -2;
@@ -314,12 +332,10 @@ impl<'c, 's> Apply<'c, 's> {
         self.head.remember(ops);
         if many {
             self.head.list_many();
-        } else if !user_keys.is_empty() {
-            let alone = self.call.session.expiry_of(id)?;
-            self.head.entry = match alone {
-                -2 => Vec::new(),
-                expiry => as_text(expiry.max(0)).into_bytes(),
-            };
+        } else if let Some((_, entry)) = fields.first() {
+            self.head.entry = entry.clone().into_bytes();
+        } else if !lost.is_empty() || (!user_keys.is_empty() && self.entries[0].is_none()) {
+            self.head.entry = Vec::new();
         }
         let (session, record) = (&mut *self.call.session, self.record);
         session.save_head(record, &self.head, &[])?;

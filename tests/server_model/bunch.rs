@@ -41,7 +41,7 @@ fn part(
     behind: usize,
 ) -> Ended<Vec<Reply>> {
     let commands = as_text(shape.commands);
-    if shape.commands == 0 {
+    if let Some(dirty) = shape.flags.strip_prefix(b"c") {
         let args = [
             call.arg(1)?,
             call.arg(at)?,
@@ -51,7 +51,7 @@ fn part(
             b"confirm",
             b"",
             b"",
-            shape.flags,
+            dirty,
         ];
         let keys = keys_of(call, shape, key)?;
         return Ok(answered(settle::run(Call { session: &mut *call.session, keys, args: &args }), shape));
