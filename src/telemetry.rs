@@ -60,7 +60,7 @@ pub struct Telemetry {
     pub nacks: Counter,
     /// Rounds that were begun again under the same op.
     pub retries: Counter,
-    /// Rounds that went on without their slowest node.
+    /// Rounds that waited for their slowest node, and went on without it.
     pub hedges: Counter,
     /// Waiters that found something, after a long rest, that no node had told of.
     pub waiters_unheard: Counter,
@@ -121,7 +121,12 @@ impl Default for Telemetry {
             reads: seconds.get_or_create_owned(&Kind { kind: "read" }),
             nacks: add(r, "nacks", "Answers that said that a higher ballot is promised", Counter::default()),
             retries: add(r, "retries", "Rounds that were begun again under the same op", Counter::default()),
-            hedges: add(r, "hedges", "Rounds that went on without their slowest node", Counter::default()),
+            hedges: add(
+                r,
+                "hedges",
+                "Rounds that waited for their slowest node, and went on without it",
+                Counter::default(),
+            ),
             waiters_unheard: add(
                 r,
                 "waiters_unheard",

@@ -175,6 +175,7 @@ impl Attempt {
                 () = &mut hedge, if begun && !hedged => match &settling {
                     None => {
                         hedged = true;
+                        self.coordinator.telemetry.hedges.inc();
                         self.go_on()
                     }
                     Some(plan) => {

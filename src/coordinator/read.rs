@@ -160,7 +160,6 @@ impl Coordinator {
                 hedged = reading.lacks_a_silent_one();
                 hedge.as_mut().reset(Instant::now() + reading.hedge);
                 if hedged {
-                    self.telemetry.hedges.inc();
                     match reading.go_on() {
                         ReadStep::Wait => {}
                         step => return step,

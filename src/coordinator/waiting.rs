@@ -23,7 +23,6 @@ impl Attempt {
 
     /// Without those who have not answered.
     pub(super) fn go_on(&mut self) -> WriteStep {
-        self.coordinator.telemetry.hedges.inc();
         for index in self.view.indices() {
             if self.round.answer(index).is_none() {
                 self.view.node(index).missed();

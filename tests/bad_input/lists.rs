@@ -1,7 +1,7 @@
 //! Lists of nodes that are wrong.
 
 use super::{connect, keyspaces, must};
-use crate::harness::{Nodes, Server, Version};
+use crate::harness::{Nodes, Port, Server, Version};
 
 /// The connection fails, the error says all of this, and no server is changed.
 async fn is_refused(servers: &[&[Server]], urls: &[String], says: &[&str]) {
@@ -78,7 +78,11 @@ async fn a_server_that_cannot_be_a_node_is_refused_and_the_others_stay_untouched
     let master = Server::start(Version::V7_0).await;
     let replica = Server::with(Version::V7_0).config("replicaof", &format!("127.0.0.1 {}", master.port()));
     let evicting = Server::with(Version::V7_0).maxmemory("100mb", "allkeys-lru");
-    let clustered = Server::with(Version::V7_0).config("cluster-enabled", "yes");
+    // A port of ours for its bus, too: the one that it takes by itself may be anybody's.
+    let bus = Port::any();
+    let clustered = Server::with(Version::V7_0)
+        .config("cluster-enabled", "yes")
+        .config("cluster-port", &bus.number().to_string());
     let guarded = Server::with(Version::V7_0).config("requirepass", "secret");
     let no_scripts = Server::with(Version::V7_0).config("user", "default on nopass ~* +@all -evalsha");
     for (setup, says) in [
